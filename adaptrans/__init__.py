@@ -1,0 +1,27 @@
+"""Cross-lingual transfer with intermediate tasks and adapters.
+
+The commands are functions of the same names:
+
+    >>> import adaptrans
+    >>> sorted(adaptrans.__all__)[:4]
+    ['AdaptransError', 'compare', 'evaluate', 'intermediate']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from adaptrans.errors import AdaptransError
+
+if TYPE_CHECKING:
+    from adaptrans.api import compare, evaluate, intermediate, predict, run, target, workspace
+
+__all__ = ["AdaptransError", "compare", "evaluate", "intermediate", "predict", "run", "target", "workspace"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the functions of the API when they are first used."""
+    if name in __all__:
+        return getattr(import_module("adaptrans.api"), name)
+    raise AttributeError(f"module 'adaptrans' has no attribute {name!r}")

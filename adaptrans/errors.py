@@ -1,0 +1,107 @@
+"""Every failure a user can cause, each with what to do about it.
+
+Library code raises; only commands print. A command prints `str(error)` as one
+line and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class AdaptransError(Exception):
+    """An expected failure: what is wrong, where, and what to do.
+
+    Args:
+        message: What is wrong, without a final full stop.
+        remedy: What to do about it, as a command or an instruction.
+
+    Example:
+        >>> print(AdaptransError("no backbone given", remedy="add --backbone FOLDER"))
+        no backbone given; add --backbone FOLDER
+    """
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as they are: the constructors of subclasses take other arguments than the message.
+        return _restored, (type(self), self.args, self.__dict__)
+
+    def __str__(self) -> str:
+        text = f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return " ".join(text.split())
+
+
+def _restored(kind: type[AdaptransError], args: tuple[Any, ...], state: dict[str, Any]) -> AdaptransError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class UnknownNameError(AdaptransError):
+    """A name that is not among the known ones; the nearest is suggested.
+
+    Example:
+        >>> print(UnknownNameError("task", "xnil", ["xnli", "panx"]))
+        unknown task "xnil"; did you mean "xnli"?
+    """
+
+    def __init__(self, noun: str, name: str, known: Iterable[str], *, remedy: str | None = None) -> None:
+        self.name = name
+        choices = sorted(known)
+        lowered = {choice.lower(): choice for choice in choices}
+        near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+        if near:
+            hint = f'did you mean "{lowered[near[0]]}"?'
+        elif not choices:
+            hint = "none is known"
+        elif len(choices) <= 20:
+            hint = f"choose from {', '.join(choices)}"
+        else:
+            hint = f"{len(choices)} are known"
+        if remedy:
+            hint = f"{hint} ({remedy})"
+        super().__init__(f'unknown {noun} "{name}"', remedy=hint)
+
+
+class DataError(AdaptransError):
+    """A data file that cannot be read as its task says, with file and line.
+
+    Example:
+        >>> print(DataError("expected 3 columns, found 2", Path("dev-de.tsv"), 7))
+        dev-de.tsv:7: expected 3 columns, found 2
+    """
+
+    def __init__(
+        self, message: str, path: Path | str, line: int | None = None, *, remedy: str | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.line = line
+        place = f"{path}:{line}" if line is not None else str(path)
+        super().__init__(f"{place}: {message}", remedy=remedy)
+
+
+class MissingDataError(AdaptransError):
+    """Data that is neither in the data folder nor on the hub."""
+
+
+class SetupError(AdaptransError):
+    """A setup expression that cannot be parsed, or that nothing can run."""
+
+
+class ConfigError(AdaptransError):
+    """A configuration with an unknown key or an impossible value."""
+
+
+class ArtefactError(AdaptransError):
+    """A stored run or artefact that is missing, damaged or does not fit its base."""
+
+
+class TrainingError(AdaptransError):
+    """Training that cannot go on, for instance because the loss is not a number."""

@@ -1,0 +1,64 @@
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from adaptrans import hashes
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADAPTRANS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    return path
+
+
+def test_hashes_are_remembered_until_the_file_changes(file, monkeypatch):
+    first = hashlib.sha256(b"one").hexdigest()
+    assert hashes.cached_sha256([file]) == [first]
+    monkeypatch.setattr(hashes, "sha256", lambda path: "computed")
+    assert hashes.cached_sha256([file]) == [first]
+    hashes._remembered.clear()
+    assert hashes.cached_sha256([file]) == [first]
+    os.utime(file, ns=(1, 1))
+    assert hashes.cached_sha256([file]) == ["computed"]
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", "\ufffd", '{"FILE": 3}', '{"FILE": [3]}', '{"FILE": {"a": 1}}']
+)
+def test_a_damaged_cache_is_ignored_and_mended(file, cache, damaged):
+    first = hashes.cached_sha256([file])
+    store = cache / "file-hashes.json"
+    store.write_text(damaged.replace("FILE", str(file)))
+    hashes._remembered.clear()
+    assert hashes.cached_sha256([file]) == first
+    assert list(json.loads(store.read_text())) == [str(file)]
+
+
+def test_another_folder_may_be_given(file, cache, tmp_path):
+    assert hashes.cached_sha256([file, file], tmp_path / "other") == [hashes.sha256(file)] * 2
+    assert (tmp_path / "other" / "file-hashes.json").is_file()
+    assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(file, cache):
+    cache.write_text("a file")
+    assert hashes.cached_sha256([file]) == [hashes.sha256(file)]
+
+
+def test_where_the_cache_is(cache, monkeypatch):
+    assert hashes.cache_folder() == cache
+    monkeypatch.delenv("ADAPTRANS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert hashes.cache_folder() == Path("/xdg/adaptrans")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert hashes.cache_folder() == Path.home() / ".cache" / "adaptrans"
