@@ -1,0 +1,1 @@
+"""Examples to batches: cached encodings and batches of like lengths."""

@@ -1,0 +1,80 @@
+"""Batches of like lengths under a token budget, as a pure function of seed and epoch.
+
+Torch-free. Because the order depends on nothing else, a resumed run needs only
+its epoch and its place in it to go on with exactly the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+POOL_BATCHES = 50
+"""Batches that are sorted by length together: long enough to save padding, short enough to stay random."""
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of each optimiser step of an epoch, like lengths together, each index once.
+
+    The examples are shuffled, cut into pools of `POOL_BATCHES` batches, sorted
+    by length within a pool, cut into batches, and the batches shuffled. The last
+    batch of an epoch may be smaller.
+
+    Args:
+        lengths: Tokens of each item.
+        batch_size: Items per optimiser step.
+        seed: Seed of the run.
+        epoch: 0-based epoch.
+
+    Example:
+        >>> batches = epoch_batches([5, 9, 5, 9], 2, seed=0, epoch=0)
+        >>> sorted(sorted(batch) for batch in batches)
+        [[0, 2], [1, 3]]
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    sizes = np.asarray(lengths)
+    pool = batch_size * POOL_BATCHES
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        part = order[start : start + pool]
+        part = part[np.argsort(sizes[part], kind="stable")]
+        batches.extend(part[i : i + batch_size].tolist() for i in range(0, len(part), batch_size))
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def micro_batches(items: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Cut items, sorted by length, so that each part padded to its longest fits the budget.
+
+    An item longer than the budget makes a part of its own.
+
+    Args:
+        items: Indices into `lengths`.
+        lengths: Tokens of each item.
+        token_budget: Padded tokens per part.
+
+    Example:
+        >>> micro_batches([0, 1, 2], [4, 2, 2], token_budget=4)
+        [[1, 2], [0]]
+    """
+    parts: list[list[int]] = []
+    current: list[int] = []
+    for item in sorted(items, key=lambda index: lengths[index]):
+        if current and lengths[item] * (len(current) + 1) > token_budget:
+            parts.append(current)
+            current = []
+        current.append(item)
+    return [*parts, current] if current else parts
+
+
+def padding_share(parts: Sequence[Sequence[int]], lengths: Sequence[int]) -> float:
+    """Share of the padded tokens of these parts that are padding.
+
+    Example:
+        >>> padding_share([[0, 1]], [4, 2])
+        0.25
+    """
+    padded = sum(max(lengths[i] for i in part) * len(part) for part in parts if part)
+    real = sum(lengths[i] for part in parts for i in part)
+    return 1 - real / padded if padded else 0.0

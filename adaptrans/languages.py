@@ -1,0 +1,116 @@
+"""Languages by code: names, family, script, resource class, whether XLM-R saw them. Torch-free.
+
+The table is `languages.tsv`. Families and genera follow WALS, scripts are ISO
+15924 codes. An empty cell means not known for certain.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from adaptrans.errors import UnknownNameError
+
+_TABLE = Path(__file__).with_name("languages.tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    Args:
+        code: ISO 639-1 code, or ISO 639-3 where there is none in use: the code tasks use.
+        iso3: ISO 639-3 code; for a macrolanguage its own (`zho`).
+        others: Other codes in use, such as Tatoeba's `cmn` or a second ISO 639-1 code.
+        name: English name.
+        own_name: The language's name for itself.
+        family: Language family.
+        genus: Genus within the family.
+        script: ISO 15924 code of the usual script.
+        resource_class: 0 (left behind) to 5 (winners), None if not known.
+            Source: Joshi et al. 2020, arXiv 2004.09095.
+        in_xlmr: Whether it is one of the 100 languages of XLM-R's CC-100.
+            Source: Conneau et al. 2020, arXiv 1911.02116, appendix A.
+    """
+
+    code: str
+    iso3: str
+    others: tuple[str, ...]
+    name: str
+    own_name: str
+    family: str
+    genus: str
+    script: str
+    resource_class: int | None
+    in_xlmr: bool
+
+    @property
+    def codes3(self) -> tuple[str, ...]:
+        """Every three-letter code of the language, ISO 639-3 first."""
+        return (self.iso3, *(code for code in self.others if len(code) == 3))
+
+
+@cache
+def table() -> dict[str, Language]:
+    """All languages by their `code`, in the order of the table."""
+    with _TABLE.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return {row["code"]: _language(row) for row in rows}
+
+
+def _language(row: dict[str, str]) -> Language:
+    return Language(
+        code=row["code"],
+        iso3=row["iso3"],
+        others=tuple(code for code in row["others"].split(",") if code),
+        name=row["name"],
+        own_name=row["own_name"],
+        family=row["family"],
+        genus=row["genus"],
+        script=row["script"],
+        resource_class=int(row["resource_class"]) if row["resource_class"] else None,
+        in_xlmr=row["xlmr"] == "yes",
+    )
+
+
+@cache
+def _by_any_code() -> dict[str, Language]:
+    found: dict[str, Language] = {}
+    for language in table().values():
+        for code in (language.code, language.iso3, *language.others):
+            found.setdefault(code, language)
+    return found
+
+
+def get(code: str) -> Language:
+    """The language of a two- or three-letter code.
+
+    Raises:
+        UnknownNameError: If no language has the code; the nearest is suggested.
+
+    Example:
+        >>> get("sw").name, get("cmn").code, get("yo").in_xlmr
+        ('Swahili', 'zh', False)
+    """
+    try:
+        return _by_any_code()[code]
+    except KeyError:
+        known = _by_any_code()
+        named = [language.code for language in table().values() if language.name.lower() == code.lower()]
+        remedy = f'the code of {code} is "{named[0]}"' if named else None
+        raise UnknownNameError("language", code, known, remedy=remedy) from None
+
+
+def lang3(code: str) -> str:
+    """The ISO 639-3 code of a language.
+
+    Raises:
+        UnknownNameError: If no language has the code.
+
+    Example:
+        >>> lang3("de"), lang3("zh")
+        ('deu', 'zho')
+    """
+    return get(code).iso3

@@ -1,0 +1,202 @@
+"""The tasks that ship, one YAML file each, and how a user's own are found. Torch-free.
+
+A name is looked up in the given folders first, in their order, then here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.tasks import schema
+from adaptrans.tasks.schema import Task
+from adaptrans.tasks.yamlfile import KeyPath, line_of, load_yaml
+
+HERE = Path(__file__).parent
+
+_MODELS: dict[str, type[schema.Strict]] = {
+    "files": schema.FileSource,
+    "hub": schema.HubSource,
+    "sources": schema.Sources,
+    "splits": schema.Split,
+    "holdout": schema.Holdout,
+}
+
+
+def names(folders: Iterable[Path] = ()) -> list[str]:
+    """Names of all tasks, those in the folders included, sorted."""
+    return sorted(_index(tuple(folders)))
+
+
+def get(name: str, folders: Iterable[Path] = ()) -> Task:
+    """The task of a name.
+
+    Raises:
+        UnknownNameError: If there is none; the nearest name is suggested.
+        ConfigError: If its file is not a valid task, with file and line.
+    """
+    return _get(name, tuple(Path(folder) for folder in folders), (), {})
+
+
+def resolve(
+    mapping: Mapping[str, Any],
+    name: str | None = None,
+    folders: Iterable[Path] = (),
+    known: Mapping[str, Task] | None = None,
+) -> Task:
+    """The task of an inline mapping, as an experiment file holds it.
+
+    With `extends: NAME` the mapping changes that task: a split or a key given
+    replaces the inherited one, a split set to null removes it. The new task may
+    bear the name of a catalogue task; inside it, that name means the old one.
+
+    Args:
+        mapping: Keys of a task file, or `extends` and the keys to change.
+        name: The new task's name; default: its `name`, or the name it extends.
+        folders: Folders of task files, searched before the catalogue.
+        known: Other inline tasks that `extends` and `from` may name.
+
+    Raises:
+        ConfigError: If the mapping is not a valid task.
+    """
+    shown = name or mapping.get("name") or mapping.get("extends") or "?"
+    paths = tuple(Path(folder) for folder in folders)
+    return _build(dict(mapping), name, paths, (), dict(known or {}), f'task "{shown}"')
+
+
+def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not Path(folder).is_dir():
+            remedy = "give --tasks a folder of YAML files"
+            raise ConfigError(f"{folder}: no such folder of tasks", remedy=remedy)
+    for folder in (*folders, HERE):
+        for path in sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _get(name: str, folders: tuple[Path, ...], loading: tuple[str, ...], known: dict[str, Task]) -> Task:
+    if name in known:
+        return known[name]
+    index = _index(folders)
+    if name not in index:
+        raise UnknownNameError("task", name, [*index, *known])
+    if name in loading:
+        raise ConfigError(f"tasks refer to each other in a circle: {' -> '.join((*loading, name))}")
+    path = index[name]
+    if path.parent == HERE and not folders and not known:
+        return _shipped(path)
+    return _from_file(path, folders, (*loading, name), known)
+
+
+@cache
+def _shipped(path: Path) -> Task:
+    return _from_file(path, (), (path.stem,), {})
+
+
+def _from_file(
+    path: Path, folders: tuple[Path, ...], loading: tuple[str, ...], known: dict[str, Task]
+) -> Task:
+    mapping, lines = load_yaml(path)
+    task = _build(mapping, None, folders, loading, known, str(path), lines)
+    if task.name != path.stem:
+        raise ConfigError(f'{path}: the file holds the task "{task.name}"', remedy="give both the same name")
+    return task
+
+
+def _build(
+    mapping: dict[str, Any],
+    name: str | None,
+    folders: tuple[Path, ...],
+    loading: tuple[str, ...],
+    known: dict[str, Task],
+    place: str,
+    lines: dict[KeyPath, int] | None = None,
+) -> Task:
+    """Validate a mapping and load the tasks it is composed of."""
+    if "origins" in mapping:
+        raise ConfigError(f'{place}: unknown key "origins"')
+    origins: dict[str, Task] = {}
+    given = set(mapping["splits"]) if isinstance(mapping.get("splits"), Mapping) else set()
+    if "extends" in mapping:
+        # A file in a folder may extend the catalogue's task of its own name.
+        parent_name = str(mapping["extends"])
+        shadowing = bool(loading) and parent_name == loading[-1]
+        parent = _get(parent_name, () if shadowing else folders, () if shadowing else loading, known)
+        origins.update(parent.origins)
+        mapping = _extended(parent, mapping)
+    if name is not None:
+        mapping["name"] = name
+    try:
+        task = Task.model_validate(mapping)
+    except ValidationError as error:
+        raise ConfigError(_message(error.errors()[0], place, lines or {})) from None
+    for split_name, split in task.splits.items():
+        for part in split.parts():
+            if part.task not in origins or split_name in given:
+                own = bool(loading) and part.task == loading[-1]
+                origin = _get(part.task, () if own else folders, () if own else loading, known)
+                if origins.setdefault(part.task, origin) != origin:
+                    raise ConfigError(
+                        f'{place}: split {split_name}: "{part.task}" means another task in inherited splits',
+                        remedy="give your task another name",
+                    )
+            _check_part(task, split_name, origins[part.task], part, place)
+    return task.model_copy(update={"origins": origins})
+
+
+def _check_part(task: Task, split: str, origin: Task, part: schema.Part, place: str) -> None:
+    origin.split(part.split)
+    if origin.kind != task.kind:
+        raise ConfigError(f"{place}: split {split}: {part.task} is of kind {origin.kind}, not {task.kind}")
+    if set(origin.labels) != set(task.labels):
+        raise ConfigError(
+            f"{place}: split {split}: {part.task} has the labels {', '.join(origin.labels)}, "
+            f"not {', '.join(task.labels)}"
+        )
+    if part.language and part.language not in origin.languages_of(part.split):
+        raise UnknownNameError(
+            f"language of {part.task}.{part.split}", part.language, origin.languages_of(part.split)
+        )
+
+
+def _extended(parent: Task, mapping: dict[str, Any]) -> dict[str, Any]:
+    """The parent's keys with those of the mapping put over them."""
+    changes = {key: value for key, value in mapping.items() if key != "extends"}
+    base = parent.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    for key in ("splits", "sources"):
+        if isinstance(changes.get(key), Mapping):
+            merged = {**base.get(key, {}), **changes[key]}
+            changes[key] = {name: value for name, value in merged.items() if value is not None}
+    return {**base, **changes}
+
+
+def _message(error: ErrorDetails, place: str, lines: dict[KeyPath, int]) -> str:
+    """One line for a pydantic error: file, line, key and what is wrong with it."""
+    at = tuple(key for key in error["loc"] if not str(key).startswith("function-"))
+    line = line_of(lines, at)
+    where = f"{place}:{line}" if line else place
+    if error["type"] == "extra_forbidden":
+        unknown = str(at[-1])
+        return f"{where}: {UnknownNameError('key', unknown, _known_keys(at))}"
+    dotted = ".".join(str(key) for key in at)
+    if error["type"] == "missing":
+        return f'{where}: the key "{dotted}" is missing'
+    text = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {dotted}: {text}" if dotted else f"{where}: {text}"
+
+
+def _known_keys(at: KeyPath) -> list[str]:
+    """Keys that may stand where the unknown key at this path stands."""
+    model: type[schema.Strict] = Task
+    for key in at[:-1]:
+        model = _MODELS.get(str(key), model)
+    keys = [field.alias or name for name, field in model.model_fields.items() if name != "origins"]
+    return [*keys, "extends"] if model is Task else keys

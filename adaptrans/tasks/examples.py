@@ -1,0 +1,300 @@
+"""What one item of a task looks like, per kind, and how a row becomes one. Torch-free.
+
+A row is a plain mapping read from a file; its *fields* are what the task's
+YAML maps the row to (`text`, `pair`, `label`, ...). A builder turns the fields
+into a frozen example and refuses what does not fit, with `RowError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from adaptrans.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationExample:
+    """One text, or a pair, with the name of its label (None: not given)."""
+
+    id: str
+    text: str
+    pair: str | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingExample:
+    """One sentence as words, with one tag per word (None: not given)."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A piece of a context; `start` counts characters from 0."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQAExample:
+    """A question on a context; no answers means not given."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MultipleChoiceExample:
+    """A prompt and its candidate continuations; `label` is the index of the right one."""
+
+    id: str
+    prompt: str
+    choices: tuple[str, ...]
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BitextExample:
+    """Line i of a language and line i of English: its gold answer has the same index."""
+
+    id: str
+    text: str
+    english: str
+
+
+Example: TypeAlias = (
+    ClassificationExample | TaggingExample | SpanQAExample | MultipleChoiceExample | BitextExample
+)
+
+
+class RowError(Exception):
+    """A row that its task refuses; the caller adds file and line.
+
+    Args:
+        message: What is wrong with the row.
+        line: The exact line, when the row spans several.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        self.message = message
+        self.line = line
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a task demands of every row.
+
+    Args:
+        labels: The label names; empty for kinds whose label is an index.
+        label_map: Raw label (as text) to label name or index.
+        labelled: Whether a row without its label is an error.
+        approximate_offsets: Whether an answer's offset may be corrected to the nearest occurrence.
+    """
+
+    labels: tuple[str, ...] = ()
+    label_map: Mapping[str, str | int] = field(default_factory=dict)
+    labelled: bool = True
+    approximate_offsets: bool = False
+
+
+class Builder(Protocol):
+    """Turns the fields of a row into an example of one kind."""
+
+    def __call__(self, id: str, fields: Mapping[str, Any], rules: Rules) -> Example:
+        """The example, or RowError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The data side of a task kind.
+
+    Args:
+        build: Makes an example of mapped fields.
+        required: Fields every row must map.
+        optional: Fields a row may map; `id` is always allowed.
+        needs_labels: Whether the task must list its label names.
+    """
+
+    build: Builder
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    needs_labels: bool = False
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise RowError(f'field "{name}" is {"missing" if value is None else f"{value!r}, not a text"}')
+    return value.strip()
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or value == -1
+
+
+def _label(raw: Any, rules: Rules) -> str | int | None:
+    """The mapped label of a raw cell, or None where labels are not demanded."""
+    if _is_blank(raw):
+        if rules.labelled:
+            raise RowError("the label is missing")
+        return None
+    key = str(raw).strip()
+    return rules.label_map.get(key, key)
+
+
+def build_classification(id: str, fields: Mapping[str, Any], rules: Rules) -> ClassificationExample:
+    """A text or a pair with one of the task's labels; ends are stripped, inner spaces kept."""
+    label = _label(fields.get("label"), rules)
+    if label is not None and label not in rules.labels:
+        raise RowError(f'unknown label "{label}", expected one of {", ".join(rules.labels)}')
+    pair = _text(fields, "pair") if "pair" in fields else None
+    text = _text(fields, "text")
+    if not text and not pair:
+        raise RowError("the row has no text")
+    return ClassificationExample(id, text, pair, None if label is None else str(label))
+
+
+def build_tagging(id: str, fields: Mapping[str, Any], rules: Rules) -> TaggingExample:
+    """A sentence whose tags all are labels of the task.
+
+    `fields["lines"]`, where a reader gives it, holds the line of each word.
+    """
+    words = _words(fields.get("words"))
+    raw = fields.get("tags")
+    if raw is not None and not isinstance(raw, list | tuple):
+        raise RowError(f'field "tags" is {raw!r}, not a list')
+    if raw is None or all(tag is None for tag in raw):
+        if rules.labelled:
+            raise RowError("the sentence has no tags")
+        return TaggingExample(id, words, None)
+    if len(raw) != len(words):
+        raise RowError(f"{len(words)} words but {len(raw)} tags")
+    tags = tuple(raw) if not rules.label_map else tuple(_mapped_tag(tag, rules) for tag in raw)
+    if not set(tags).issubset(rules.labels):
+        raise _unknown_tag(words, tags, fields.get("lines"), rules)
+    return TaggingExample(id, words, tags)
+
+
+def _words(raw: Any) -> tuple[str, ...]:
+    if raw is None:
+        raise RowError('field "words" is missing')
+    if not isinstance(raw, list | tuple):
+        raise RowError(f'field "words" is {raw!r}, not a list of words')
+    if not raw:
+        raise RowError("the sentence has no words")
+    for number, word in enumerate(raw, start=1):
+        if not isinstance(word, str):
+            raise RowError(f"word {number} is {word!r}, not a text")
+    return tuple([word.strip() for word in raw])
+
+
+def _unknown_tag(
+    words: Sequence[str], tags: Sequence[str], lines: Sequence[int] | None, rules: Rules
+) -> RowError:
+    index = next(i for i, tag in enumerate(tags) if tag not in rules.labels)
+    what = f'unknown tag "{tags[index]}" of' if tags[index] else "no tag for"
+    message = f'{what} word {index + 1} "{words[index]}", expected one of {", ".join(rules.labels)}'
+    return RowError(message, line=lines[index] if lines else None)
+
+
+def _mapped_tag(tag: Any, rules: Rules) -> str:
+    return str(rules.label_map.get(str(tag), tag))
+
+
+def build_span_qa(id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
+    """A question whose answers stand in the context where their offsets say.
+
+    White space around context and answers is cut and offsets follow, because
+    copies of the same data differ only there.
+    """
+    raw = fields.get("context")
+    if not isinstance(raw, str) or not raw.strip():
+        raise RowError('field "context" is missing or empty')
+    lead = len(raw) - len(raw.lstrip())
+    context = raw.strip()
+    question = _text(fields, "question")
+    answers = tuple(
+        _answer(text, start, raw, lead, rules) for text, start in _answer_pairs(fields.get("answers"))
+    )
+    if not answers and rules.labelled:
+        raise RowError("the question has no answer")
+    return SpanQAExample(id, question, context, answers)
+
+
+def _answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
+    """(text, start) pairs of SQuAD's list of answers, or of the hub's column form."""
+    if raw is None:
+        return []
+    if isinstance(raw, Mapping):
+        texts, starts = raw.get("text"), raw.get("answer_start", raw.get("start"))
+        if texts is None or starts is None or len(texts) != len(starts):
+            raise RowError("answers need as many texts as offsets")
+        return list(zip(texts, starts, strict=True))
+    if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):
+        raise RowError('an answer lacks "text" or "answer_start"')
+    return [(item["text"], item["answer_start"]) for item in raw]
+
+
+def _answer(text: Any, start: Any, context: str, lead: int, rules: Rules) -> Answer:
+    if not isinstance(text, str) or not text.strip() or not isinstance(start, int):
+        raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
+    if context[start : start + len(text)] != text:
+        found = _nearest(context, text, start) if rules.approximate_offsets else -1
+        if found < 0:
+            there = context[max(start, 0) : max(start, 0) + len(text)]
+            raise RowError(f'answer "{text}" is not at offset {start} of its context, "{there}" is')
+        start = found
+    start += len(text) - len(text.lstrip())
+    return Answer(text.strip(), start - lead)
+
+
+def _nearest(context: str, text: str, start: int) -> int:
+    """Offset of the occurrence of `text` nearest to `start`, -1 if there is none."""
+    after = context.find(text, max(start, 0))
+    before = context.rfind(text, 0, max(start, 0) + len(text))
+    found = [place for place in (before, after) if place >= 0]
+    return min(found, key=lambda place: abs(place - start)) if found else -1
+
+
+def build_multiple_choice(id: str, fields: Mapping[str, Any], rules: Rules) -> MultipleChoiceExample:
+    """A prompt with two or more choices and the index of the right one."""
+    raw = fields.get("choices")
+    if not isinstance(raw, list | tuple) or len(raw) < 2:
+        raise RowError("a row needs at least two choices")
+    if not all(isinstance(choice, str) for choice in raw):
+        raise RowError("a choice is not a text")
+    choices = tuple(choice.strip() for choice in raw)
+    label = _label(fields.get("label"), rules)
+    if label is not None:
+        try:
+            label = int(label)
+        except ValueError:
+            raise RowError(f'label "{label}" is not the number of a choice') from None
+        if not 0 <= label < len(choices):
+            raise RowError(f"label {label} does not name one of {len(choices)} choices")
+    return MultipleChoiceExample(id, _text(fields, "prompt"), choices, label)
+
+
+def build_bitext(id: str, fields: Mapping[str, Any], rules: Rules) -> BitextExample:  # noqa: ARG001
+    """A sentence and its English translation."""
+    text, english = _text(fields, "text"), _text(fields, "english")
+    if not text or not english:
+        raise RowError("one side of the pair is empty")
+    return BitextExample(id, text, english)
+
+
+KINDS: Registry[Kind] = Registry("kind")
+KINDS.add("classification", Kind(build_classification, ("text", "label"), ("pair",), needs_labels=True))
+KINDS.add("tagging", Kind(build_tagging, ("words", "tags"), ("lines",), needs_labels=True))
+KINDS.add("span_qa", Kind(build_span_qa, ("question", "context", "answers")))
+KINDS.add("multiple_choice", Kind(build_multiple_choice, ("prompt", "choices", "label")))
+KINDS.add("bitext_retrieval", Kind(build_bitext, ("text", "english")))

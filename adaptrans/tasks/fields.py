@@ -1,0 +1,96 @@
+"""From a raw row to the fields of a kind: dotted paths and templates. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Any, TypeAlias
+
+from adaptrans.errors import ConfigError
+from adaptrans.tasks.examples import RowError
+
+Getter: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
+def compile_fields(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A function from a row to its fields.
+
+    Args:
+        fields: Field name to a dotted path, a template or a list of paths.
+
+    Raises:
+        ConfigError: If a template asks for more than names (attributes, formats).
+
+    Example:
+        >>> mapped = compile_fields({"prompt": "{a} What was the {b}?", "choices": ["c.0", "c.1"]})
+        >>> mapped({"a": "It rained.", "b": "cause", "c": ["x", "y"]})
+        {'prompt': 'It rained. What was the cause?', 'choices': ['x', 'y']}
+    """
+    getters = {name: _getter(rule) for name, rule in fields.items()}
+
+    def apply(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: getter(row) for name, getter in getters.items()}
+
+    return apply
+
+
+def _getter(rule: Any) -> Getter:
+    if isinstance(rule, str):
+        return _template(rule) if "{" in rule else path_getter(rule)
+    parts = [_getter(item) for item in rule]
+    return lambda row: [part(row) for part in parts]
+
+
+def _template(text: str) -> Getter:
+    pieces: list[tuple[str, Getter | None]] = []
+    for literal, name, spec, conversion in Formatter().parse(text):
+        if spec or conversion or name == "":
+            raise ConfigError(f'template "{text}" may hold only {{names}} of the row')
+        pieces.append((literal, None if name is None else path_getter(name)))
+
+    def fill(row: Mapping[str, Any]) -> str:
+        out = []
+        for literal, getter in pieces:
+            out.append(literal)
+            if getter is not None:
+                value = getter(row)
+                out.append(value.strip() if isinstance(value, str) else str(value))
+        return "".join(out)
+
+    return fill
+
+
+def path_getter(path: str) -> Getter:
+    """A function that follows a dotted path; `*` maps over a list, a number indexes one.
+
+    A missing key gives RowError, except for the last one: an absent label is
+    the builder's business.
+
+    Example:
+        >>> path_getter("q.choices.*.text")({"q": {"choices": [{"text": "a"}, {"text": "b"}]}})
+        ['a', 'b']
+    """
+    keys = path.split(".")
+    if len(keys) == 1:
+        return lambda row: row.get(path)
+    return lambda row: _follow(row, keys, path)
+
+
+def _follow(value: Any, keys: list[str], path: str) -> Any:
+    for position, key in enumerate(keys):
+        rest = keys[position + 1 :]
+        if key == "*":
+            if not isinstance(value, list | tuple):
+                raise RowError(f'"{path}" expects a list at "*"')
+            return [_follow(item, rest, path) for item in value] if rest else list(value)
+        if isinstance(value, Mapping):
+            if key not in value and rest:
+                raise RowError(f'the row has no "{".".join(keys[: position + 1])}"')
+            value = value.get(key)
+        elif isinstance(value, list | tuple) and key.isdigit():
+            if int(key) >= len(value):
+                raise RowError(f'the row has no "{".".join(keys[: position + 1])}"')
+            value = value[int(key)]
+        else:
+            raise RowError(f'the row has no "{path}"')
+    return value

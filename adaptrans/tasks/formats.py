@@ -1,0 +1,332 @@
+"""Readers of the public file formats: each yields rows with their line numbers. Torch-free.
+
+A reader takes a path and a handler for bad rows and yields `Row`s, streaming
+where the format allows. `.gz` files are read as their content. Damage that
+spoils the whole file raises `DataError`; a bad row goes to the handler, which
+raises too unless bad rows are skipped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from adaptrans.errors import DataError
+from adaptrans.registry import Registry
+from adaptrans.tasks.lines import Problem, read_lines, read_text, strict
+
+
+class Row(NamedTuple):
+    """One row of a file.
+
+    Args:
+        line: Line it begins on, counted from 1; in parquet, the row's number.
+        values: Column names to raw values; None for a row that the format's rules leave out.
+    """
+
+    line: int
+    values: dict[str, Any] | None
+
+
+Reader: TypeAlias = Callable[..., Iterator[Row]]
+"""Reads one file: (path, problem handler, options of the format by name) to rows."""
+
+FORMATS: Registry[Reader] = Registry("file format")
+
+
+@FORMATS.register("tsv")
+def read_tsv(
+    path: Path,
+    problem: Problem = strict,
+    *,
+    columns: list[str] | None = None,
+    header: bool = False,
+    separator: str = "\t",
+) -> Iterator[Row]:
+    """Rows of a tab-separated file without quoting.
+
+    Args:
+        path: The file.
+        problem: Handler of bad rows.
+        columns: Column names in order; every row must have exactly these.
+        header: Whether the first line names the columns; given columns must then be among them.
+        separator: What stands between two columns.
+
+    Raises:
+        DataError: If neither columns nor a header say what the columns are.
+    """
+    expected = columns
+    for number, line in read_lines(path, problem):
+        cells = line.split(separator)
+        if header and number == 1:
+            _check_header(cells, columns, path)
+            expected = cells
+            continue
+        if expected is None:
+            raise DataError("neither columns nor a header name its columns", path)
+        if len(cells) != len(expected):
+            problem(DataError(f"expected {len(expected)} columns, found {len(cells)}", path, number))
+            continue
+        yield Row(number, dict(zip(expected, cells, strict=True)))
+
+
+def _check_header(cells: list[str], wanted: Iterable[str] | None, path: Path) -> None:
+    for name in wanted or ():
+        if name not in cells:
+            raise DataError(f'the header has no column "{name}", it has {", ".join(cells)}', path, 1)
+
+
+@FORMATS.register("csv")
+def read_csv(
+    path: Path, problem: Problem = strict, *, columns: list[str] | None = None, header: bool = True
+) -> Iterator[Row]:
+    """Rows of a comma-separated file; quoted fields may hold line ends.
+
+    Args:
+        path: The file.
+        problem: Handler of bad rows.
+        columns: Column names where there is no header.
+        header: Whether the first line names the columns.
+    """
+    reader = csv.reader((line for _, line in read_lines(path, problem, keep_ends=True)), strict=True)
+    expected = None if header else columns
+    start = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"not valid CSV: {error}", path, start) from None
+        line, start = start, reader.line_num + 1
+        if not cells:
+            continue
+        if expected is None:
+            _check_header(cells, columns, path)
+            expected = cells
+        elif len(cells) != len(expected):
+            problem(DataError(f"expected {len(expected)} columns, found {len(cells)}", path, line))
+        else:
+            yield Row(line, dict(zip(expected, cells, strict=True)))
+
+
+@FORMATS.register("jsonl")
+def read_jsonl(path: Path, problem: Problem = strict) -> Iterator[Row]:
+    """Rows of a file with one JSON object per line; blank lines carry nothing."""
+    for number, line in read_lines(path, problem):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            problem(DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, number))
+            continue
+        if not isinstance(values, dict):
+            problem(DataError("expected a JSON object", path, number))
+            continue
+        yield Row(number, values)
+
+
+@FORMATS.register("json")
+def read_json(path: Path, problem: Problem = strict) -> Iterator[Row]:
+    """Rows of a file that is one JSON array of objects."""
+    text = read_text(path)
+    decoder = json.JSONDecoder()
+    blank = re.compile(r"[ \t\r\n]*")
+    position = blank.match(text).end()  # type: ignore[union-attr]
+    if text[position : position + 1] != "[":
+        raise DataError("expected a JSON array of objects", path, 1)
+    separator, line, counted = "[", 1, 0
+    while True:
+        position = blank.match(text, position + len(separator)).end()  # type: ignore[union-attr]
+        line += text.count("\n", counted, position)
+        counted = position
+        if separator == "[" and text[position : position + 1] == "]":
+            break
+        try:
+            values, position = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            raise DataError(f"not valid JSON: {error.msg}", path, error.lineno) from None
+        if isinstance(values, dict):
+            yield Row(line, values)
+        else:
+            problem(DataError("expected a JSON object", path, line))
+        position = blank.match(text, position).end()  # type: ignore[union-attr]
+        if text[position : position + 1] == "]":
+            break
+        if text[position : position + 1] != ",":
+            last = 1 + text.count("\n", 0, position)
+            raise DataError('not valid JSON: expected "," or "]"', path, last)
+        separator = ","
+    if text[position + 1 :].strip():
+        raise DataError("something follows the JSON array", path, 1 + text.count("\n", 0, position))
+
+
+_QUESTION_ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
+
+
+@FORMATS.register("squad")
+def read_squad(path: Path, problem: Problem = strict) -> Iterator[Row]:
+    """One row per question of a SQuAD file: id, title, context, question, answers.
+
+    The line of a row is that of its id. In a file of one line `path` in the
+    row (`data[3].paragraphs[0].qas[2]`) tells where it stands.
+    """
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, error.lineno) from None
+    articles = document.get("data") if isinstance(document, Mapping) else document
+    if not isinstance(articles, list):
+        raise DataError('the file has no list "data"', path, 1)
+    lines = _id_lines(text)
+    for number, article in enumerate(articles):
+        for index, paragraph in enumerate(_listed(article, "paragraphs")):
+            for place, question in enumerate(_listed(paragraph, "qas")):
+                where = f"data[{number}].paragraphs[{index}].qas[{place}]"
+                if not isinstance(question, Mapping) or "id" not in question:
+                    problem(DataError(f"{where} has no id", path, 1))
+                    continue
+                values = {
+                    "title": article.get("title", ""),
+                    "context": paragraph.get("context"),
+                    "question": question.get("question"),
+                    "answers": question.get("answers"),
+                    "id": str(question["id"]),
+                    "path": where,
+                }
+                yield Row(lines(question["id"]), values)
+
+
+def _listed(value: Any, key: str) -> list[Any]:
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+class _id_lines:
+    """Line of each question id; ids are asked for in the order of the file."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.matches = _QUESTION_ID.finditer(text)
+        self.position, self.line = 0, 1
+
+    def __call__(self, wanted: Any) -> int:
+        for match in self.matches:
+            if json.loads(match[1]) == wanted:
+                self.line += self.text.count("\n", self.position, match.start())
+                self.position = match.start()
+                break
+        return self.line
+
+
+@FORMATS.register("columns")
+def read_columns(
+    path: Path, problem: Problem = strict, *, prefix: bool = False, missing_tag: str | None = None
+) -> Iterator[Row]:
+    """Sentences of a file with `word TAB tag` lines and blank lines between sentences.
+
+    Args:
+        path: The file.
+        problem: Handler of bad rows; a bad line spoils its sentence.
+        prefix: Whether words carry a `lang:` prefix, removed up to the first colon.
+        missing_tag: Tag of a line without one, in a sentence that has tags; how many were
+            given it stands in the row as `filled`.
+
+    Source: XTREME's preprocessing of PAN-X and UD-POS.
+    """
+    words: list[str] = []
+    tags: list[str | None] = []
+    start, bad, number = 1, False, 0
+    for number, line in read_lines(path, problem):
+        if not line or line.isspace():
+            if words and not bad:
+                yield _sentence(start, words, tags, missing_tag)
+            words, tags, bad = [], [], False
+            continue
+        if not words:
+            start = number
+        cells = line.split("\t")
+        word = cells[0].strip()
+        if prefix:
+            before, colon, word = word.partition(":")
+            if not colon:
+                bad = True
+                problem(DataError(f'word "{before}" has no language prefix', path, number))
+        if len(cells) > 2 or not word:
+            bad = True
+            found = "an empty word" if not word else f"{len(cells)} columns"
+            problem(DataError(f"expected a word and a tag, found {found}", path, number))
+        words.append(word)
+        tags.append((cells[1].strip() or None) if len(cells) == 2 else None)
+    if words and not bad:
+        yield _sentence(start, words, tags, missing_tag)
+
+
+def _sentence(start: int, words: list[str], tags: list[str | None], missing: str | None) -> Row:
+    values: dict[str, Any] = {"words": words, "tags": tags, "lines": range(start, start + len(words))}
+    if None in tags and any(tags):
+        values["tags"] = [tag or missing or "" for tag in tags]
+        values["filled"] = tags.count(None) if missing else 0
+    return Row(start, values)
+
+
+@FORMATS.register("bitext")
+def read_bitext(path: Path, problem: Problem = strict, *, beside: Path) -> Iterator[Row]:
+    """Pairs of line i of a file and line i of the file beside it.
+
+    Args:
+        path: The language's side.
+        problem: Handler of bad lines.
+        beside: The English side.
+
+    Raises:
+        DataError: If one file has more lines than the other.
+    """
+    ours = read_lines(path, problem)
+    theirs = read_lines(beside, problem)
+    number = 0
+    while True:
+        left, right = next(ours, None), next(theirs, None)
+        if left is None and right is None:
+            return
+        if left is None or right is None:
+            longer, shorter = (beside, path) if left is None else (path, beside)
+            raise DataError(f"has no line beside this one, {shorter.name} ends", longer, number + 1)
+        number = left[0]
+        if left[0] != right[0]:
+            raise DataError(f"line {right[0]} of {beside.name} would stand beside this one", path, number)
+        yield Row(number, {"text": left[1], "english": right[1]})
+
+
+@FORMATS.register("parquet")
+def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:  # noqa: ARG001 - a Reader
+    """Rows of a parquet file; the line is the row's number, from 1.
+
+    Class labels of the hub are numbers there; the task's label map names them.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=4096):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, values)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"not a readable parquet file: {reason}", path, remedy="fetch the file again"
+        ) from None
+    if number == 0:
+        raise DataError("the file holds no row", path)
+
+
+FORMATS.add("conllu", "adaptrans.tasks.conllu:read_conllu")

@@ -1,0 +1,231 @@
+"""Where the rows of a split are: the data folder, a copy of the hub's files, or the hub. Torch-free."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from adaptrans.errors import MissingDataError, UnknownNameError
+from adaptrans.languages import get as get_language
+from adaptrans.tasks.formats import FORMATS
+from adaptrans.tasks.schema import FileSource, HubSource, Task
+
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet\Z")
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files of one split in one language.
+
+    Args:
+        source: How they are read, defaults filled in.
+        files: Each file, with the English side of a bitext beside it, in reading order.
+        format: Name of the reader.
+        names: What the placeholders of patterns and options stand for.
+    """
+
+    source: FileSource | HubSource
+    files: tuple[tuple[Path, Path | None], ...]
+    format: str
+    names: Mapping[str, str]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, the English sides included."""
+        return [path for pair in self.files for path in pair if path is not None]
+
+
+def find(task: Task, split: str, language: str, data: Path | None, *, fetch: bool = False) -> Located | None:
+    """The files of a split that has its own data, or None.
+
+    Looked for in this order: original files in the data folder, the hub's
+    parquet files in the data folder under `organisation/name`, the local hub
+    cache, and with `fetch` the hub itself.
+
+    Raises:
+        MissingDataError: With `fetch`, if the hub was asked and could not answer.
+    """
+    if data is not None:
+        for original in task.file_sources(split):
+            located = _in_folder(original, language, data)
+            if located is not None:
+                return located
+    hub = [s for s in task.hub_sources(split) if not s.languages or language in s.languages]
+    for source in hub:
+        for root in _hub_roots(source, data):
+            located = _in_repository(source, language, root)
+            if located is not None:
+                return located
+    if fetch and not is_offline():
+        for source in hub:
+            located = _from_hub(source, language)
+            if located is not None:
+                return located
+    return None
+
+
+def missing(task: Task, split: str, language: str, data: Path | None) -> MissingDataError:
+    """What to say when `find` finds nothing: what was looked for, and what to fetch."""
+    published = task.languages_of(split)
+    if language not in published:
+        return MissingDataError(
+            f'{task.name}.{split} has no language "{language}"', remedy=f"it has {', '.join(published)}"
+        )
+    definition = task.split(split)
+    if definition.holdout:
+        return missing(task, definition.holdout.of, language, data)
+    for part in definition.parts():
+        origin = task.origin(part)
+        if language in origin.languages_of(part.split) and part.language in (None, language):
+            first = missing(origin, part.split, language, data)
+            return MissingDataError(
+                f"{task.name}.{split} is read from {part.task}: {first.message}", remedy=first.remedy
+            )
+    names = next(_placeholders(language))
+    wanted = [
+        str(PurePosixPath(pattern.format_map(names)))
+        for source in task.file_sources(split)
+        if not source.languages or language in source.languages
+        for pattern in (*source.path, *([source.beside] if source.beside else []))
+    ]
+    remedies = []
+    if wanted:
+        where = f"in {data}" if data else "in a folder given with --data"
+        shown = wanted[0] if len(wanted) == 1 else f"{wanted[0]} (or one of the other names of its task file)"
+        remedies.append(f"put {shown} from {task.homepage} {where}")
+    for source in task.hub_sources(split)[:1]:
+        state = " (the hub is switched off by HF_HUB_OFFLINE)" if is_offline() else ""
+        target = f" to {data / str(source.repo)}" if data else ""
+        remedies.append(f"copy {source.repo} of the Hugging Face Hub{target}{state}")
+    return MissingDataError(
+        f'no data for {task.name}.{split} in "{language}"', remedy=", or ".join(remedies) or task.homepage
+    )
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _placeholders(language: str) -> Iterator[dict[str, str]]:
+    """What {lang}, {lang3}, {name}, {lower} stand for, once per three-letter code of the language."""
+    try:
+        known = get_language(language)
+    except UnknownNameError:
+        yield {"lang": language, "lang3": language, "name": language, "lower": language}
+        return
+    for code in known.codes3 or (language,):
+        yield {"lang": language, "lang3": code, "name": known.name, "lower": known.name.lower()}
+
+
+def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
+    if source.languages and language not in source.languages:
+        return None
+    for names in _placeholders(language):
+        pairs: list[tuple[Path, Path | None]] = []
+        for pattern in source.path:
+            found = _matches(data, pattern.format_map(names))
+            if not found:
+                break
+            pairs += [(path, None) for path in found]
+        else:
+            if source.beside is not None:
+                beside = _matches(data, source.beside.format_map(names))
+                if len(beside) != len(pairs):
+                    continue
+                pairs = [(path, other) for (path, _), other in zip(pairs, beside, strict=True)]
+            located = Located(source, tuple(pairs), str(source.format), names)
+            if not source.labelled_only or _has_tags(located):
+                return located
+    return None
+
+
+def _matches(root: Path, pattern: str) -> list[Path]:
+    """Files of a pattern, plain or gzipped, sorted; of a file in both forms the plain one."""
+    if not any(sign in pattern for sign in "*?["):
+        for path in (root / pattern, root / f"{pattern}.gz"):
+            if path.is_file():
+                return [path]
+        return []
+    found: dict[str, Path] = {}
+    for path in [*root.glob(pattern), *root.glob(f"{pattern}.gz")]:
+        if path.is_file():
+            found.setdefault(path.relative_to(root).as_posix().removesuffix(".gz"), path)
+    return [found[name] for name in sorted(found, key=lambda name: (PurePosixPath(name).name, name))]
+
+
+def _has_tags(located: Located) -> bool:
+    """Whether the first sentence of the first file has a tag."""
+    options = {key: value for key, value in located.source.options.items() if key == "prefix"}
+    for row in FORMATS[located.format](located.files[0][0], **options):
+        return row.values is not None and any(row.values.get("tags") or ())
+    return False
+
+
+def _hub_roots(source: HubSource, data: Path | None) -> Iterator[Path]:
+    """Folders that hold a local copy of a hub repository."""
+    if data is not None and (data / str(source.repo)).is_dir():
+        yield data / str(source.repo)
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if not cache:
+        home = os.environ.get("HF_HOME") or str(Path.home() / ".cache" / "huggingface")
+        cache = str(Path(home) / "hub")
+    store = Path(cache) / f"datasets--{str(source.repo).replace('/', '--')}"
+    revision = source.revision or "main"
+    reference = store / "refs" / revision
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+    if (store / "snapshots" / commit).is_dir():
+        yield store / "snapshots" / commit
+
+
+def _in_repository(source: HubSource, language: str, root: Path) -> Located | None:
+    for names in _placeholders(language):
+        paths: list[Path] = []
+        for pattern in source.files:
+            found = _matches(root, pattern.format_map(names))
+            if not found or not _is_whole([path.name for path in found]):
+                break
+            paths += found
+        else:
+            return Located(source, tuple((path, None) for path in paths), "parquet", names)
+    return None
+
+
+def _is_whole(names: list[str]) -> bool:
+    """Whether no shard of a file in several shards is absent."""
+    shards = [match for match in map(_SHARD.search, names) if match]
+    return not shards or len(shards) == sum(int(total) for total in {match[2] for match in shards})
+
+
+def _from_hub(source: HubSource, language: str) -> Located | None:
+    """Download the files of one language, if the repository has them."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    place = f"{source.repo} on the Hugging Face Hub"
+    try:
+        listed = HfApi().list_repo_files(str(source.repo), repo_type="dataset", revision=source.revision)
+        for names in _placeholders(language):
+            chosen: list[str] = []
+            for pattern in source.files:
+                found = fnmatch.filter(sorted(listed), pattern.format_map(names))
+                if not found:
+                    break
+                chosen += found
+            else:
+                paths = [
+                    hf_hub_download(str(source.repo), name, repo_type="dataset", revision=source.revision)
+                    for name in chosen
+                ]
+                return Located(source, tuple((Path(path), None) for path in paths), "parquet", names)
+    except Exception as error:
+        # The client raises a dozen kinds of error for "no network", "no such repository", "no right to".
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MissingDataError(
+            f"{place} could not be read: {reason}",
+            remedy=f"check the network, or copy its files to DATA/{source.repo}",
+        ) from error
+    return None

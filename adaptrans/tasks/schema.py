@@ -1,0 +1,318 @@
+"""What a task file says, as a frozen pydantic model. Torch-free.
+
+A task is data: names, languages, where each split is read from, and how a row
+maps to the fields of its kind. Code lives in the kinds, never in a task file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from adaptrans.errors import AdaptransError, UnknownNameError
+from adaptrans.tasks.examples import KINDS
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+_PART = re.compile(
+    r"(?P<task>[A-Za-z0-9_-]+)\.(?P<split>[A-Za-z0-9_]+)(?:\[(?P<language>[A-Za-z0-9_-]+)\])?\Z"
+)
+
+
+def _as_tuple(value: Any) -> Any:
+    """A lone string stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _text_keys(value: Any) -> Any:
+    """Keys of a label map as text: YAML reads `0:` as a number."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+LabelMap: TypeAlias = Annotated[dict[str, str | int], BeforeValidator(_text_keys)]
+FieldMap: TypeAlias = dict[str, str | tuple[str, ...] | None]
+
+
+class Strict(BaseModel):
+    """Frozen; a key that is not declared is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=False)
+
+
+class ReadRules(Strict):
+    """How the rows of a source are read; given per source or, as defaults, under `sources`.
+
+    A `fields` value is a dotted path into the row (`question.choices.*.text`),
+    a template (`"{premise} What was the {question}?"`), a list of paths, or
+    null to drop an inherited field.
+    """
+
+    fields: FieldMap = Field(default={}, description="field of the kind -> path or template in the row")
+    label_map: LabelMap | None = Field(default=None, description="raw label -> label name or index")
+    drop_labels: Names = Field(default=(), description="rows with these raw labels are left out by design")
+    options: dict[str, Any] = Field(default={}, description="options of the format's reader")
+    languages: Names = Field(default=(), description="languages this source holds; empty: the split's")
+    approximate_offsets: bool = Field(default=False, description="move answer offsets to the nearest match")
+
+
+class FileSource(ReadRules):
+    """Original files in the data folder.
+
+    Patterns may hold {lang}, {lang3} (any known three-letter code), {name} and
+    {lower} (English name), and `*`. Several patterns are joined in their order,
+    the files of one pattern in sorted order; `.gz` may follow every name.
+    """
+
+    path: Names = Field(default=(), description="patterns below the data folder, joined in this order")
+    beside: str | None = Field(default=None, description="the English side of a bitext")
+    format: str | None = Field(default=None, description="name of the reader")
+    labelled_only: bool = Field(default=False, description="pass over files whose tags were removed")
+
+
+class HubSource(ReadRules):
+    """Parquet files of a data set repository on the Hugging Face Hub."""
+
+    repo: str | None = Field(default=None, description="organisation/name")
+    revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
+    files: Names = Field(default=(), description="patterns inside the repository, joined in this order")
+    where: dict[str, str] = Field(default={}, description="column -> prefix that the language's rows have")
+
+
+class Sources(Strict):
+    """Defaults for the sources of all splits."""
+
+    files: FileSource = FileSource()
+    hub: HubSource = HubSource()
+
+
+class Holdout(Strict):
+    """A fixed part of another split, chosen by a hash of the example ids."""
+
+    of: str = Field(description="the split it is taken out of")
+    share: float = Field(gt=0, lt=1, description="fraction of the examples")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One `task.split[language]` of a composed split; no language: the one asked for.
+
+    Example:
+        >>> Part.parse("xnli.dev[en]")
+        Part(task='xnli', split='dev', language='en')
+    """
+
+    task: str
+    split: str
+    language: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read `task.split` or `task.split[language]`.
+
+        Raises:
+            ValueError: If the text has another form.
+        """
+        match = _PART.match(text)
+        if not match:
+            raise ValueError(f'"{text}" is not of the form task.split or task.split[language]')
+        return cls(match["task"], match["split"], match["language"])
+
+
+def _as_sources(key: str) -> Any:
+    """A pattern, a mapping or a list of these, as a list of mappings."""
+
+    def normalise(value: Any) -> Any:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple({key: item} if isinstance(item, str) else item for item in items)
+
+    return normalise
+
+
+class Split(Strict):
+    """Where one split comes from: files and hub, other tasks' splits, or a part of another split."""
+
+    files: Annotated[tuple[FileSource, ...], BeforeValidator(_as_sources("path"))] = ()
+    hub: Annotated[tuple[HubSource, ...], BeforeValidator(_as_sources("files"))] = ()
+    compose: Names = Field(default=(), alias="from", description="other tasks' splits, joined")
+    holdout: Holdout | None = None
+    languages: Names = Field(default=(), description="languages of this split; empty: the task's")
+    labelled: bool = Field(default=True, description="whether every row has its label")
+    counts: int | dict[str, int] | None = Field(default=None, description="published number of examples")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Split:
+        origins = [bool(self.files or self.hub), bool(self.compose), self.holdout is not None]
+        if sum(origins) != 1:
+            raise ValueError("give exactly one of: files and/or hub, from, holdout")
+        if any(not source.path for source in self.files):
+            raise ValueError("a source under files needs a path")
+        if any(not source.files for source in self.hub):
+            raise ValueError("a source under hub needs files")
+        return self
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parsed entries of `from`."""
+        return tuple(Part.parse(text) for text in self.compose)
+
+    def count(self, language: str) -> int | None:
+        """Published number of examples in a language, if it is stated."""
+        return self.counts.get(language) if isinstance(self.counts, dict) else self.counts
+
+
+class Task(Strict):
+    """A named task with its languages, splits, kind and scores. See `catalogue`."""
+
+    name: str
+    version: int = Field(ge=1, description="raised by every change that can move a score")
+    title: str
+    kind: str
+    roles: tuple[Literal["intermediate", "target"], ...]
+    languages: tuple[str, ...] = Field(min_length=1)
+    labels: tuple[str, ...] = ()
+    label_map: LabelMap = {}
+    scores: tuple[str, ...] = Field(min_length=1, description="evaluation scores, the primary one first")
+    parallel: bool = Field(default=False, description="same items in the same order in every language")
+    max_length: int = Field(default=128, ge=8, description="sub-words per input")
+    unanswerable: bool = Field(default=False, description="refused: this version does not score it")
+    fields: FieldMap = {}
+    sources: Sources = Sources()
+    splits: dict[str, Split] = Field(min_length=1)
+    licence: str
+    citation: str
+    homepage: str
+    note: str = ""
+    # Tasks that `from` names, found when the task was loaded; never part of a file.
+    origins: dict[str, Task] = Field(default={}, exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if not _NAME.match(self.name):
+            raise ValueError(f'name "{self.name}" may hold only a-z, 0-9, "_" and "-"')
+        try:
+            kind = KINDS[self.kind]
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from None
+        if self.unanswerable:
+            raise ValueError("unanswerable questions are not scored by this version; leave them out")
+        if kind.needs_labels != bool(self.labels):
+            verb = "needs" if kind.needs_labels else "has no"
+            raise ValueError(f"a task of kind {self.kind} {verb} labels")
+        for what, values in (("language", self.languages), ("label", self.labels)):
+            doubled = {value for value in values if values.count(value) > 1}
+            if doubled:
+                raise ValueError(f"{what} {sorted(doubled)[0]} is listed twice")
+        self._check_fields(kind.required + kind.optional + ("id",))
+        self._check_label_maps()
+        for name, split in self.splits.items():
+            self._check_split(name, split)
+        return self
+
+    def _all_rules(self) -> list[ReadRules]:
+        rules: list[ReadRules] = [self.sources.files, self.sources.hub]
+        for split in self.splits.values():
+            rules += [*split.files, *split.hub]
+        return rules
+
+    def _check_fields(self, known: tuple[str, ...]) -> None:
+        for fields in [self.fields, *(rules.fields for rules in self._all_rules())]:
+            for field in fields:
+                if field not in known:
+                    raise ValueError(str(UnknownNameError(f"field of kind {self.kind}", field, known)))
+
+    def _check_label_maps(self) -> None:
+        for rules in [self.label_map, *(rules.label_map or {} for rules in self._all_rules())]:
+            for raw, label in rules.items():
+                if self.labels and label not in self.labels:
+                    raise ValueError(f'label map: "{raw}" maps to "{label}", which is not among labels')
+
+    def _check_split(self, name: str, split: Split) -> None:
+        unknown = set(split.languages) - set(self.languages)
+        if unknown:
+            raise ValueError(f"split {name}: language {sorted(unknown)[0]} is not among languages")
+        if not all(source.repo or self.sources.hub.repo for source in split.hub):
+            raise ValueError(f"split {name}: a source under hub needs a repo")
+        if not all(source.format or self.sources.files.format for source in split.files):
+            raise ValueError(f"split {name}: a source under files needs a format")
+        split.parts()
+        if split.holdout is None:
+            return
+        of = split.holdout.of
+        if of not in self.splits or self.splits[of].holdout is not None:
+            raise ValueError(f'split {name}: holdout of "{of}", which is no split with its own data')
+        holdouts = [other.holdout for other in self.splits.values() if other.holdout]
+        if sum(holdout.share for holdout in holdouts if holdout.of == of) >= 1:
+            raise ValueError(f'the holdouts of "{of}" leave nothing of it')
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def split(self, name: str) -> Split:
+        """A split by name.
+
+        Raises:
+            UnknownNameError: If the task has no such split.
+        """
+        try:
+            return self.splits[name]
+        except KeyError:
+            raise UnknownNameError(f"split of task {self.name}", name, self.splits) from None
+
+    def languages_of(self, split: str) -> tuple[str, ...]:
+        """Languages in which a split exists as published, in the task's order.
+
+        For a composed split these are the languages of any of its parts.
+        """
+        definition = self.split(split)
+        if definition.languages:
+            return definition.languages
+        if definition.holdout:
+            return self.languages_of(definition.holdout.of)
+        if definition.compose:
+            found: list[str] = []
+            for part in definition.parts():
+                languages = self.origin(part).languages_of(part.split)
+                found += [code for code in languages if part.language in (None, code)]
+            return tuple(dict.fromkeys(found))
+        return self.languages
+
+    def origin(self, part: Part) -> Task:
+        """The task a part of a composed split is read from.
+
+        Raises:
+            AdaptransError: If this task was built without its origins.
+        """
+        try:
+            return self.origins[part.task]
+        except KeyError:
+            raise AdaptransError(
+                f'task {self.name} is composed of "{part.task}", which was not loaded with it',
+                remedy="build tasks with catalogue.get or catalogue.resolve",
+            ) from None
+
+    def file_sources(self, split: str) -> tuple[FileSource, ...]:
+        """The file sources of a split with all defaults filled in."""
+        return tuple(_filled(source, self.sources.files, self) for source in self.split(split).files)
+
+    def hub_sources(self, split: str) -> tuple[HubSource, ...]:
+        """The hub sources of a split with all defaults filled in."""
+        return tuple(_filled(source, self.sources.hub, self) for source in self.split(split).hub)
+
+
+def _filled(source: Any, defaults: Any, task: Task) -> Any:
+    """A source in which what it leaves out comes from the defaults, then from the task."""
+    update: dict[str, Any] = {}
+    for name in type(source).model_fields:
+        if name not in source.model_fields_set:
+            update[name] = getattr(defaults, name)
+    merged = {**task.fields, **defaults.fields, **source.fields}
+    update["fields"] = {key: value for key, value in merged.items() if value is not None}
+    options = {**defaults.options, **source.options}
+    update["options"] = {key: value for key, value in options.items() if value is not None}
+    if update.get("label_map", source.label_map) is None:
+        update["label_map"] = task.label_map
+    return source.model_copy(update=update)

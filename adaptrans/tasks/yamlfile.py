@@ -1,0 +1,81 @@
+"""YAML files as plain data, with the line of every key. Torch-free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from adaptrans.errors import ConfigError
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader in which only `true` and `false` are booleans: `no` is a language."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
+
+def load_yaml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """The mapping of a YAML file and the line of each of its keys.
+
+    Raises:
+        ConfigError: If the file is not readable YAML, repeats a key, or is not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            lines: dict[KeyPath, int] = {}
+            if node is not None:
+                _collect(node, (), lines, path)
+            data = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values")
+    return data, lines
+
+
+def _collect(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path) -> None:
+    """Record the line of each key and list item below `node`."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[Hashable] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigError(f'{path}:{line}: key "{key.value}" is given twice')
+            seen.add(key.value)
+            lines[(*at, key.value)] = line
+            _collect(value, (*at, key.value), lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*at, index)] = value.start_mark.line + 1
+            _collect(value, (*at, index), lines, path)
+
+
+def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
+    """The line of a key, or of the nearest key above it that is in the file."""
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None

@@ -1,0 +1,160 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptrans.tasks.examples import (
+    KINDS,
+    Answer,
+    RowError,
+    Rules,
+    build_bitext,
+    build_classification,
+    build_multiple_choice,
+    build_span_qa,
+    build_tagging,
+)
+
+NLI = Rules(labels=("entailment", "neutral"), label_map={"e": "entailment", "0": "entailment"})
+
+
+def test_every_kind_has_a_builder():
+    assert KINDS.names() == ["bitext_retrieval", "classification", "multiple_choice", "span_qa", "tagging"]
+
+
+def test_examples_are_frozen():
+    example = build_classification("1", {"text": "a", "label": "neutral"}, NLI)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        example.text = "b"
+
+
+def test_classification_strips_ends_and_keeps_inner_spaces():
+    example = build_classification("1", {"text": " a  b ", "pair": "c ", "label": "e"}, NLI)
+    assert (example.text, example.pair, example.label) == ("a  b", "c", "entailment")
+    assert build_classification("1", {"text": "a", "pair": "b", "label": 0}, NLI).label == "entailment"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"text": "a", "label": "maybe"}, 'unknown label "maybe"'),
+        ({"text": "a", "label": ""}, "label is missing"),
+        ({"text": "a", "label": None}, "label is missing"),
+        ({"text": "a", "label": -1}, "label is missing"),
+        ({"text": None, "label": "e"}, '"text" is missing'),
+        ({"text": 3, "label": "e"}, "not a text"),
+        ({"text": " ", "label": "e"}, "no text"),
+    ],
+)
+def test_classification_refuses(fields, message):
+    with pytest.raises(RowError, match=message):
+        build_classification("1", fields, NLI)
+
+
+def test_a_label_may_be_absent_only_where_the_split_is_unlabelled():
+    rules = Rules(labels=NLI.labels, labelled=False)
+    assert build_classification("1", {"text": "a", "label": ""}, rules).label is None
+
+
+TAGS = Rules(labels=("O", "B-PER"), label_map={"0": "O", "1": "B-PER"})
+
+
+def test_tagging_maps_numbers_and_refuses_unknown_tags_with_their_line():
+    assert build_tagging("1", {"words": ["a", "b"], "tags": [0, 1]}, TAGS).tags == ("O", "B-PER")
+    with pytest.raises(RowError, match='unknown tag "B-XXX" of word 2 "b"') as info:
+        build_tagging("1", {"words": ["a", "b"], "tags": ["O", "B-XXX"], "lines": range(7, 9)}, TAGS)
+    assert info.value.line == 8
+    with pytest.raises(RowError, match='no tag for word 1 "a"'):
+        build_tagging("1", {"words": ["a", "b"], "tags": ["", "O"]}, TAGS)
+    with pytest.raises(RowError, match="2 words but 1 tags"):
+        build_tagging("1", {"words": ["a", "b"], "tags": ["O"]}, TAGS)
+    with pytest.raises(RowError, match="no tags"):
+        build_tagging("1", {"words": ["a"], "tags": [None]}, TAGS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (None, '"words" is missing'),
+        ([], "the sentence has no words"),
+        (5, '"words" is 5, not a list of words'),
+        ("a b", "\"words\" is 'a b', not a list"),
+        ([1, 2], "word 1 is 1, not a text"),
+        (["a", None], "word 2 is None, not a text"),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_tagging_refuses_what_is_no_list_of_words(words, message, labelled):
+    rules = Rules(labels=TAGS.labels, labelled=labelled)
+    with pytest.raises(RowError, match=message):
+        build_tagging("1", {"words": words, "tags": ["O", "O"] if labelled else None}, rules)
+
+
+def test_tagging_refuses_tags_that_are_no_list():
+    with pytest.raises(RowError, match='"tags" is 7, not a list'):
+        build_tagging("1", {"words": ["a"], "tags": 7}, TAGS)
+
+
+CONTEXT = "  Anna met Anna in Rome.  "
+
+
+def test_span_qa_takes_both_forms_of_answers_and_cuts_white_space():
+    listed = {"question": " who? ", "context": CONTEXT, "answers": [{"text": "Anna ", "answer_start": 11}]}
+    columns = {**listed, "answers": {"text": ["Anna "], "answer_start": [11]}}
+    example = build_span_qa("1", listed, Rules())
+    assert example == build_span_qa("1", columns, Rules())
+    assert example.answers == (Answer("Anna", 9),)
+    assert example.question == "who?"
+    assert example.context[9:13] == "Anna"
+
+
+@given(st.text(alphabet=" ab\n\u3000", min_size=1), st.integers(0, 20), st.integers(1, 5))
+def test_span_qa_offsets_always_match_after_cutting(context, start, length):
+    text = context[start : start + length]
+    if not text.strip():
+        return
+    fields = {"question": "q", "context": context, "answers": [{"text": text, "answer_start": start}]}
+    example = build_span_qa("1", fields, Rules())
+    answer = example.answers[0]
+    assert example.context[answer.start : answer.start + len(answer.text)] == answer.text
+
+
+def test_span_qa_refuses_wrong_offsets_and_corrects_them_only_on_demand():
+    fields = {"question": "q", "context": "x Anna y Anna z", "answers": [{"text": "Anna", "answer_start": 8}]}
+    with pytest.raises(RowError, match='answer "Anna" is not at offset 8'):
+        build_span_qa("1", fields, Rules())
+    assert build_span_qa("1", fields, Rules(approximate_offsets=True)).answers == (Answer("Anna", 9),)
+    fields["answers"] = [{"text": "Bert", "answer_start": 0}]
+    with pytest.raises(RowError, match="Bert"):
+        build_span_qa("1", fields, Rules(approximate_offsets=True))
+
+
+def test_span_qa_needs_an_answer_where_the_split_is_labelled():
+    fields = {"question": "q", "context": "c", "answers": []}
+    with pytest.raises(RowError, match="no answer"):
+        build_span_qa("1", fields, Rules())
+    assert build_span_qa("1", fields, Rules(labelled=False)).answers == ()
+
+
+def test_multiple_choice():
+    letters = Rules(label_map={"A": 0, "B": 1})
+    assert (
+        build_multiple_choice("1", {"prompt": "p", "choices": [" x", "y"], "label": "B"}, letters).label == 1
+    )
+    assert (
+        build_multiple_choice("1", {"prompt": "p", "choices": ["x", "y"], "label": "1"}, Rules()).label == 1
+    )
+    for label, message in [("C", 'label "C" is not'), (2, "does not name one of 2"), (None, "missing")]:
+        with pytest.raises(RowError, match=message):
+            build_multiple_choice("1", {"prompt": "p", "choices": ["x", "y"], "label": label}, letters)
+    with pytest.raises(RowError, match="two choices"):
+        build_multiple_choice("1", {"prompt": "p", "choices": ["x"], "label": 0}, letters)
+    with pytest.raises(RowError, match="not a text"):
+        build_multiple_choice("1", {"prompt": "p", "choices": ["x", None], "label": 0}, letters)
+
+
+def test_bitext_refuses_an_empty_side():
+    assert build_bitext("1", {"text": "a\n", "english": " b"}, Rules()).english == "b"
+    with pytest.raises(RowError, match="empty"):
+        build_bitext("1", {"text": "a", "english": " "}, Rules())

@@ -1,0 +1,210 @@
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from adaptrans.errors import ConfigError, DataError
+from adaptrans.tasks import catalogue
+from adaptrans.tasks.check import Checker, check_tasks, read_manifest, steps
+from adaptrans_cli.tasks import app
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+
+
+def run(*arguments, **environment):
+    given = [str(argument) for argument in arguments]
+    result = RUNNER.invoke(app, given, env={"ADAPTRANS_DATA": None, **environment}, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A data folder with XNLI's dev set in two languages, four rows each, and a manifest."""
+    (tmp_path / "xnli").mkdir()
+    lines = ["file\tlang\tcount\tunit\tsha256"]
+    for code in ("en", "sw"):
+        content = "".join(f"{code} {n}\tb\tneutral\n" for n in range(4)).encode()
+        path = tmp_path / f"xnli/dev-{code}.tsv.gz"
+        path.write_bytes(gzip.compress(content))
+        lines.append(
+            f"xnli/dev-{code}.tsv.gz\t{code}\t4\tpairs\t{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        )
+    (tmp_path / "FILES.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def rewrite(folder, name, content):
+    """Change a file and its checksum in the manifest, so that only its rows are at fault."""
+    path = folder / name
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(gzip.compress(content.encode()))
+    manifest = folder / "FILES.tsv"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace(old, hashlib.sha256(path.read_bytes()).hexdigest()), encoding="utf-8")
+
+
+def test_every_file_is_as_the_manifest_says(data_folder):
+    tasks = [catalogue.get(name) for name in catalogue.names()]
+    seen = []
+    results = check_tasks(tasks, data_folder, advance=seen.append)
+    assert len(seen) == steps(tasks) == len(results)
+    read = [result for result in results if result.examples is not None]
+    assert all(result.verified >= 1 for result in read)
+    sizes = {(result.task, result.split, result.language): result.examples for result in read}
+    assert sizes["anli@1", "dev", "en"] == 3198
+    assert sizes["panx@1", "train", "en"] == 20000
+    assert sizes["udpos@1", "train", "en"] == 21253
+    assert sizes["tatoeba@1", "test", "sw"] == 390
+    assert sizes["xnli@1", "test", "ur"] == 5010
+    assert {result.task for result in results if result.examples is None} >= {"mnli@1"}
+    short = {result.task for result in read if result.notes}
+    assert short == {"anli@1", "panx@1"}
+
+
+def test_results_of_a_small_folder(small):
+    results = {r.language: r for r in check_tasks([catalogue.get("xnli")], small) if r.split == "dev"}
+    assert results["sw"].examples == 4
+    assert results["sw"].verified == 1
+    assert results["sw"].notes == ("4 examples, published are 2,490",)
+    assert results["de"].examples is None
+    assert "xnli/dev-de.tsv" in results["de"].remedy
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a\tb\tneutral\n" * 3 + "a\tneutral\n", "dev-sw.tsv.gz:4: expected 3 columns, found 2"),
+        ("a\tb\tneutral\na\tb\tmaybe\n" * 2, 'dev-sw.tsv.gz:2: unknown label "maybe"'),
+        ("a\tb\tneutral\n" * 3, "holds 3 rows, FILES.tsv:3 says 4"),
+    ],
+)
+def test_a_corrupted_row_is_one_line_with_file_and_line(small, content, message):
+    rewrite(small, "xnli/dev-sw.tsv.gz", content)
+    with pytest.raises(DataError) as info:
+        run("check", "xnli", "--data", small)
+    assert message in str(info.value)
+    assert "\n" not in str(info.value)
+
+
+def test_the_command_line_exits_with_2(small):
+    rewrite(small, "xnli/dev-sw.tsv.gz", "a\tb\tneutral\nbroken\n")
+    command = [sys.executable, "-m", "adaptrans_cli.main", "tasks", "check", "xnli", "--data", str(small)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "dev-sw.tsv.gz:2: expected 3 columns, found 1" in line
+
+
+def test_bad_rows_are_listed_on_demand(small):
+    rewrite(small, "xnli/dev-sw.tsv.gz", "a\tb\tneutral\nbroken\nc\td\tneutral\ne\tf\tmaybe\n")
+    results = json.loads(
+        run("check", "xnli", "--data", small, "--skip-bad-rows", "--json").replace("\x1b", "")
+    )
+    (result,) = [r for r in results if r["split"] == "dev" and r["language"] == "sw"]
+    assert result["examples"] == 2
+    assert sum("left out" in note for note in result["notes"]) == 2
+
+
+def test_a_changed_file_is_caught_by_its_checksum(small):
+    path = small / "xnli/dev-en.tsv.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"en 0", b"en x")))
+    with pytest.raises(DataError, match=r"SHA-256 is not that of FILES\.tsv:2"):
+        Checker(small).check(catalogue.get("xnli"), "dev", "en")
+
+
+def test_parallel_languages_must_have_one_size(small):
+    (small / "FILES.tsv").unlink()
+    path = small / "xnli/dev-en.tsv.gz"
+    path.write_bytes(gzip.compress(b"a\tb\tneutral\n"))
+    with pytest.raises(DataError, match="parallel, but its languages differ in size: en 1, sw 4"):
+        check_tasks([catalogue.get("xnli")], small)
+
+
+def test_damaged_manifest(tmp_path):
+    assert read_manifest(tmp_path) == {}
+    (tmp_path / "FILES.tsv").write_text("file\tcount\na\tmany\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r'FILES\.tsv:2: count "many"'):
+        read_manifest(tmp_path)
+    (tmp_path / "FILES.tsv").write_text("name\tcount\n", encoding="utf-8")
+    with pytest.raises(DataError, match='no column "file"'):
+        read_manifest(tmp_path)
+
+
+def test_check_prints_a_table_notes_and_what_is_absent(small):
+    text = run("check", "xnli", "--data", small)
+    assert "2 of 15" in text
+    assert "note: xnli@1 dev [en sw]: 4 examples, published are 2,490" in text
+    assert "absent: no data for xnli.test" in text
+    assert "the same for 14 more languages" in text
+
+
+def test_check_needs_names_and_a_folder(small):
+    for arguments in (["check"], ["check", "xnli", "--all"]):
+        with pytest.raises(ConfigError, match="names of tasks"):
+            run(*arguments, "--data", small)
+    with pytest.raises(ConfigError, match="no data folder"):
+        run("check", "xnli")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        run("check", "xnli", "--data", small / "none")
+
+
+def test_list(small, tmp_path):
+    assert "xnli@1" in run("list")
+    assert "dev 2" in run("list", "--data", small)
+    assert "dev 2" in run("list", ADAPTRANS_DATA=str(small))
+    own = small / "own"
+    own.mkdir()
+    (own / "mine.yaml").write_text("extends: xnli\nname: mine\n", encoding="utf-8")
+    listed = json.loads(run("list", "--tasks", own, "--data", small, "--json"))
+    (mine,) = [task for task in listed if task["name"] == "mine"]
+    assert mine["available"] == {"train": 0, "dev": 2, "test": 0}
+    assert mine["languages"] == list(catalogue.get("xnli").languages)
+
+
+def test_show_says_everything(small):
+    text = run("show", "xnli", "--data", small)
+    for part in (
+        "mnli.train",
+        "CC BY-NC 4.0",
+        "en sw",
+        "xnli/dev-{lang}.tsv",
+        "facebook/xnli",
+        "2,490",
+        "entailment",
+    ):
+        assert part in text
+    shown = json.loads(run("show", "tatoeba", "--json"))
+    assert shown["splits"]["test"]["counts"]["jv"] == 205
+    assert shown["available"] is None
+
+
+def test_listing_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from adaptrans_cli.tasks import list_tasks\n"
+        "list_tasks()\n"
+        "bad = [m for m in ('torch', 'pandas', 'datasets', 'pyarrow', 'transformers') if m in sys.modules]\n"
+        "print(bad, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_command_file_imports_only_typer():
+    code = (
+        "import sys\nbefore = set(sys.modules)\nimport adaptrans_cli.tasks\n"
+        "print([m for m in ('adaptrans', 'pydantic', 'yaml', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
