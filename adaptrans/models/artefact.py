@@ -1,0 +1,180 @@
+"""Artefacts: one folder holds what a setup trained and says what it needs to answer again.
+
+    artefact.json            see `adaptrans.models.manifest`
+    adapters/NAME/           the trained adapter, in the adapters library's own format
+    heads/NAME/              its head, likewise
+    backbone/                for a whole model: the encoder, as transformers reads it
+
+Frozen adapters below the target stay in their own artefacts and are named with
+the hash of their weights. Everything is safetensors and JSON.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from adaptrans.environment import package_versions
+from adaptrans.errors import ArtefactError
+from adaptrans.files import write_json, written_whole
+from adaptrans.models import library
+from adaptrans.models.adapting import Assembled, assemble
+from adaptrans.models.backbone import Backbone, identify
+from adaptrans.models.heads import HeadSpec
+from adaptrans.models.manifest import (
+    FORMAT,
+    NAME,
+    OWN_KEYS,
+    Manifest,
+    check_backbone,
+    read_manifest,
+)
+from adaptrans.models.nodes import Adapter, Continue, Full, Setup
+
+
+def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write what a setup trained; an artefact already in the folder is replaced.
+
+    Args:
+        assembled: A trained model with a head.
+        folder: Where to; it appears whole or not at all.
+        extra: Further keys for `artefact.json`, such as scores.
+
+    Raises:
+        ArtefactError: If nothing was trained, the folder holds something else, or a key of `extra` is taken.
+    """
+    if assembled.head is None or assembled.head_name is None:
+        raise ArtefactError(
+            f"{assembled.setup} without a target trained nothing", remedy="evaluate it directly"
+        )
+    taken = sorted(set(extra or {}) & set(OWN_KEYS))
+    if taken:
+        raise ArtefactError(f"the key {taken[0]!r} of {NAME} is taken", remedy="choose another name")
+    if folder.exists() and not (folder / NAME).is_file() and not (folder.is_dir() and _is_empty(folder)):
+        raise ArtefactError(f"{folder} exists and is not an artefact", remedy="choose another folder")
+    with written_whole(folder) as temporary:
+        temporary.mkdir(parents=True)
+        if assembled.adapter is not None:
+            library.save_adapter(
+                assembled.model, assembled.adapter, temporary / "adapters" / assembled.adapter
+            )
+        else:
+            library.save_encoder(assembled.model, temporary / "backbone")
+        library.save_head(assembled.model, assembled.head_name, temporary / "heads" / assembled.head_name)
+        write_json(temporary / NAME, {**_described(assembled, folder), **(extra or {})})
+
+
+def load_artefact(
+    folder: Path, backbone: Backbone | None = None, parents: Mapping[str, Path] | None = None
+) -> Assembled:
+    """Load an artefact; its logits equal those of the model that was saved.
+
+    Args:
+        folder: The artefact.
+        backbone: Its base; by default the one that it names.
+        parents: Artefacts of the frozen adapters below it, by reference, where they are not at the place that
+            it names.
+
+    Raises:
+        ArtefactError: If something is missing, damaged or changed, or the base is another one.
+    """
+    manifest = read_manifest(folder)
+    base = backbone or identify(manifest.backbone["name"])
+    check_backbone(manifest.backbone, base, str(folder))
+    head = HeadSpec(manifest.head["name"], manifest.head["type"], tuple(manifest.head["labels"]))
+    assembled = assemble(
+        base,
+        _skeleton(manifest.setup),
+        target=manifest.target,
+        head=head,
+        method=manifest.method,
+        parents=_parents(manifest, parents or {}),
+        seed=manifest.seed,
+    )
+    model, head_name = assembled.model, assembled.head_name
+    if assembled.adapter is not None:
+        library.replace_adapter(model, assembled.adapter, manifest.adapter_folder)
+    else:
+        library.load_encoder(model, manifest.encoder_folder)
+    if head_name is not None:
+        library.load_head(model, head_name, manifest.head_folder)
+    return replace(assembled, setup=manifest.setup)
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+def _described(assembled: Assembled, folder: Path) -> dict[str, Any]:
+    """The artefact's own keys."""
+    assert assembled.head is not None
+    base = asdict(assembled.backbone)
+    # Where the base lies is this machine's affair; its name and hash are what identifies it.
+    del base["path"]
+    needed = set() if assembled.adapter is None else _frozen(assembled)
+    return {
+        "format": FORMAT,
+        "setup": str(assembled.setup),
+        "method": assembled.method,
+        "seed": assembled.seed,
+        "target": assembled.head.name,
+        "adapter": assembled.adapter,
+        "head": {
+            "name": assembled.head.name,
+            "module": assembled.head_name,
+            "type": assembled.head.type,
+            "labels": list(assembled.head.labels),
+        },
+        "backbone": base,
+        "parents": {
+            name: _parent(path, folder, needed=name in needed)
+            for name, path in sorted(assembled.parents.items())
+        },
+        "versions": package_versions(),
+    }
+
+
+def _parent(path: Path, folder: Path, *, needed: bool) -> dict[str, Any]:
+    """Where a parent is, and, if the artefact cannot answer without it, the hash of its weights."""
+    place = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    return {"path": place, "content": read_manifest(path).content() if needed else None}
+
+
+def _frozen(assembled: Assembled) -> set[str]:
+    """References whose adapters answer below the trained one."""
+    below = () if isinstance(assembled.setup.layers[-1], Continue) else assembled.setup.layers[:-1]
+    return {str(layer) for layer in below}
+
+
+def _skeleton(setup: Setup) -> Setup:
+    """The setup without the starting weights, which the trained ones replace."""
+    match setup.layers:
+        case (Full(),):
+            return Setup((Full(),))
+        case (Continue(),):
+            return Setup((Adapter(),))
+    return setup
+
+
+def _parents(manifest: Manifest, given: Mapping[str, Path]) -> dict[str, Path]:
+    """Folders of the frozen adapters below, each with the weights it had."""
+    found: dict[str, Path] = {}
+    for name, recorded in manifest.parents.items():
+        if recorded["content"] is None:
+            continue
+        folder = given.get(name) or (manifest.folder / recorded["path"]).resolve()
+        if not (folder / NAME).is_file():
+            raise ArtefactError(
+                f"{manifest.folder} needs '{name}', which is not in {folder}",
+                remedy="put it back, or give its folder",
+            )
+        if read_manifest(folder).content() != recorded["content"]:
+            raise ArtefactError(
+                f"{manifest.folder} needs '{name}' as it was when it was trained; {folder} has other weights",
+                remedy="put the old one back, or train again",
+            )
+        found[name] = folder
+    return found

@@ -1,0 +1,229 @@
+"""Pretrained encoders: which one it is, without loading it. Torch-free until a tokenizer is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptrans import mini
+from adaptrans.errors import ArtefactError
+from adaptrans.files import digest
+from adaptrans.hashes import cached_sha256
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+ARCHITECTURES = ("xlm-roberta",)
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "sentencepiece.bpe.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+# What of config.json changes the output of the encoder, beside its weights.
+ESSENTIALS = (
+    "model_type",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "position_embedding_type",
+    "pad_token_id",
+)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained encoder, identified by its content.
+
+    Args:
+        name: As given: hub name, or folder.
+        path: Folder with config, weights and tokenizer.
+        revision: Commit of the hub repository; None for a folder.
+        architecture: `model_type` of its config.
+        depth: Number of layers.
+        width: Hidden size.
+        vocabulary: Rows of the embedding matrix.
+        fingerprint: Hash of weights and config: equal exactly when the encoders are.
+    """
+
+    name: str
+    path: Path
+    revision: str | None
+    architecture: str
+    depth: int
+    width: int
+    vocabulary: int
+    fingerprint: str
+
+
+BUNDLED = {"mini": mini.FOLDER}
+"""Encoders that ship with the package, by name."""
+
+
+def identify(name_or_folder: str | Path, cache: Path | None = None) -> Backbone:
+    """Find a backbone and hash it; no model is loaded.
+
+    Args:
+        name_or_folder: A folder, or a name on the Hugging Face Hub. What the hub cache holds is used as it
+            is; what it lacks is downloaded, unless HF_HUB_OFFLINE is set.
+        cache: Folder of the remembered hashes of weight files; by default that of `adaptrans.hashes`, which
+            all stores share: ADAPTRANS_CACHE, else adaptrans in the user's cache folder.
+
+    Returns:
+        The backbone; weight files whose size and time have not changed are not read again.
+
+    Raises:
+        ArtefactError: If there is no such backbone, or none that can be used.
+    """
+    name = str(name_or_folder)
+    folder, revision = _locate(name)
+    config = _read_object(folder / "config.json", name)
+    architecture = config.get("model_type")
+    if architecture not in ARCHITECTURES:
+        raise ArtefactError(
+            f"backbone {name} is of type {architecture!r}",
+            remedy=f"supported: {', '.join(ARCHITECTURES)}, for instance FacebookAI/xlm-roberta-base",
+        )
+    depth, width, vocabulary = (
+        _count(config, key, name) for key in ("num_hidden_layers", "hidden_size", "vocab_size")
+    )
+    hashes = cached_sha256(weight_files(folder, name), cache)
+    essentials = {key: config.get(key) for key in ESSENTIALS}
+    fingerprint = digest([essentials, hashes], 64)
+    return Backbone(name, folder, revision, architecture, depth, width, vocabulary, fingerprint)
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """The safetensors files of a backbone, in order.
+
+    Raises:
+        ArtefactError: If there are none, or only pickles.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        table = _read_object(folder / INDEX, name).get("weight_map")
+        shards = sorted(set(table.values())) if isinstance(table, dict) and table else []
+        missing = [shard for shard in shards if not (folder / str(shard)).is_file()]
+        if not shards or missing:
+            raise ArtefactError(
+                f"backbone {name} lacks {', '.join(map(str, missing)) or 'weights'}", remedy="fetch it again"
+            )
+        return [folder / shard for shard in shards]
+    if any(folder.glob("*.bin")):
+        raise ArtefactError(
+            f"backbone {name} has only .bin weights, which are pickles and can run code",
+            remedy="take a copy with model.safetensors, or convert one you trust: load it with transformers"
+            " and save_pretrained(FOLDER, safe_serialization=True)",
+        )
+    raise ArtefactError(f"backbone {name} has no {WEIGHTS}", remedy="fetch it again, with its weights")
+
+
+def tokenizer_fingerprint(backbone: Backbone) -> str:
+    """Hash of the files of a backbone's tokenizer; files that have not changed are not read again.
+
+    Raises:
+        ArtefactError: If it has none.
+    """
+    files = [backbone.path / name for name in TOKENIZER_FILES if (backbone.path / name).is_file()]
+    if not any(path.name in TOKENIZER_FILES[:2] for path in files):
+        raise ArtefactError(
+            f"backbone {backbone.name} has no tokenizer",
+            remedy=f"put its tokenizer.json into {backbone.path}",
+        )
+    return digest([[path.name, hashed] for path, hashed in zip(files, cached_sha256(files), strict=True)], 64)
+
+
+def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerFast:
+    """Load the tokenizer of a backbone; it knows where in the text each piece stands.
+
+    Raises:
+        ArtefactError: If it is missing, damaged, or a slow one without positions.
+    """
+    tokenizer_fingerprint(backbone)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(backbone.path), use_fast=True, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
+        raise ArtefactError(
+            f"the tokenizer of backbone {backbone.name} cannot be read: {error}", remedy="fetch it again"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ArtefactError(
+            f"the tokenizer of backbone {backbone.name} is a slow one", remedy="add its tokenizer.json"
+        )
+    return tokenizer
+
+
+def _locate(name: str) -> tuple[Path, str | None]:
+    """Folder and revision of a backbone; a folder wins over a bundled encoder of the same name."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve(), None
+    if name in BUNDLED:
+        return BUNDLED[name], None
+    if not name.strip() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise ArtefactError(f"there is no backbone folder {name!r}", remedy="give a folder or a hub name")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> tuple[Path, str]:
+    from huggingface_hub import constants, snapshot_download
+
+    patterns = ["config.json", "*.safetensors", INDEX, *TOKENIZER_FILES]
+    for offline in (True, False):
+        if not offline and constants.HF_HUB_OFFLINE:
+            break
+        # Whatever goes wrong, the cause for the user is that the backbone is not at hand.
+        with contextlib.suppress(Exception):
+            folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
+            if not offline or _complete(folder):
+                return folder, folder.name
+    reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub did not give it"
+    raise ArtefactError(
+        f"backbone {name!r} is neither a folder nor in the hub cache, and {reason}",
+        remedy=f"fetch it where there is a network: huggingface-cli download {name}",
+    )
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a snapshot in the hub cache holds config, weights and tokenizer."""
+    with contextlib.suppress(ArtefactError):
+        weight_files(folder, folder.name)
+        tokenizer = any((folder / name).is_file() for name in TOKENIZER_FILES[:2])
+        return tokenizer and (folder / "config.json").is_file()
+    return False
+
+
+def _read_object(path: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(
+            f"backbone {name} has no {path.name}", remedy="give the folder of a pretrained XLM-R"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{path} is not a JSON object", remedy="fetch it again")
+    return value
+
+
+def _count(config: dict[str, Any], key: str, name: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ArtefactError(f"backbone {name}: config.json has no {key}", remedy="fetch it again")
+    return value

@@ -1,0 +1,122 @@
+"""Whether a setup can run: what the library composes, and what this version trains.
+
+Torch-free.
+"""
+
+from __future__ import annotations
+
+from adaptrans.errors import SetupError
+from adaptrans.models import methods
+from adaptrans.models.nodes import (
+    Adapter,
+    Arithmetic,
+    Average,
+    Continue,
+    Full,
+    Fuse,
+    LanguageSlot,
+    Layer,
+    Reference,
+    Setup,
+    Target,
+    below_target,
+    is_full,
+    references,
+)
+
+
+def check(setup: Setup, method: str, *, retrieval: bool = False) -> None:
+    """Refuse a setup that cannot run, before any data or model is loaded.
+
+    Args:
+        setup: The parsed expression.
+        method: What is trained: `full` or an adapter method such as `seq_bn[reduction_factor=8]`. A setup
+            that trains the whole model ignores it.
+        retrieval: Whether the target has no training (bitext retrieval); then only what is below the
+            target counts.
+
+    Raises:
+        SetupError: With the reason and the nearest setup that runs.
+        UnknownNameError: If the method or one of its options is unknown.
+
+    Example:
+        >>> check(Setup((Fuse((Reference("a"), Reference("b"))),)), "lora")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        adaptrans.errors.SetupError: fuse(a, b): the adapters library does not implement Fuse of lora; ...
+    """
+    if is_full(setup):
+        _refuse(setup, _untrained(setup), nearest_full(setup))
+        return
+    if method == methods.FULL:
+        _refuse(setup, "the method 'full' trains the whole model, not an adapter", nearest_full(setup))
+    parsed = methods.parse(method)
+    layers = below_target(setup) if retrieval else setup.layers
+    nearest = nearest_adapter(setup, parsed, retrieval)
+    for block in blocks(layers):
+        _refuse(setup, parsed.obstacle(block), nearest)
+    _refuse(setup, _untrained(setup), nearest)
+
+
+def _refuse(setup: Setup, reason: str | None, nearest: str) -> None:
+    if reason:
+        raise SetupError(f"{setup}: {reason}", remedy=f"nearest that runs: '{nearest}'")
+
+
+def blocks(layers: tuple[Layer, ...]) -> list[str]:
+    """The blocks of the composition table (`adaptrans.models.methods`) that a chain of layers needs."""
+    needed: list[str] = []
+    for place, layer in enumerate(layers):
+        match layer:
+            case Fuse():
+                needed.append("Fuse")
+                needed += ["Stack(l, Fuse)"] if place > 0 else []
+                needed += ["Stack(Fuse, t)"] if place + 1 < len(layers) else []
+            case Average() | Arithmetic():
+                needed.append("Average")
+    if len(layers) > 1:
+        needed.append("Stack")
+    return needed
+
+
+def _untrained(setup: Setup) -> str | None:
+    """Why this version does not train a setup, or None."""
+    for layer in setup.layers:
+        match layer:
+            case Full(sources) if len(sources) > 1:
+                return "a mix of several intermediate tasks is not trained by this version"
+            case Fuse():
+                return "fusion is not trained by this version"
+            case Average():
+                return "averaging is not done by this version"
+            case Arithmetic():
+                return "task arithmetic is not done by this version"
+            case LanguageSlot():
+                return "language adapters are not trained by this version"
+    if setup.policy:
+        return f"the policy '{setup.policy}' has no language adapter to act on"
+    return None
+
+
+def nearest_full(setup: Setup) -> str:
+    """The nearest setup that trains the whole model."""
+    return str(Setup((Full(references(setup)[:1]),)))
+
+
+def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> str:
+    """The nearest adapter setup that the library composes and this version trains."""
+    kept: list[Layer] = []
+    for layer in setup.layers:
+        match layer:
+            case Reference():
+                kept.append(layer)
+            case Fuse(sources) | Average(sources):
+                kept.append(sources[0])
+            case Arithmetic(terms):
+                kept.append(terms[0][1])
+            case Continue():
+                return str(layer)
+    if not kept:
+        return str(Adapter())
+    if method.obstacle("Stack") and not (retrieval and len(kept) == 1):
+        return str(Continue(kept[-1])) if isinstance(kept[-1], Reference) else str(Adapter())
+    return str(Setup((*kept, Target())))

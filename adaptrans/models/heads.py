@@ -1,0 +1,121 @@
+"""Heads: what they are for, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from adaptrans.errors import ConfigError
+from adaptrans.registry import Registry
+
+if TYPE_CHECKING:
+    from adaptrans.models.adapting import Assembled
+
+
+@dataclass(frozen=True)
+class HeadType:
+    """One form of head in the adapters library.
+
+    Args:
+        library: Its name there.
+        size: Keyword of its constructor for the number of labels.
+        layers: Linear layers, with tanh between them. Source: the library's defaults.
+        least: Fewest labels that make sense.
+    """
+
+    library: str
+    size: str
+    layers: int
+    least: int
+
+
+HEADS: Registry[HeadType] = Registry("head type")
+HEADS.add("classification", HeadType("classification", "num_labels", 2, 2))
+HEADS.add("tagging", HeadType("tagging", "num_labels", 1, 2))
+HEADS.add("span_qa", HeadType("question_answering", "num_labels", 1, 0))
+HEADS.add("multiple_choice", HeadType("multiple_choice", "num_choices", 2, 2))
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """The head of a target task.
+
+    Args:
+        name: The target task, after which head and adapter are named.
+        type: `classification`, `tagging`, `span_qa` or `multiple_choice`.
+        labels: Label names in the order of the logits; for multiple choice one per choice; none for span QA.
+    """
+
+    name: str
+    type: str
+    labels: tuple[str, ...] = ()
+
+    def library_config(self) -> dict[str, Any]:
+        """The head as the adapters library describes it.
+
+        Raises:
+            ConfigError: If there are too few labels, or one twice.
+        """
+        form = HEADS[self.type]
+        if len(self.labels) < form.least or len(set(self.labels)) < len(self.labels):
+            raise ConfigError(
+                f"the {self.type} head of {self.name} has the labels {list(self.labels)}",
+                remedy=f"name {form.least} labels or more, each once",
+            )
+        # A span has a start and an end.
+        size = len(self.labels) if form.least else 2
+        config: dict[str, Any] = {
+            "head_type": form.library,
+            form.size: size,
+            "layers": form.layers,
+            "activation_function": "tanh",
+            "label2id": {label: i for i, label in enumerate(self.labels)} or None,
+        }
+        return config
+
+
+def logits(assembled: Assembled, batch: Mapping[str, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+    """What the head of a setup answers, without a loss.
+
+    Args:
+        assembled: A model with a head.
+        batch: `input_ids` and `attention_mask`, shape (batch, tokens), for multiple choice (batch, choices,
+            tokens). Other tensors, such as labels, are not looked at.
+
+    Returns:
+        Unnormalised scores: classification (batch, labels), tagging (batch, tokens, labels), multiple choice
+        (batch, choices), span QA a pair of start and end, each (batch, tokens).
+
+    Raises:
+        ConfigError: If the model has no head.
+    """
+    head = assembled.head
+    if head is None:
+        raise ConfigError("this model has no head", remedy="assemble it with a target and a head")
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask") if name in batch}
+    if head.type != "multiple_choice":
+        output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
+        return (output.start_logits, output.end_logits) if head.type == "span_qa" else output.logits
+    rows, choices, _ = inputs["input_ids"].shape
+    with _choices(assembled, choices):
+        output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
+    return output.logits.reshape(rows, choices)
+
+
+@contextmanager
+def _choices(assembled: Assembled, choices: int) -> Iterator[None]:
+    """Let the head score another number of choices than it was built for.
+
+    Each choice is scored alone; the number only shapes the library's output.
+    """
+    config = assembled.model.heads[assembled.head_name].config
+    built = config["num_choices"]
+    config["num_choices"] = choices
+    try:
+        yield
+    finally:
+        config["num_choices"] = built

@@ -1,0 +1,343 @@
+"""The one module that touches the `adapters` library.
+
+Its traps that are kept out here: a head stays active when another adapter is
+activated, so the head is set after every activation; training a stack unfreezes
+all of it, so the target is set for training alone and the stack activated after;
+models change their config, so every model reads its own; loading falls back to
+pickles and skips what is missing, so weights are read from safetensors and
+every name must match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from adapters import ADAPTER_CONFIG_MAP, AdapterConfig, Stack, XLMRobertaAdapterModel
+from adapters.loading import AdapterLoader
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import XLMRobertaConfig
+from transformers.modeling_utils import no_init_weights
+
+from adaptrans.errors import ArtefactError, SetupError
+from adaptrans.models.backbone import Backbone, weight_files
+from adaptrans.models.heads import HeadSpec
+from adaptrans.models.methods import Method
+
+Model: TypeAlias = XLMRobertaAdapterModel
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter.safetensors"
+HEAD_WEIGHTS = "model_head.safetensors"
+# The pooler feeds none of our heads, and checkpoints of masked language models lack it.
+UNUSED = "roberta.pooler."
+# Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.
+_OWNER = re.compile(
+    r"(?:^|\.)(?:[A-Za-z_]*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings"
+    r"|shared_parameters)\.([^.]+)\."
+)
+
+
+@contextmanager
+def seeded(seed: int, part: str) -> Iterator[None]:
+    """Draw random weights from a seed of their own; the generator outside is left as it was."""
+    number = int.from_bytes(hashlib.sha256(f"{seed}:{part}".encode()).digest()[:7], "big")
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would also set the generators of the accelerators.
+        torch.default_generator.manual_seed(number)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from warning, while it switches adapters, that none is active."""
+    logger = logging.getLogger("adapters.model_mixin")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def tensors(model: Model) -> dict[str, Tensor]:
+    """Parameters and saved buffers by name, those with several names once."""
+    saved = model.state_dict().keys()
+    own = dict(model.named_parameters())
+    own |= {key: value for key, value in model.named_buffers() if key in saved}
+    return {key: value.detach() for key, value in own.items()}
+
+
+def bare_model(backbone: Backbone) -> Model:
+    """Load the encoder of a backbone in float32, without head or adapter, in evaluation mode.
+
+    Raises:
+        ArtefactError: If weights are missing or damaged.
+    """
+    try:
+        config = XLMRobertaConfig.from_pretrained(str(backbone.path), local_files_only=True)
+        # Traces of an adapter model that was saved in this folder would come back as stray modules.
+        for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
+            if hasattr(config, name):
+                delattr(config, name)
+        with no_init_weights():
+            model = XLMRobertaAdapterModel._from_config(
+                config, dtype=torch.float32, attn_implementation="sdpa"
+            )
+    except Exception as error:  # whatever transformers raises for an impossible config
+        raise ArtefactError(
+            f"backbone {backbone.name} cannot be loaded: {error}", remedy="fetch it again"
+        ) from error
+    stored: dict[str, Tensor] = {}
+    for path in weight_files(backbone.path, backbone.name):
+        # A masked language model or an adapter model has the encoder under a prefix, a bare one has not.
+        stored |= {
+            f"roberta.{key.removeprefix('roberta.')}": value for key, value in read_tensors(path).items()
+        }
+    own = encoder_tensors(model)
+    copy_tensors(
+        own,
+        {key: value for key, value in stored.items() if key in own},
+        f"backbone {backbone.name}",
+        remedy="fetch it again",
+    )
+    for parameter in model.roberta.pooler.parameters():
+        nn.init.zeros_(parameter)
+    return model.eval()
+
+
+def module_name(name: str, taken: Sequence[str] = ()) -> str:
+    """A name that a torch module can have, different from those taken.
+
+    Example:
+        >>> module_name("tydiqa.gold"), module_name("items"), module_name("mnli", ["mnli"])
+        ('tydiqa_gold', 'items_', 'mnli_2')
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
+    if hasattr(nn.ModuleDict(), plain):
+        plain += "_"
+    free, number = plain, 1
+    while free in taken:
+        number += 1
+        free = f"{plain}_{number}"
+    return free
+
+
+def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
+    """Add a fresh adapter; its weights depend on `seed` alone.
+
+    Raises:
+        SetupError: If the method's options make no adapter for this model.
+    """
+    try:
+        config = ADAPTER_CONFIG_MAP[method.name].replace(**method.options)
+        with seeded(seed, "adapter"):
+            model.add_adapter(name, config=config)
+    except Exception as error:  # whatever the library raises for an impossible value
+        raise SetupError(
+            f"method {method} makes no adapter for this model: {error}", remedy="change its options"
+        ) from error
+
+
+def load_adapter(model: Model, name: str, folder: Path) -> None:
+    """Add a stored adapter under a name, with exactly the weights of its file.
+
+    Raises:
+        ArtefactError: If its files are missing, damaged, or of another model.
+    """
+    try:
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
+        with seeded(0, "overwritten"):
+            model.add_adapter(name, config=AdapterConfig.load(config))
+    except Exception as error:  # whatever the library raises for an impossible value
+        raise ArtefactError(
+            f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
+        ) from error
+    replace_adapter(model, name, folder)
+
+
+def replace_adapter(model: Model, name: str, folder: Path) -> None:
+    """Replace an adapter's weights by stored ones, whatever name they were stored under.
+
+    Raises:
+        ArtefactError: If the file is missing, damaged, or of another model or method.
+    """
+    stored = {_renamed(key, name): value for key, value in read_tensors(folder / ADAPTER_WEIGHTS).items()}
+    copy_tensors(adapter_tensors(model, name), stored, f"the adapter in {folder}")
+
+
+def adapter_tensors(model: Model, name: str) -> dict[str, Tensor]:
+    """All tensors of an adapter, by their names in the model."""
+    return {key: value for key, value in tensors(model).items() if owner(key) == name}
+
+
+def owner(key: str) -> str | None:
+    """The adapter that a tensor of the model belongs to, None for backbone and heads.
+
+    Example:
+        >>> owner("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        'mnli'
+    """
+    match = None if key.startswith("heads.") else _OWNER.search(key)
+    return match[1] if match else None
+
+
+def _renamed(key: str, name: str) -> str:
+    match = _OWNER.search(key)
+    return f"{key[: match.start(1)]}{name}{key[match.end(1) :]}" if match else key
+
+
+def inverts(model: Model, name: str) -> bool:
+    """Whether an adapter has an invertible part at the embeddings."""
+    return name in model.base_model.invertible_adapters
+
+
+def add_head(model: Model, name: str, head: HeadSpec, seed: int) -> None:
+    """Add the fresh head of a task; its weights depend on `seed` alone."""
+    with seeded(seed, "head"):
+        model.add_prediction_head_from_config(name, head.library_config())
+
+
+def head_tensors(model: Model, name: str) -> dict[str, Tensor]:
+    """All tensors of a head, by their names in the model."""
+    return {key: value for key, value in tensors(model).items() if key.startswith(f"heads.{name}.")}
+
+
+def encoder_tensors(model: Model) -> dict[str, Tensor]:
+    """All tensors of the encoder that a head can see, by their names in the model."""
+    return {
+        key: value
+        for key, value in tensors(model).items()
+        if key.startswith("roberta.") and not key.startswith(UNUSED) and owner(key) is None
+    }
+
+
+def activate(model: Model, adapters: Sequence[str], head: str | None) -> str:
+    """Let a stack of adapters and a head answer, and nothing else.
+
+    Returns:
+        The composition as the library prints it, or `none`.
+    """
+    block = None if not adapters else adapters[0] if len(adapters) == 1 else Stack(*adapters)
+    with _quiet():
+        model.set_active_adapters(block)
+    model.active_head = head
+    return "none" if block is None else str(block)
+
+
+def freeze_all_but(model: Model, adapter: str | None, head: str | None, *, whole: bool) -> tuple[str, ...]:
+    """Set what is trained: an adapter or the whole encoder, and the head.
+
+    Returns:
+        Names of the trained parameters, in the order of the model.
+    """
+    names: set[str] = set()
+    if adapter is not None:
+        with _quiet():
+            model.train_adapter(adapter)
+        # Some methods share random matrices that stay frozen; the library knows which.
+        names = {key for key, p in model.named_parameters() if p.requires_grad and owner(key) == adapter}
+    model.eval()
+    encoder = set(encoder_tensors(model)) if whole else set()
+    trained = []
+    for key, parameter in model.named_parameters():
+        chosen = key in names or key in encoder or (head is not None and key.startswith(f"heads.{head}."))
+        parameter.requires_grad_(chosen)
+        trained += [key] if chosen else []
+    return tuple(trained)
+
+
+def save_adapter(model: Model, name: str, folder: Path) -> None:
+    """Write an adapter in the library's own format."""
+    folder.mkdir(parents=True)
+    _, config = AdapterLoader(model).save_to_state_dict(name)
+    text = json.dumps(config, indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+    # The library's own writer fails for methods whose layers share a tensor, such as prefix tuning.
+    write_tensors(folder / ADAPTER_WEIGHTS, adapter_tensors(model, name))
+
+
+def save_head(model: Model, name: str, folder: Path) -> None:
+    """Write a head in the library's own format."""
+    folder.mkdir(parents=True)
+    model.save_head(str(folder), name, use_safetensors=True)
+
+
+def save_encoder(model: Model, folder: Path) -> None:
+    """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
+    folder.mkdir(parents=True)
+    stored = {key.removeprefix("roberta."): value for key, value in encoder_tensors(model).items()}
+    write_tensors(folder / "model.safetensors", stored)
+    config = model.config.to_dict()
+    kept = {key: value for key, value in config.items() if key not in ("prediction_heads", "adapters")}
+    kept["architectures"] = ["XLMRobertaModel"]
+    XLMRobertaConfig.from_dict(kept).save_pretrained(str(folder))
+
+
+def load_encoder(model: Model, folder: Path) -> None:
+    """Replace the encoder's weights by stored ones.
+
+    Raises:
+        ArtefactError: If the file is missing, damaged, or of another model.
+    """
+    path = folder / "model.safetensors"
+    stored = {f"roberta.{key}": value for key, value in read_tensors(path).items()}
+    copy_tensors(encoder_tensors(model), stored, f"the encoder in {path}")
+
+
+def load_head(model: Model, name: str, folder: Path) -> None:
+    """Replace a head's weights by stored ones.
+
+    Raises:
+        ArtefactError: If the file is missing, damaged, or of another head.
+    """
+    copy_tensors(head_tensors(model, name), read_tensors(folder / HEAD_WEIGHTS), f"the head in {folder}")
+
+
+def write_tensors(path: Path, values: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file."""
+    plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
+    save_file(plain, str(path), metadata={"format": "pt"})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ArtefactError: If it is missing or damaged.
+    """
+    try:
+        return load_file(str(path))
+    except Exception as error:  # FileNotFoundError, or SafetensorError, which is a bare Exception
+        raise ArtefactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
+
+
+def copy_tensors(
+    own: Mapping[str, Tensor],
+    stored: Mapping[str, Tensor],
+    what: str,
+    remedy: str = "use it with the model and the setup it was saved from",
+) -> None:
+    """Copy stored tensors into a model's own, which must have the same names and shapes.
+
+    Raises:
+        ArtefactError: If they do not; then nothing has been copied.
+    """
+    for only, verb in ((own.keys() - stored.keys(), "lacks"), (stored.keys() - own.keys(), "also holds")):
+        if only:
+            raise ArtefactError(f"{what} {verb} {len(only)} tensors, the first is {min(only)}", remedy=remedy)
+    for name, value in stored.items():
+        if own[name].shape != value.shape:
+            shapes = f"{list(value.shape)}, the model needs {list(own[name].shape)}"
+            raise ArtefactError(f"{what}: {name} has shape {shapes}", remedy=remedy)
+    with torch.no_grad():
+        for name, value in stored.items():
+            own[name].copy_(value)

@@ -1,0 +1,196 @@
+"""What an artefact says of itself: `artefact.json`, read and checked. Torch-free.
+
+Keys that this module knows: `format`, `setup`, `method`, `seed`, `target`,
+`adapter` (its name in the library), `head`, `backbone`, `parents`, `versions`.
+Others belong to whoever saved the artefact and are kept as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptrans.errors import ArtefactError, SetupError
+from adaptrans.files import read_json
+from adaptrans.models.backbone import Backbone
+from adaptrans.models.nodes import Reference, Setup, Target, references
+from adaptrans.models.setup import parse
+
+FORMAT = 1
+NAME = "artefact.json"
+OWN_KEYS = (
+    "format",
+    "setup",
+    "method",
+    "seed",
+    "target",
+    "adapter",
+    "head",
+    "backbone",
+    "parents",
+    "versions",
+)
+# Compared in this order, so that the message names the most telling difference.
+BACKBONE_KEYS = ("architecture", "depth", "width", "vocabulary", "fingerprint")
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "setup": str,
+    "method": str,
+    "seed": int,
+    "target": str,
+    "adapter": (str, type(None)),
+    "head": dict,
+    "backbone": dict,
+    "parents": dict,
+}
+_PARTS = {"head": ("name", "module", "type", "labels"), "backbone": ("name", *BACKBONE_KEYS)}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked `artefact.json`.
+
+    Args:
+        folder: The artefact.
+        setup: What was trained.
+        method: Adapter method, or `full`.
+        seed: Seed of the fresh weights.
+        target: The task it was trained on.
+        adapter: Name of its adapter in the library; None for a whole model.
+        head: `name`, `type` and `labels` of its head.
+        backbone: Name and identity of its base.
+        parents: By reference as in the setup: `path` from the artefact, and `content`, the hash of its
+            weights, if the artefact cannot answer without it.
+        values: The whole file.
+    """
+
+    folder: Path
+    setup: Setup
+    method: str
+    seed: int
+    target: str
+    adapter: str | None
+    head: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    parents: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, Any]
+
+    @property
+    def adapter_folder(self) -> Path:
+        """Where its adapter is.
+
+        Raises:
+            ArtefactError: If it has none, being a whole model.
+        """
+        if self.adapter is None:
+            raise ArtefactError(
+                f"{self.folder} is a whole model ({self.setup}) and has no adapter",
+                remedy=f"write 'full({self.target})' to build on it, or train {self.target} with 'adapter'",
+            )
+        return self.folder / "adapters" / self.adapter
+
+    @property
+    def head_folder(self) -> Path:
+        """Where its head is."""
+        return self.folder / "heads" / str(self.head["module"])
+
+    @property
+    def encoder_folder(self) -> Path:
+        """Where its encoder is.
+
+        Raises:
+            ArtefactError: If it has none, being an adapter.
+        """
+        if self.adapter is not None:
+            raise ArtefactError(
+                f"{self.folder} is an adapter ({self.setup}) and has no encoder of its own",
+                remedy=f"write '{self.target} > target' to build on it, or train {self.target} with 'full'",
+            )
+        return self.folder / "backbone"
+
+    @property
+    def below(self) -> tuple[Reference, ...]:
+        """The stored adapters that its own adapter was trained on top of."""
+        return references(self.setup) if Target() in self.setup.layers else ()
+
+    def content(self) -> str:
+        """Hash of its weights and of what says how they are used."""
+        hashed = hashlib.sha256()
+        for path in sorted([*self.folder.rglob("*.safetensors"), *self.folder.rglob("*_config.json")]):
+            hashed.update(path.relative_to(self.folder).as_posix().encode())
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    hashed.update(block)
+        return hashed.hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check what an artefact says of itself.
+
+    Raises:
+        ArtefactError: If it is missing, damaged, or of a newer format.
+    """
+    path = folder / NAME
+    try:
+        values = read_json(path)
+    except FileNotFoundError:
+        raise ArtefactError(
+            f"{folder} is not an artefact: it has no {NAME}", remedy="check the path"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else None
+        raise ArtefactError(
+            f"{path} has format {found!r}, this version reads {FORMAT}",
+            remedy="use the version of adaptrans that wrote it, or train it again",
+        )
+    problem = next(_problems(values), None)
+    if problem:
+        raise ArtefactError(f"{path}: {problem} is missing or wrong", remedy="train or fetch it again")
+    try:
+        setup = parse(values["setup"])
+    except SetupError as error:
+        raise ArtefactError(f"{path}: {error.message}", remedy="train or fetch it again") from error
+    known = {key: values[key] for key in _TYPES if key != "setup"}
+    return Manifest(folder=folder, setup=setup, values=values, **known)
+
+
+def _problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is missing or wrong, the first thing first."""
+    for key, kind in _TYPES.items():
+        if key not in values or not isinstance(values[key], kind):
+            yield key
+    for part, keys in _PARTS.items():
+        yield from (f"{part}.{key}" for key in keys if key not in values[part])
+    if not isinstance(values["head"]["labels"], list):
+        yield "head.labels"
+    # A module's name is the name of its folder; one that climbs out of the artefact is none of ours.
+    for name in (values["head"]["module"], values["adapter"]):
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
+            yield f"the module name {name!r}"
+    for name, parent in values["parents"].items():
+        if not isinstance(parent, dict) or not {"path", "content"} <= parent.keys():
+            yield f"parents.{name}"
+
+
+def check_backbone(recorded: Mapping[str, Any], backbone: Backbone, what: str) -> None:
+    """Refuse a base other than the one something was trained on.
+
+    The library loads an adapter onto a base of another depth without a word.
+
+    Raises:
+        ArtefactError: With the first difference.
+    """
+    for key in BACKBONE_KEYS:
+        own = getattr(backbone, key)
+        if recorded[key] != own:
+            values = (recorded[key], own) if key != "fingerprint" else (str(recorded[key])[:12], own[:12])
+            raise ArtefactError(
+                f"{what} was trained on a backbone of {key} {values[0]}, {backbone.name} has {values[1]}",
+                remedy=f"use it with {recorded['name']}",
+            )

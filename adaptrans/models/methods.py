@@ -1,0 +1,197 @@
+"""Adapter methods: names, options, and which method composes how.
+
+Torch-free. The names and the form `seq_bn[reduction_factor=16]` are those of the `adapters` library; one
+method at a time, without its unions.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from adaptrans.errors import SetupError, UnknownNameError
+
+FULL = "full"
+
+DEFAULT_METHOD = "seq_bn"
+"""Pfeiffer's bottleneck adapter: it stacks and fuses."""
+
+BLOCKS = (
+    "Stack",
+    "Fuse",
+    "Stack(l, Fuse)",
+    "Stack(Fuse, t)",
+    "Fuse(Stack, Stack)",
+    "Parallel",
+    "Parallel(Stack, Stack)",
+    "BatchSplit",
+    "Average",
+    "Split",
+    "MultiTask",
+)
+# Method by block, in the order of BLOCKS. Source: forward passes of adapters 1.3.0 on XLM-R; the Stack column
+# further by comparing each stack with its parts: a parallel adapter reads the input of its layer, not what
+# the adapter below made of it, so that in a stack of them only the last one has an effect.
+#   ok      composed
+#   no      the library raises NotImplementedError
+#   error   the library fails in another way
+#   silent  no error, but only one adapter has an effect
+COMPOSITION = {
+    "seq_bn double_seq_bn seq_bn_inv double_seq_bn_inv compacter compacter++": (
+        "ok ok ok ok error ok ok ok ok ok ok"
+    ),
+    "par_bn scaled_par_bn": "silent ok silent silent error error error ok ok ok ok",
+    "lora dora vera ia3": "ok no no no error ok ok ok ok no ok",
+    "prefix_tuning": "ok no no no error ok ok ok no no ok",
+    "mam": "silent error error error error ok ok ok no no ok",
+    "unipelt": "ok error error error error error error ok no no ok",
+    "prompt_tuning loreft noreft direft": " ".join(["silent"] * len(BLOCKS)),
+}
+REASONS = {
+    "no": "the adapters library does not implement {block} of {method}",
+    "error": "{block} of {method} fails in the adapters library",
+    "silent": "the adapters library does not compose {method}: only one adapter would have an effect",
+}
+
+BOTTLENECK = (
+    "mh_adapter output_adapter reduction_factor non_linearity original_ln_before original_ln_after ln_before"
+    " ln_after init_weights init_weights_seed scaling use_gating residual_before_ln"
+    " adapter_residual_before_ln inv_adapter inv_adapter_reduction_factor leave_out dropout phm_layer phm_dim"
+    " shared_phm_rule factorized_phm_rule phm_c_init phm_init_range learn_phm hypercomplex_nonlinearity"
+    " phm_rank phm_bias stochastic_depth"
+)
+LORA = (
+    "selfattn_lora intermediate_lora output_lora leave_out r alpha dropout attn_matrices composition_mode"
+    " init_weights init_weights_seed use_gating"
+)
+REFT = (
+    "layers prefix_positions suffix_positions r orthogonality tied_weights dropout non_linearity output_reft"
+)
+# Source: the configuration classes of adapters 1.3.0, without `is_parallel`, which would turn a method into
+# another one. `mam` and `unipelt` are unions, whose options the
+# library takes only inside their parts.
+OPTIONS = {
+    "seq_bn double_seq_bn seq_bn_inv double_seq_bn_inv par_bn scaled_par_bn": BOTTLENECK,
+    "compacter compacter++": BOTTLENECK,
+    "lora ia3": LORA,
+    "dora": f"{LORA} use_dora",
+    "vera": f"{LORA} vera_d vera_b",
+    "prefix_tuning": (
+        "leave_out flat prefix_length bottleneck_size non_linearity dropout use_gating shared_gating"
+    ),
+    "prompt_tuning": "prompt_length prompt_init combine",
+    "loreft noreft direft": REFT,
+    "mam unipelt": "",
+}
+# Names that older versions of the library used, and what they are called now.
+FORMER = {
+    "pfeiffer": "seq_bn",
+    "houlsby": "double_seq_bn",
+    "parallel": "par_bn",
+    "scaled_parallel": "scaled_par_bn",
+    "pfeiffer+inv": "seq_bn_inv",
+    "houlsby+inv": "double_seq_bn_inv",
+}
+
+Value = bool | int | float | str | None | list | dict
+
+
+def _cells() -> dict[str, dict[str, str]]:
+    return {
+        name: dict(zip(BLOCKS, row.split(), strict=True))
+        for names, row in COMPOSITION.items()
+        for name in names.split()
+    }
+
+
+CELLS = _cells()
+OPTIONS_OF = {name: frozenset(row.split()) for names, row in OPTIONS.items() for name in names.split()}
+
+
+@dataclass(frozen=True)
+class Method:
+    """An adapter method and the options that differ from the library's defaults."""
+
+    name: str
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        options = ",".join(f"{key}={value!r}" for key, value in sorted(self.options.items()))
+        return f"{self.name}[{options}]" if options else self.name
+
+    @property
+    def lengthens(self) -> bool:
+        """Whether the method puts tokens of its own into the sequence."""
+        return self.name == "prompt_tuning"
+
+    def obstacle(self, block: str) -> str | None:
+        """Why the method cannot stand in a block of the table, or None when it can.
+
+        Example:
+            >>> parse("lora").obstacle("Fuse")
+            'the adapters library does not implement Fuse of lora'
+            >>> parse("lora").obstacle("Stack") is None
+            True
+        """
+        cell = CELLS[self.name][block]
+        return None if cell == "ok" else REASONS[cell].format(block=block, method=self.name)
+
+
+def names() -> list[str]:
+    """All adapter methods, sorted."""
+    return sorted(CELLS)
+
+
+def parse(text: str) -> Method:
+    """Parse a method as the library writes it.
+
+    Args:
+        text: A name, with options in brackets whose values are Python literals.
+
+    Raises:
+        UnknownNameError: If the method or an option is unknown.
+        SetupError: If the brackets cannot be read.
+
+    Example:
+        >>> parse("seq_bn[ reduction_factor=8 ]")
+        Method(name='seq_bn', options={'reduction_factor': 8})
+        >>> str(parse("lora[r=4, alpha=16]"))
+        'lora[alpha=16,r=4]'
+    """
+    match = (
+        re.fullmatch(r"\s*([^\[\]\s|]+)\s*(?:\[(.*)\])?\s*", text, re.DOTALL)
+        if isinstance(text, str)
+        else None
+    )
+    if match is None:
+        raise SetupError(
+            f"method {text!r} cannot be read",
+            remedy="write one name, with options as in 'seq_bn[reduction_factor=16]'",
+        )
+    name, inside = match[1], match[2]
+    if name in FORMER:
+        raise UnknownNameError("method", name, [FORMER[name]], remedy=f"it is now called '{FORMER[name]}'")
+    if name not in CELLS:
+        raise UnknownNameError("method", name, [*CELLS, FULL])
+    return Method(name, _options(name, inside) if inside and inside.strip() else {})
+
+
+def _options(name: str, inside: str) -> dict[str, Value]:
+    remedy = f"write for instance '{name}[{next(iter(sorted(OPTIONS_OF[name])), 'option')}=1]'"
+    problem = SetupError(f"the options of method '{name}[{inside}]' cannot be read", remedy=remedy)
+    try:
+        call = ast.parse(f"f({inside})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
+            raise problem
+        options: dict[str, Value] = {}
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                raise problem
+            if keyword.arg not in OPTIONS_OF[name]:
+                raise UnknownNameError(f"option of method {name}", keyword.arg, OPTIONS_OF[name])
+            options[keyword.arg] = ast.literal_eval(keyword.value)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise problem from error
+    return options

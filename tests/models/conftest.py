@@ -1,0 +1,99 @@
+"""A base, and artefacts trained on it as far as tests need: fresh weights with noise."""
+
+from pathlib import Path
+
+import pytest
+
+from adaptrans.models.backbone import identify
+from adaptrans.models.setup import parse
+
+
+@pytest.fixture(scope="session")
+def base(tiny_backbone, tmp_path_factory):
+    return identify(tiny_backbone, tmp_path_factory.mktemp("hashes"))
+
+
+def spec(kind: str, name: str | None = None):
+    from adaptrans.models.heads import HeadSpec
+
+    names, labels = {
+        "classification": ("xnli", ("entailment", "neutral", "contradiction")),
+        "tagging": ("panx", ("O", "B-PER", "I-PER", "B-LOC")),
+        "span_qa": ("xquad", ()),
+        "multiple_choice": ("xcopa", ("0", "1")),
+    }[kind]
+    return HeadSpec(name or names, kind, labels)
+
+
+def batch_of(kind: str):
+    import torch
+
+    generator = torch.Generator().manual_seed(3)
+    shape = (3, 2, 11) if kind == "multiple_choice" else (3, 11)
+    ids = torch.randint(4, 990, shape, generator=generator)
+    mask = torch.ones(shape, dtype=torch.long)
+    ids[..., 0] = 0
+    ids[-1, ..., 8:] = 1
+    mask[-1, ..., 8:] = 0
+    return {"input_ids": ids, "attention_mask": mask, "labels": torch.zeros(3, dtype=torch.long)}
+
+
+def shaken(assembled, seed: int = 0):
+    """Move every trained weight, as training would; many methods start with no effect at all."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in assembled.model.named_parameters():
+            if name in assembled.trained:
+                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return assembled
+
+
+@pytest.fixture(scope="session")
+def build(base):
+    """`build(text, head, parents, method=, backbone=, seed=)`: assembled, with trained weights moved."""
+
+    def make(text, head, parents=None, *, method="seq_bn", backbone=None, seed=1, shake=True):
+        from adaptrans.models.adapting import assemble
+
+        assembled = assemble(
+            backbone or base,
+            parse(text),
+            target=head.name if head else None,
+            head=head,
+            method=method,
+            parents=parents or {},
+            seed=seed,
+        )
+        return shaken(assembled) if shake else assembled
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def parents(build, tmp_path_factory) -> dict[str, Path]:
+    """Artefacts of four intermediate tasks by reference: three adapters, and a whole model `whole`."""
+    from adaptrans.models.artefact import save_artefact
+
+    folder = tmp_path_factory.mktemp("parents")
+    for seed, name in enumerate(("mnli", "squad", "qqp", "whole"), start=10):
+        text = "full" if name == "whole" else "adapter"
+        assembled = shaken(build(text, spec("classification", name), seed=seed), seed)
+        save_artefact(assembled, folder / name)
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """The helpers above, which a test module cannot import."""
+
+    class Tools:
+        pass
+
+    Tools.spec, Tools.batch_of, Tools.shaken = (
+        staticmethod(spec),
+        staticmethod(batch_of),
+        staticmethod(shaken),
+    )
+    return Tools

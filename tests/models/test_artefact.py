@@ -1,0 +1,249 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from adaptrans.errors import ArtefactError
+from adaptrans.models import library
+from adaptrans.models.adapting import logits
+from adaptrans.models.artefact import load_artefact, save_artefact
+from adaptrans.models.manifest import read_manifest
+
+KINDS = ["classification", "tagging", "span_qa", "multiple_choice"]
+SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "mnli > squad > target"]
+
+RELOAD = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import load_file, save_file
+from adaptrans.models.adapting import logits
+from adaptrans.models.artefact import load_artefact
+found = {}
+for folder in sorted(path for path in Path(sys.argv[1]).iterdir() if path.is_dir()):
+    batch = load_file(folder / "inputs")
+    with torch.inference_mode():
+        output = logits(load_artefact(folder / "artefact"), batch)
+    for i, value in enumerate(output if isinstance(output, tuple) else (output,)):
+        found[f"{folder.name}.{i}"] = value.contiguous()
+save_file(found, sys.argv[2])
+"""
+
+
+def answers(assembled, batch):
+    with torch.inference_mode():
+        output = logits(assembled, batch)
+    return [value.contiguous() for value in (output if isinstance(output, tuple) else (output,))]
+
+
+def test_logits_are_equal_in_another_process(build, parents, tools, tmp_path):
+    from safetensors.torch import save_file
+
+    expected = {}
+    for kind in KINDS:
+        for number, text in enumerate(SETUPS):
+            folder = tmp_path / "all" / f"{kind}{number}"
+            assembled, batch = build(text, tools.spec(kind), parents), tools.batch_of(kind)
+            save_artefact(assembled, folder / "artefact")
+            save_file(batch, folder / "inputs")
+            expected |= {f"{folder.name}.{i}": value for i, value in enumerate(answers(assembled, batch))}
+    command = [sys.executable, "-c", RELOAD, str(tmp_path / "all"), str(tmp_path / "found")]
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert answer.returncode == 0, answer.stderr
+    found = library.read_tensors(tmp_path / "found")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+
+
+@pytest.mark.parametrize("text", SETUPS)
+def test_an_artefact_holds_what_was_trained_and_nothing_else(build, parents, tools, tmp_path, text):
+    assembled = build(text, tools.spec("classification"), parents)
+    save_artefact(assembled, tmp_path / "a", {"scores": {"dev": 0.5}})
+    files = {
+        path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*") if path.is_file()
+    }
+    own = (
+        {"backbone/config.json", "backbone/model.safetensors"}
+        if text.startswith("full")
+        else {"adapters/xnli/adapter_config.json", "adapters/xnli/adapter.safetensors"}
+    )
+    assert files == own | {
+        "artefact.json",
+        "heads/xnli/head_config.json",
+        "heads/xnli/model_head.safetensors",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["a"], "a temporary folder is left"
+    values = json.loads((tmp_path / "a" / "artefact.json").read_text())
+    assert values["setup"] == text
+    assert values["head"]["labels"] == ["entailment", "neutral", "contradiction"]
+    assert values["scores"] == {"dev": 0.5}
+    assert values["method"] == ("full" if text.startswith("full") else "seq_bn")
+    assert "path" not in values["backbone"]
+
+
+def test_a_loaded_artefact_trains_the_same_parameters(base, build, parents, tools, tmp_path):
+    assembled = build("continue(mnli)", tools.spec("tagging"), parents, seed=4)
+    save_artefact(assembled, tmp_path / "a")
+    loaded = load_artefact(tmp_path / "a", base)
+    for name in ("setup", "method", "target", "head", "adapter", "trained", "composition", "seed"):
+        assert getattr(loaded, name) == getattr(assembled, name), name
+
+
+def test_full_models_are_read_by_transformers(build, tools, tmp_path):
+    from transformers import XLMRobertaModel
+
+    assembled = build("full", tools.spec("classification"))
+    save_artefact(assembled, tmp_path / "a")
+    plain = XLMRobertaModel.from_pretrained(tmp_path / "a" / "backbone", add_pooling_layer=False).eval()
+    ids = tools.batch_of("classification")["input_ids"]
+    with torch.inference_mode():
+        assert torch.equal(plain(ids)[0], assembled.model.base_model(ids)[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"depth": 5}, "backbone of depth 4, {} has 5"),
+        ({"width": 48}, "backbone of width 32, {} has 48"),
+        ({"vocabulary": 1001}, "backbone of vocabulary 1000, {} has 1001"),
+        ({"seed": 9}, "backbone of fingerprint"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mnli", "whole"])
+def test_another_base_is_refused_with_the_difference(parents, backbone_maker, tmp_path, size, message, name):
+    from adaptrans.models.backbone import identify
+
+    other = identify(backbone_maker(tmp_path / "other", **size), tmp_path)
+    with pytest.raises(ArtefactError) as caught:
+        load_artefact(parents[name], other)
+    assert message.format(other.name) in str(caught.value)
+    assert "use it with" in str(caught.value)
+
+
+def test_frozen_adapters_are_found_given_or_refused(base, build, parents, tools, tmp_path):
+    store = tmp_path / "store"
+    for name in ("mnli", "squad"):
+        shutil.copytree(parents[name], store / name)
+    own = {name: store / name for name in ("mnli", "squad")}
+    batch = tools.batch_of("classification")
+    assembled = build("mnli > squad > target", tools.spec("classification"), own)
+    save_artefact(assembled, store / "top")
+    before = answers(assembled, batch)
+    moved = tmp_path / "moved"
+    store.rename(moved)
+    assert torch.equal(answers(load_artefact(moved / "top", base), batch)[0], before[0])
+    (moved / "squad").rename(tmp_path / "elsewhere")
+    with pytest.raises(ArtefactError, match="needs 'squad', which is not in"):
+        load_artefact(moved / "top", base)
+    loaded = load_artefact(moved / "top", base, {"squad": tmp_path / "elsewhere"})
+    assert torch.equal(answers(loaded, batch)[0], before[0])
+    with pytest.raises(ArtefactError, match="has other weights"):
+        load_artefact(moved / "top", base, {"squad": parents["qqp"]})
+
+
+def test_continued_and_whole_models_need_no_parent(base, build, parents, tools, tmp_path):
+    batch = tools.batch_of("classification")
+    shutil.copytree(parents["mnli"], tmp_path / "mnli")
+    shutil.copytree(parents["whole"], tmp_path / "whole")
+    own = {name: tmp_path / name for name in ("mnli", "whole")}
+    for number, text in enumerate(("continue(mnli)", "full(whole)")):
+        assembled = build(text, tools.spec("classification"), own)
+        save_artefact(assembled, tmp_path / str(number))
+        shutil.rmtree(own["mnli" if "mnli" in text else "whole"])
+        assert torch.equal(
+            answers(load_artefact(tmp_path / str(number), base), batch)[0], answers(assembled, batch)[0]
+        )
+
+
+def test_an_interrupted_save_leaves_the_old_artefact(base, build, tools, tmp_path, monkeypatch):
+    batch = tools.batch_of("classification")
+    first = build("adapter", tools.spec("classification"))
+    save_artefact(first, tmp_path / "a")
+    second = tools.shaken(build("adapter", tools.spec("classification")), 9)
+    with monkeypatch.context() as patched:
+        patched.setattr(library, "save_head", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            save_artefact(second, tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert torch.equal(answers(load_artefact(tmp_path / "a", base), batch)[0], answers(first, batch)[0])
+    save_artefact(second, tmp_path / "a")
+    assert torch.equal(answers(load_artefact(tmp_path / "a", base), batch)[0], answers(second, batch)[0])
+
+
+def test_what_cannot_be_saved_is_refused(build, parents, tools, tmp_path):
+    assembled = build("adapter", tools.spec("classification"))
+    with pytest.raises(ArtefactError, match=r"'setup' of artefact\.json is taken"):
+        save_artefact(assembled, tmp_path / "a", {"setup": "full"})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(ArtefactError, match="exists and is not an artefact"):
+        save_artefact(assembled, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    with pytest.raises(ArtefactError, match="trained nothing"):
+        save_artefact(build("mnli > target", None, parents), tmp_path / "a")
+
+
+def rewrite(folder, **values):
+    path = folder / "artefact.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def to_pickle(folder):
+    weights = folder / "adapters" / "mnli" / "adapter.safetensors"
+    torch.save(library.read_tensors(weights), weights.with_name("pytorch_adapter.bin"))
+    weights.unlink()
+
+
+def drop_tensor(folder):
+    path = folder / "adapters" / "mnli" / "adapter.safetensors"
+    tensors = library.read_tensors(path)
+    tensors.pop(min(tensors))
+    library.write_tensors(path, tensors)
+
+
+def truncate(folder):
+    path = folder / "heads" / "mnli" / "model_head.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "artefact.json").unlink(), "is not an artefact: it has no artefact.json"),
+        (lambda folder: (folder / "artefact.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "artefact.json").write_text("[]"), "has format None, this version reads 1"),
+        (lambda folder: rewrite(folder, format=2), "has format 2, this version reads 1"),
+        (lambda folder: rewrite(folder, setup="mnli >"), "position 7"),
+        (lambda folder: rewrite(folder, seed="one"), "seed is missing or wrong"),
+        (lambda folder: rewrite(folder, head={}), "head.name is missing or wrong"),
+        (lambda folder: rewrite(folder, backbone={"name": "x"}), "backbone.architecture is missing"),
+        (lambda folder: rewrite(folder, adapter="../../x"), "the module name '../../x' is missing or wrong"),
+        (lambda folder: rewrite(folder, parents={"a": 1}), "parents.a is missing or wrong"),
+        (to_pickle, "adapter.safetensors cannot be read"),
+        (drop_tensor, "lacks 1 tensors, the first is roberta.encoder.layer.0"),
+        (truncate, "cannot be read"),
+    ],
+)
+def test_a_damaged_artefact_is_one_line(base, parents, tmp_path, damage, message):
+    folder = shutil.copytree(parents["mnli"], tmp_path / "mnli")
+    damage(folder)
+    with pytest.raises(ArtefactError) as caught:
+        load_artefact(folder, base)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_manifest_is_read_without_a_model(parents):
+    manifest = read_manifest(parents["mnli"])
+    assert (manifest.target, manifest.method, manifest.adapter) == ("mnli", "seq_bn", "mnli")
+    assert str(manifest.setup) == "adapter"
+    assert manifest.below == ()
+    assert manifest.content() != read_manifest(parents["squad"]).content()
+    code = "import sys, adaptrans.models.manifest; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"

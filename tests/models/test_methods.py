@@ -1,0 +1,89 @@
+import pytest
+
+from adaptrans.errors import AdaptransError, SetupError, UnknownNameError
+from adaptrans.models import methods
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("seq_bn", "seq_bn"),
+        ("seq_bn[]", "seq_bn"),
+        (
+            "seq_bn[ reduction_factor = 8 , leave_out=[10, 11]]",
+            "seq_bn[leave_out=[10, 11],reduction_factor=8]",
+        ),
+        ("lora[r=4,attn_matrices=['q']]", "lora[attn_matrices=['q'],r=4]"),
+        ("seq_bn[non_linearity='a]b[']", "seq_bn[non_linearity='a]b[']"),
+    ],
+)
+def test_methods_print_canonically_and_parse_again(text, canonical):
+    method = methods.parse(text)
+    assert str(method) == canonical
+    assert methods.parse(canonical) == method
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seqbn", 'did you mean "seq_bn"?'),
+        ("pfeiffer", "now called 'seq_bn'"),
+        ("lora[reduction_factor=4]", 'unknown option of method lora "reduction_factor"'),
+        ("seq_bn[reduction=4]", 'did you mean "reduction_factor"?'),
+        ("mam[r=4]", "unknown option of method mam"),
+    ],
+)
+def test_unknown_names_have_suggestions(text, message):
+    with pytest.raises(UnknownNameError) as caught:
+        methods.parse(text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "seq_bn|lora", "seq_bn[16]", "seq_bn[reduction_factor=]", "seq_bn[reduction_factor=open('x')]"),
+        *("seq_bn[**{}]", "seq_bn[dropout=0.1", "seq_bn[dropout=0.1)(]", None, f"seq_bn[{'(' * 5000}]"),
+    ],
+)
+def test_unreadable_methods_are_setup_errors(text):
+    with pytest.raises(SetupError) as caught:
+        methods.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_method_has_a_row_and_options():
+    assert set(methods.CELLS) == set(methods.OPTIONS_OF)
+    for name, row in methods.CELLS.items():
+        assert set(row) == set(methods.BLOCKS), name
+        assert set(row.values()) <= {"ok", *methods.REASONS}, name
+
+
+def test_which_methods_stack():
+    others = {"par_bn", "scaled_par_bn", "mam", "prompt_tuning", "loreft", "noreft", "direft"}
+    assert {name for name in methods.names() if methods.parse(name).obstacle("Stack")} == others
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "loreft"])
+@pytest.mark.parametrize("block", methods.BLOCKS)
+def test_methods_that_ignore_composition_are_refused_everywhere(name, block):
+    assert "only one adapter" in methods.parse(name).obstacle(block)
+
+
+def test_fusion_is_for_bottlenecks():
+    allowed = {name for name in methods.names() if methods.parse(name).obstacle("Fuse") is None}
+    assert allowed == {
+        "seq_bn",
+        "double_seq_bn",
+        "seq_bn_inv",
+        "double_seq_bn_inv",
+        "par_bn",
+        "scaled_par_bn",
+        "compacter",
+        "compacter++",
+    }
+
+
+def test_full_is_not_an_adapter_method_but_is_suggested():
+    with pytest.raises(AdaptransError, match='did you mean "full"'):
+        methods.parse("ful")

@@ -1,0 +1,304 @@
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptrans.errors import AdaptransError, SetupError
+from adaptrans.models import setup as s
+from adaptrans.models.nodes import POLICIES
+from adaptrans.models.setup import check, parse
+
+CANONICAL = [
+    "full",
+    "full(mnli)",
+    "full(mnli + squad)",
+    "adapter",
+    "continue(mnli)",
+    "mnli > target",
+    "a > b > target",
+    "fuse(mnli, squad) > target",
+    "fuse(mnli, squad)",
+    "average(mnli, qqp) > target",
+    "average(0.7*mnli, 0.3*qqp) > target",
+    "mnli + squad - qqp > target",
+    "{lang} > mnli > target",
+    "{lang} > fuse(mnli, squad)",
+    "mnli > target @ keep-source",
+    "mnli[de,zh-Hans]#3fa2c1 > target",
+    "continue(hf://ann/mnli-base)",
+    "./runs/mnli > target",
+    "full(/data/runs/a)",
+    '"my runs/a, b" > target',
+]
+
+
+@pytest.mark.parametrize("text", CANONICAL)
+def test_canonical_text_prints_itself(text):
+    assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("  mnli>target ", "mnli > target"),
+        ("average( .70*mnli ,3e-1*qqp)>target@none", "average(0.7*mnli, 0.3*qqp) > target @ none"),
+        ('continue("./a")', "continue(./a)"),
+        ("mnli [ de , ru ] #ab12 > target", "mnli[de,ru]#ab12 > target"),
+        ("mnli-small - qqp > target", "mnli-small - qqp > target"),
+        ("average(2*20news,1*a--b) > target", "average(2.0*20news, 1.0*a--b) > target"),
+        ("{ lang } > mnli\n> target", "{lang} > mnli > target"),
+    ],
+)
+def test_free_spelling_prints_canonically(text, canonical):
+    assert str(parse(text)) == canonical
+
+
+def test_tree_of_a_chain():
+    tree = parse("{lang} > mnli[de] > ./b > target @ swap")
+    assert tree.layers == (
+        s.LanguageSlot(),
+        s.Reference("mnli", ("de",)),
+        s.Reference(address="./b"),
+        s.Target(),
+    )
+    assert tree.policy == "swap"
+    assert s.references(tree) == tree.layers[1:3]
+    assert not s.is_full(tree)
+    with pytest.raises(AttributeError):
+        tree.policy = "none"
+
+
+WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}(-[a-z0-9_]{1,3})?", fullmatch=True).filter(
+    lambda word: word not in ("full", "adapter", "continue", "fuse", "average", "target", "lang")
+)
+ADDRESSES = st.one_of(
+    st.from_regex(r"(\./|/|~/|\.\./|hf://|s3://)[A-Za-z0-9_./#=+-]{1,12}", fullmatch=True),
+    st.text(
+        st.characters(exclude_characters='"', exclude_categories=["Cc", "Zl", "Zp", "Cs"]), min_size=1
+    ).filter(str.strip),
+)
+REFERENCES = st.one_of(
+    st.builds(
+        s.Reference,
+        WORDS,
+        st.lists(WORDS, max_size=3, unique=True).map(tuple),
+        st.none() | st.from_regex(r"[0-9a-f]{4,12}", fullmatch=True),
+    ),
+    st.builds(s.Reference, address=ADDRESSES),
+)
+WEIGHTS = st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def setups(draw):
+    pool = draw(st.lists(REFERENCES, min_size=2, max_size=9, unique=True))
+
+    def take(least):
+        size = draw(st.integers(least, max(least, len(pool) - 1)))
+        taken, pool[:] = tuple(pool[:size]), pool[size:]
+        return taken
+
+    shape = draw(st.sampled_from(["full", "adapter", "continue", "chain"]))
+    policy = draw(st.sampled_from([None, *POLICIES]))
+    if shape == "full":
+        return s.Setup((s.Full(take(draw(st.integers(0, 1)))),), policy)
+    if shape == "adapter":
+        return s.Setup((s.Adapter(),), policy)
+    if shape == "continue":
+        return s.Setup((s.Continue(pool[0]),), policy)
+    layers = [s.LanguageSlot()] if draw(st.booleans()) else []
+    while len(pool) >= 2 and (not layers or draw(st.booleans())):
+        layer = draw(st.sampled_from(["one", "fuse", "average", "weighted", "sum"]))
+        if layer == "one":
+            layers.append(pool.pop(0))
+            continue
+        taken = take(2)
+        if layer == "fuse":
+            layers.append(s.Fuse(taken))
+        elif layer == "average":
+            layers.append(s.Average(taken))
+        elif layer == "weighted":
+            layers.append(s.Average(taken, tuple(draw(WEIGHTS) for _ in taken)))
+        else:
+            signs = [1, *(draw(st.sampled_from([1, -1])) for _ in taken[1:])]
+            layers.append(s.Arithmetic(tuple(zip(signs, taken, strict=True))))
+    if not isinstance(layers[-1], s.Fuse) or draw(st.booleans()):
+        layers.append(s.Target())
+    return s.Setup(tuple(layers), policy)
+
+
+@given(setups())
+@settings(max_examples=300, deadline=None)
+def test_what_is_printed_parses_to_the_same_tree(tree):
+    assert parse(str(tree)) == tree
+
+
+SCRAPS = st.lists(
+    st.sampled_from(
+        [
+            *"><()[]+-*@,#{}\"'.0 \n\x00é９\ud800",
+            *("mnli", "full", "fuse", "average", "continue", "target", "adapter", "{lang}", "lang"),
+            *("hf://a", "./x", " 1.5", "swap", "#ab", "1e999"),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+def attempt(action):
+    """The error of an action as a user sees it, or its result."""
+    try:
+        return action()
+    except SetupError as error:
+        return str(error)
+
+
+@given(SCRAPS | st.text())
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_a_setup_or_a_setup_error_of_one_line(text):
+    tree = attempt(lambda: parse(text))
+    if isinstance(tree, str):
+        assert "\n" not in tree
+        assert ", position " in tree
+        assert "; " in tree, "no remedy"
+    else:
+        assert parse(str(tree)) == tree
+
+
+@given(setups(), st.sampled_from(["full", "seq_bn", "lora", "mam", "prompt_tuning"]), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_the_nearest_setup_of_a_refusal_runs(tree, method, retrieval):
+    refusal = attempt(lambda: check(tree, method, retrieval=retrieval))
+    if refusal:
+        nearest = refusal.rpartition("nearest that runs: '")[2].rstrip("'")
+        method = "full" if s.is_full(parse(nearest)) else method
+        assert check(parse(nearest), method, retrieval=retrieval) is None
+
+
+@pytest.mark.parametrize("value", [None, 3, ["mnli"], {"full": "mnli"}])
+def test_what_is_not_text_is_a_setup_error(value):
+    with pytest.raises(SetupError, match="a setup is text"):
+        parse(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "position 1: the setup is empty"),
+        ("mnli", "position 1: the setup has no 'target'; nearest: 'mnli > target'"),
+        ("mnli > ", "position 8: expected a task name, found the end"),
+        ("mnli > squad", "nearest: 'mnli > squad > target'"),
+        ("mnli > targt", "did you mean 'target'?"),
+        ("adaptor", "did you mean 'adapter'?"),
+        ("Full", "did you mean 'full'?"),
+        ("fues(mnli, squad)", "did you mean 'fuse('?"),
+        ("fuse(mnli) > target", "nearest: 'mnli > target'"),
+        ("fuse(a > b, c) > target", "a fusion of stacks does not run"),
+        ("fuse(mnli, squad", "expected ')', found the end"),
+        ("average(0.7*mnli, qqp) > target", "give every one a weight, or none"),
+        ("average(0*mnli, 1*qqp) > target", "not above 0"),
+        ("average(mnli, qqp)", "nearest: 'average(mnli, qqp) > target'"),
+        ("full > target", "'full' stands alone"),
+        ("mnli > adapter", "'adapter' stands alone"),
+        ("target > mnli", "'target' is the last layer"),
+        ("target", "write 'adapter'"),
+        ("mnli > {lang} > target", "'{lang}' is the lowest layer"),
+        ("{language} > target", "the only one is '{lang}'"),
+        ("mnli > mnli > target", "'mnli' is named twice"),
+        ("mnli > target @ keep", "did you mean 'keep-source'?"),
+        ("mnli > target @", "expected a language policy, found the end"),
+        ("full(mnli - squad)", "expected '+' or the closing bracket, found '-'"),
+        ("mnli[] > target", "expected a language code, found ']'"),
+        ("mnli[de,de] > target", "named twice"),
+        ("adapter(mnli)", "write 'adapter' alone"),
+        ("continue", "write for instance 'continue(mnli)'"),
+        ("mnli & qqp", "'&' cannot stand here"),
+    ],
+)
+def test_message_names_position_and_remedy(text, message):
+    with pytest.raises(SetupError) as caught:
+        parse(text)
+    assert message in str(caught.value)
+    assert "position" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("full", []),
+        ("adapter", []),
+        ("full(mnli)", ["full(mnli)"]),
+        ("continue(mnli)", ["mnli"]),
+        ("a > b > target", ["a", "b"]),
+        ("fuse(a, b) > target", ["fuse(a, b)"]),
+    ],
+)
+def test_what_is_below_the_target(text, below):
+    assert [str(layer) for layer in s.below_target(parse(text))] == below
+
+
+@pytest.mark.parametrize("method", ["seq_bn", "lora", "prefix_tuning", "seq_bn[reduction_factor=8]"])
+@pytest.mark.parametrize(
+    "text", ["full", "full(mnli)", "adapter", "continue(mnli)", "mnli > target", "a > b > target"]
+)
+@pytest.mark.parametrize("retrieval", [False, True])
+def test_what_this_version_runs_is_not_refused(text, method, retrieval):
+    check(parse(text), method, retrieval=retrieval)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "message"),
+    [
+        (
+            "fuse(mnli, squad)",
+            "seq_bn",
+            "fuse(mnli, squad): fusion is not trained by this version; nearest that runs: 'mnli > target'",
+        ),
+        ("fuse(a, b) > target", "lora", "does not implement Fuse of lora; nearest that runs: 'a > target'"),
+        ("fuse(a, b) > target", "mam", "Fuse of mam fails in the adapters library"),
+        ("a > fuse(b, c)", "ia3", "does not implement Fuse of ia3; nearest that runs: 'a > b > target'"),
+        (
+            "mnli > target",
+            "prompt_tuning",
+            "only one adapter would have an effect; nearest that runs: 'continue(",
+        ),
+        ("mnli > target", "loreft", "the adapters library does not compose loreft"),
+        ("mnli > target", "par_bn", "does not compose par_bn: only one adapter would have an effect"),
+        ("average(a, b) > target", "prefix_tuning", "does not implement Average of prefix_tuning"),
+        (
+            "average(a, b) > target",
+            "seq_bn",
+            "averaging is not done by this version; nearest that runs: 'a > target'",
+        ),
+        ("a + b - c > target", "seq_bn", "task arithmetic is not done by this version"),
+        ("{lang} > mnli > target", "seq_bn", "language adapters are not trained by this version"),
+        ("{lang} > target", "seq_bn", "nearest that runs: 'adapter'"),
+        ("mnli > target @ swap", "seq_bn", "the policy 'swap' has no language adapter to act on"),
+        ("full(a + b)", "full", "a mix of several intermediate tasks is not trained"),
+        ("full(a + b)", "seq_bn", "nearest that runs: 'full(a)'"),
+        ("mnli > target", "full", "nearest that runs: 'full(mnli)'"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_the_nearest(text, method, message):
+    with pytest.raises(SetupError) as caught:
+        check(parse(text), method, retrieval=False)
+    assert message in str(caught.value)
+
+
+def test_retrieval_needs_no_stack_over_one_adapter():
+    check(parse("mnli > target"), "prompt_tuning", retrieval=True)
+    with pytest.raises(SetupError):
+        check(parse("a > b > target"), "prompt_tuning", retrieval=True)
+
+
+def test_unknown_method_is_a_near_name():
+    with pytest.raises(AdaptransError, match='did you mean "seq_bn"'):
+        check(parse("adapter"), "seqbn", retrieval=False)
+
+
+def test_parsing_needs_no_torch():
+    code = "import sys, adaptrans.models.setup, adaptrans.models.backbone; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
