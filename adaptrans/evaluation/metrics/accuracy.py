@@ -1,0 +1,64 @@
+"""Accuracy of labels: XNLI, PAWS-X, XCOPA, Tatoeba. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+
+
+def statistics(golds: Sequence[str | int], predictions: Sequence[str | int]) -> np.ndarray:
+    """Right (0 or 1) and 1 for each example, shape (examples, 2).
+
+    Text labels are compared without surrounding whitespace, numbers by value.
+
+    Raises:
+        AdaptransError: If the numbers differ, or a text label meets a number,
+            which would otherwise count as wrong in silence.
+
+    Example:
+        >>> statistics(["yes", "no"], ["yes ", "yes"]).tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+    """
+    check_counts(golds, predictions)
+    counts = np.ones((len(golds), 2), dtype=np.float64)
+    for row, (gold, prediction) in enumerate(zip(golds, predictions, strict=True)):
+        if isinstance(gold, str) != isinstance(prediction, str):
+            raise AdaptransError(
+                f"example {row}: gold label {gold!r} and prediction {prediction!r} are of different types",
+                remedy="give label names on both sides, or numbers on both sides",
+            )
+        counts[row, 0] = _bare(gold) == _bare(prediction)
+    return counts
+
+
+def reduce(sums: np.ndarray) -> np.ndarray:
+    """Percentage right from sums of shape (..., 2), shape (..., 1)."""
+    return 100 * ratio(sums[..., :1], sums[..., 1:])
+
+
+def accuracy(golds: Sequence[str | int], predictions: Sequence[str | int]) -> float:
+    """Percentage of predictions that equal their gold label.
+
+    Example:
+        >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
+        75.0
+    """
+    return SCORE.compute(golds, predictions)["accuracy"]
+
+
+def _bare(label: str | int) -> str | int:
+    return label.strip() if isinstance(label, str) else label
+
+
+SCORE = Score(
+    name="accuracy",
+    parts=("accuracy",),
+    higher_is_better=True,
+    statistics=statistics,
+    reduce=reduce,
+    source="google-research/xtreme, evaluate.py: equal pairs / predictions",
+)

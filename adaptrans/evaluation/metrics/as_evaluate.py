@@ -1,0 +1,76 @@
+"""The scores through the interface of the `evaluate` library, built in place and offline.
+
+Importing this module imports `evaluate` and `datasets`; nothing else in the package needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+
+from adaptrans.evaluation.metrics import SCORES, Score
+from adaptrans.registry import Registry
+
+TEXT = datasets.Value("string")
+NUMBER = datasets.Value("int64")
+TEXTS = datasets.Sequence(TEXT)
+
+
+def _features(references: Any, predictions: Any) -> datasets.Features:
+    return datasets.Features({"references": references, "predictions": predictions})
+
+
+# What one reference and one prediction look like; the first that fits a batch is taken.
+FEATURES: Registry[list[datasets.Features]] = Registry("score")
+FEATURES.add("accuracy", [_features(TEXT, TEXT), _features(NUMBER, NUMBER)])
+FEATURES.add("chunk_f1", [_features(TEXTS, TEXTS)])
+FEATURES.add("token_accuracy", [_features(TEXTS, TEXTS)])
+FEATURES.add("squad", [_features(TEXTS, TEXT)])
+FEATURES.add("squad_characters", [_features(TEXTS, TEXT)])
+
+
+class ScoreMetric(evaluate.Metric):
+    """One of the package's scores as an `evaluate.Metric`.
+
+    Args:
+        score: The scoring rule.
+        features: What a reference and a prediction look like.
+        options: Passed to `evaluate.Metric`.
+    """
+
+    def __init__(self, score: Score, features: list[datasets.Features], **options: Any) -> None:
+        self.score = score
+        self._score_features = features
+        super().__init__(config_name=score.name, **options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=f"{self.score.name}: {', '.join(self.score.parts)}, x 100. {self.score.source}.",
+            citation="",
+            inputs_description="\n\nA prediction for each reference; see adaptrans.evaluation.metrics.",
+            features=self._score_features,
+        )
+
+    def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        return self.score.compute(references, predictions)
+
+
+def metric(name: str, **options: Any) -> evaluate.Metric:
+    """A score as an `evaluate.Metric`, made in place: nothing is downloaded.
+
+    Args:
+        name: Name of a score in `SCORES`.
+        options: Passed to `evaluate.Metric`; examples are kept in memory unless
+            `keep_in_memory=False`.
+
+    Raises:
+        UnknownNameError: If there is no such score.
+
+    Example:
+        >>> metric("accuracy").compute(references=["a", "b"], predictions=["a", "a"])
+        {'accuracy': 50.0}
+    """
+    return ScoreMetric(SCORES[name], FEATURES[name], **{"keep_in_memory": True, **options})

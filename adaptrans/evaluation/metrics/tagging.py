@@ -1,0 +1,137 @@
+"""Tagging scores: chunk F1 as XTREME counts it, and token accuracy. No torch.
+
+XTREME scores PAN-X and UD-POS with the chunk F1 of seqeval 0.0.12, also for bare tags
+such as `NOUN`. Later versions of seqeval cut the first letter of bare tags or refuse
+them, so the rule is written out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+
+OUTSIDE = "O"
+Tags = Sequence[str]
+
+
+def chunks(tags: Tags) -> list[tuple[str, int, int]]:
+    """Chunks of one sentence as (type, first, last), positions from 0.
+
+    A tag other than `O` opens a chunk if it is first or follows `O`, if its type (the
+    text after its last `-`) differs from that of the tag before, if its first letter is
+    B or S, or if the first letter of the tag before is S. Otherwise it extends the chunk.
+
+    Two `SYM` in a row are therefore two chunks, and two `NOUN` are one: the S is read as
+    "single". Published scores contain this, so it stays.
+
+    Example:
+        >>> chunks(["NOUN", "NOUN", "SYM", "SYM", "O", "I-LOC"])
+        [('NOUN', 0, 1), ('SYM', 2, 2), ('SYM', 3, 3), ('LOC', 5, 5)]
+    """
+    found: list[tuple[str, int, int]] = []
+    before = OUTSIDE
+    for position, tag in enumerate(tags):
+        if tag != OUTSIDE:
+            kind = _type(tag)
+            opens = before == OUTSIDE or kind != _type(before) or tag[:1] in ("B", "S") or before[:1] == "S"
+            first = position if opens else found.pop()[1]
+            found.append((kind, first, position))
+        before = tag
+    return found
+
+
+def chunk_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.ndarray:
+    """Correct, predicted and gold chunks of each sentence, shape (sentences, 3).
+
+    Raises:
+        AdaptransError: If the numbers of sentences, or of tags in a sentence, differ.
+    """
+    counts = np.zeros((len(golds), 3), dtype=np.float64)
+    for row, gold, prediction in _pairs(golds, predictions):
+        expected, found = set(chunks(gold)), set(chunks(prediction))
+        counts[row] = len(expected & found), len(found), len(expected)
+    return counts
+
+
+def chunk_reduce(sums: np.ndarray) -> np.ndarray:
+    """F1, precision, recall x 100 from sums of shape (..., 3); 0 where a denominator is 0."""
+    correct, predicted, gold = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    precision, recall = ratio(correct, predicted), ratio(correct, gold)
+    f1 = ratio(2 * precision * recall, precision + recall)
+    return 100 * np.stack([f1, precision, recall], axis=-1)
+
+
+def chunk_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
+    """Micro F1, precision and recall x 100 over the chunks of all sentences.
+
+    Example:
+        >>> chunk_f1([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "B-LOC"]])["precision"]
+        50.0
+    """
+    return CHUNK_F1.compute(golds, predictions)
+
+
+def token_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.ndarray:
+    """Right tags and tags of each sentence, shape (sentences, 2).
+
+    Raises:
+        AdaptransError: If the numbers of sentences, or of tags in a sentence, differ.
+    """
+    counts = np.zeros((len(golds), 2), dtype=np.float64)
+    for row, gold, prediction in _pairs(golds, predictions):
+        counts[row] = sum(a == b for a, b in zip(gold, prediction, strict=True)), len(gold)
+    return counts
+
+
+def token_reduce(sums: np.ndarray) -> np.ndarray:
+    """Percentage of right tags from sums of shape (..., 2), shape (..., 1)."""
+    return 100 * ratio(sums[..., :1], sums[..., 1:])
+
+
+def token_accuracy(golds: Sequence[Tags], predictions: Sequence[Tags]) -> float:
+    """Percentage of right tags over all sentences, `O` included.
+
+    Example:
+        >>> token_accuracy([["NOUN", "VERB"]], [["NOUN", "NOUN"]])
+        50.0
+    """
+    return TOKEN_ACCURACY.compute(golds, predictions)["token_accuracy"]
+
+
+def _type(tag: str) -> str:
+    return tag.rpartition("-")[2]
+
+
+def _pairs(golds: Sequence[Tags], predictions: Sequence[Tags]) -> Iterator[tuple[int, Tags, Tags]]:
+    """Sentences side by side, each with as many predicted tags as gold ones."""
+    check_counts(golds, predictions)
+    for row, (gold, prediction) in enumerate(zip(golds, predictions, strict=True)):
+        if len(gold) != len(prediction):
+            raise AdaptransError(
+                f"sentence {row} has {len(gold)} gold tags and {len(prediction)} predicted ones",
+                remedy="predict one tag per word, also for words past the maximum length",
+            )
+        yield row, gold, prediction
+
+
+CHUNK_F1 = Score(
+    name="chunk_f1",
+    parts=("f1", "precision", "recall"),
+    higher_is_better=True,
+    statistics=chunk_statistics,
+    reduce=chunk_reduce,
+    source="google-research/xtreme, evaluate.py with seqeval 0.0.12",
+)
+
+TOKEN_ACCURACY = Score(
+    name="token_accuracy",
+    parts=("token_accuracy",),
+    higher_is_better=True,
+    statistics=token_statistics,
+    reduce=token_reduce,
+    source="right tags / tags",
+)

@@ -1,0 +1,292 @@
+"""Percentile bootstrap over test examples, for one score, a mean over languages, a difference. No torch.
+
+Counts of a score add up over examples (see `adaptrans.evaluation.metrics`), so a resample
+is a matrix product of how often each example was drawn with the counts. All results are
+the same for the same seed, whatever the order of the languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adaptrans.errors import AdaptransError
+
+Reduce = Callable[[np.ndarray], np.ndarray]
+
+# Draws held at a time: 8 MB, whatever the number of examples and samples.
+_DRAWS = 2**20
+
+# Differences closer than this are ties: the same counts can differ by rounding when averaged.
+_TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its bootstrap interval.
+
+    Attributes:
+        value: The score of the whole test set, in points.
+        low: Lower end, in points.
+        high: Upper end, in points.
+        n: Number of examples (of items, if languages share them).
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The score of one system minus that of another on the same examples.
+
+    Attributes:
+        value: Difference in points.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        p_value: Two-sided; never 0.
+        n: Number of examples (of items, if languages share them).
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+
+def interval(
+    statistics: np.ndarray,
+    reduce: Reduce,
+    part: int = 0,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap interval of one score.
+
+    Args:
+        statistics: Additive counts, shape (examples, k).
+        reduce: Sums of counts, shape (..., k), to values, shape (..., parts).
+        part: Which of the values.
+        samples: Number of resamples.
+        level: Coverage, as a fraction.
+        seed: Seed of the resampling.
+
+    Raises:
+        AdaptransError: If there are no examples.
+
+    Example:
+        >>> from adaptrans.evaluation.metrics import SCORES
+        >>> score = SCORES["accuracy"]
+        >>> counts = score.statistics([1] * 100, [1] * 80 + [0] * 20)
+        >>> interval(counts, score.reduce)
+        Interval(value=80.0, low=72.0, high=88.0, n=100)
+    """
+    return mean_interval({"": statistics}, reduce, part, samples, level, seed, parallel=False)
+
+
+def mean_interval(
+    statistics: Mapping[str, np.ndarray],
+    reduce: Reduce,
+    part: int = 0,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    *,
+    parallel: bool,
+) -> Interval:
+    """Percentile bootstrap interval of the plain mean of a score over languages.
+
+    Args:
+        statistics: Additive counts of each language, shape (examples, k).
+        reduce: Sums of counts, shape (..., k), to values, shape (..., parts).
+        part: Which of the values.
+        samples: Number of resamples.
+        level: Coverage, as a fraction.
+        seed: Seed of the resampling.
+        parallel: Whether row i is the same item in every language. Items are then drawn
+            once for all languages, which keeps their correlation; otherwise each language
+            is drawn on its own.
+
+    Raises:
+        AdaptransError: If there are no examples, or a parallel test set differs in size.
+    """
+    _check(samples, level)
+    languages = _in_order(statistics)
+    _check_examples(languages, parallel)
+    value = _mean([_values(counts.sum(axis=0), reduce, part) for counts in languages.values()])
+    means = _resampled_mean([languages], reduce, part, samples, seed, parallel)[0]
+    low, high = _ends(means, level)
+    return Interval(float(value), low, high, _size(languages, parallel))
+
+
+def paired_difference(
+    a: Mapping[str, np.ndarray],
+    b: Mapping[str, np.ndarray],
+    reduce: Reduce,
+    part: int = 0,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    *,
+    parallel: bool,
+) -> Difference:
+    """Mean score of `a` minus that of `b`, both resampled with the same draws.
+
+    The p-value is (k + 1) / (samples + 1), where k counts the resamples whose difference is
+    at least as far from the observed one as the observed one is from 0. A bootstrap of very
+    few examples is overconfident, so the p-value is at least 2^(1-m), with m the number of
+    examples on which the systems differ: no paired test can give less.
+
+    Args:
+        a: Additive counts of each language, shape (examples, k).
+        b: The same of the other system, for the same languages and examples.
+        reduce: Sums of counts, shape (..., k), to values, shape (..., parts).
+        part: Which of the values.
+        samples: Number of resamples.
+        level: Coverage, as a fraction.
+        seed: Seed of the resampling.
+        parallel: Whether row i is the same item in every language, see `mean_interval`.
+
+    Raises:
+        AdaptransError: If the systems were not scored on the same languages and numbers of
+            examples, or there are none.
+
+    Example:
+        >>> from adaptrans.evaluation.metrics import SCORES
+        >>> score = SCORES["accuracy"]
+        >>> one = {"de": score.statistics([1] * 4, [1, 1, 1, 0])}
+        >>> paired_difference(one, one, score.reduce, parallel=False)
+        Difference(value=0.0, low=0.0, high=0.0, p_value=1.0, n=4)
+    """
+    _check(samples, level)
+    first, second = _in_order(a), _in_order(b)
+    _check_pairs(first, second)
+    _check_examples(first, parallel)
+    observed = [
+        _mean([_values(counts.sum(axis=0), reduce, part) for counts in system.values()])
+        for system in (first, second)
+    ]
+    value = float(observed[0] - observed[1])
+    means = _resampled_mean([first, second], reduce, part, samples, seed, parallel)
+    differences = means[0] - means[1]
+    low, high = _ends(differences, level)
+    extreme = int(np.count_nonzero(np.abs(differences - value) >= abs(value) - _TIE))
+    least = 2.0 ** (1 - _differing(first, second, parallel))
+    p_value = min(1.0, max((extreme + 1) / (samples + 1), least))
+    return Difference(value, low, high, p_value, _size(first, parallel))
+
+
+def _resampled_mean(
+    systems: Sequence[Mapping[str, np.ndarray]],
+    reduce: Reduce,
+    part: int,
+    samples: int,
+    seed: int,
+    parallel: bool,
+) -> np.ndarray:
+    """Mean over languages in each resample, shape (systems, samples), same draws for all systems."""
+    names = list(systems[0])
+    groups = [names] if parallel else [[name] for name in names]
+    totals = np.zeros((len(systems), samples))
+    for group in groups:
+        # Systems and languages of a group side by side: one product serves them all.
+        columns = [system[name] for system in systems for name in group]
+        sums = _resampled_sums(np.hstack(columns), samples, _generator(seed, "" if parallel else group[0]))
+        shaped = sums.reshape(samples, len(systems), len(group), -1)
+        totals += _values(shaped, reduce, part).sum(axis=2).T
+    return totals / len(names)
+
+
+def _resampled_sums(statistics: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
+    """Sums of counts over `samples` resamples of the rows, shape (samples, k)."""
+    n = len(statistics)
+    sums = np.empty((samples, statistics.shape[1]))
+    step = max(1, _DRAWS // n)
+    for start in range(0, samples, step):
+        stop = min(start + step, samples)
+        times = np.empty((stop - start, n))
+        for row in times:
+            row[:] = np.bincount(generator.integers(0, n, size=n), minlength=n)
+        sums[start:stop] = times @ statistics
+    return sums
+
+
+def _generator(seed: int, language: str) -> np.random.Generator:
+    """A stream per language, so that adding a language leaves the draws of the others."""
+    return np.random.default_rng([seed, *language.encode()])
+
+
+def _values(sums: np.ndarray, reduce: Reduce, part: int) -> np.ndarray:
+    return np.asarray(reduce(sums))[..., part]
+
+
+def _mean(values: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(values).sum(axis=0) / len(values)
+
+
+def _ends(values: np.ndarray, level: float) -> tuple[float, float]:
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _in_order(statistics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Languages by name, so that the order in which they were scored has no effect."""
+    return {name: np.asarray(statistics[name], dtype=np.float64) for name in sorted(statistics)}
+
+
+def _size(languages: Mapping[str, np.ndarray], parallel: bool) -> int:
+    sizes = [len(counts) for counts in languages.values()]
+    return sizes[0] if parallel else sum(sizes)
+
+
+def _differing(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], parallel: bool) -> int:
+    """Number of examples (items, if parallel) whose counts differ between two systems."""
+    rows = [np.any(a[name] != b[name], axis=1) for name in a]
+    return int(np.any(rows, axis=0).sum()) if parallel else int(sum(row.sum() for row in rows))
+
+
+def _check(samples: int, level: float) -> None:
+    if samples < 1:
+        raise AdaptransError(f"{samples} bootstrap samples", remedy="take one or more, usually 1000")
+    if not 0 < level < 1:
+        raise AdaptransError(f"level {level} is not between 0 and 1", remedy="0.95 means 95 %")
+
+
+def _check_examples(languages: Mapping[str, np.ndarray], parallel: bool) -> None:
+    if not languages:
+        raise AdaptransError("no language to average over", remedy="score one language or more")
+    for name, counts in languages.items():
+        place = f" in {name}" if name else ""
+        if counts.ndim != 2:
+            raise ValueError(f"counts{place} have shape {counts.shape}, expected (examples, k)")
+        if len(counts) == 0:
+            raise AdaptransError(f"no scored examples{place}", remedy="check the split and limit")
+    sizes = {name: len(counts) for name, counts in languages.items()}
+    smallest, largest = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if parallel and sizes[smallest] != sizes[largest]:
+        raise AdaptransError(
+            f"a parallel test set has {sizes[largest]} items in {largest}, {sizes[smallest]} in {smallest}",
+            remedy="score every language in full, or state parallel: false in the task",
+        )
+
+
+def _check_pairs(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> None:
+    if list(a) != list(b):
+        only = sorted(set(a) ^ set(b))
+        raise AdaptransError(
+            f"only one of two compared systems was scored in {', '.join(only)}",
+            remedy="score both in the same languages",
+        )
+    for name in a:
+        if a[name].shape != b[name].shape:
+            raise AdaptransError(
+                f"compared systems were scored on {len(a[name])} and {len(b[name])} examples in {name}",
+                remedy="score both on the same examples with the same score",
+            )
