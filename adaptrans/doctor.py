@@ -1,0 +1,178 @@
+"""What this installation has, what it lacks, and how to get it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from adaptrans.environment import OTHER_PACKAGES, PACKAGES, package_versions
+from adaptrans.errors import AdaptransError
+
+Level = Literal["ok", "note", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Args:
+        subject: What was looked at.
+        level: `missing` means that something will not work.
+        found: What was found.
+        remedy: What to do, empty if nothing.
+    """
+
+    subject: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def examine(
+    store: Path, data: Path | None, backbone: str | None, tasks: Sequence[Path] = ()
+) -> list[Finding]:
+    """Look at packages, devices, hub, caches, data and backbone.
+
+    Args:
+        store: Folder of the runs.
+        data: Data folder, or `samples`.
+        backbone: Folder or name of an encoder.
+        tasks: Folders of own task files.
+    """
+    looks: dict[str, Callable[[], list[Finding]]] = {
+        "packages": _packages,
+        "devices": _devices,
+        "hub": _hub,
+        "store": lambda: _folder_sizes(store),
+        "data": lambda: _data(data, tasks),
+        "backbone": lambda: _backbone(backbone),
+    }
+    return [finding for subject, look in looks.items() for finding in _seen(subject, look)]
+
+
+def _seen(subject: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """What a look found; one that fails is a finding too, and the others go on."""
+    try:
+        return look()
+    except ImportError as error:
+        found = f"cannot be looked at: {' '.join(str(error).split())}"
+        return [Finding(subject, "missing", found, "install what is missing above")]
+    except AdaptransError as error:
+        return [Finding(subject, "missing", error.message, error.remedy or "")]
+    except OSError as error:
+        return [
+            Finding(subject, "missing", f"cannot be looked at: {error}", "check the path and its permissions")
+        ]
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name, version in package_versions(PACKAGES + OTHER_PACKAGES).items():
+        if version is None:
+            findings.append(Finding(name, "missing", "not installed", f"pip install {name}"))
+        else:
+            findings.append(Finding(name, "ok", version))
+    return findings
+
+
+def _devices() -> list[Finding]:
+    import torch
+
+    from adaptrans.devices import has_fast_bf16
+
+    cpu = torch.device("cpu")
+    precision = "bf16 in hardware" if has_fast_bf16(cpu) else "no bf16 in hardware"
+    findings = [
+        Finding("cpu", "ok", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {precision}")
+    ]
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            name = torch.cuda.get_device_name(index)
+            findings.append(
+                Finding(f"cuda:{index}", "ok", f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+            )
+    else:
+        findings.append(Finding("cuda", "note", "torch sees no CUDA device", "runs take the CPU"))
+    return findings
+
+
+def _hub() -> list[Finding]:
+    from huggingface_hub import constants, get_token
+
+    findings = []
+    if constants.HF_HUB_OFFLINE:
+        findings.append(Finding("hub", "note", "offline by HF_HUB_OFFLINE or --offline"))
+    else:
+        reached, why = _reach(constants.ENDPOINT)
+        remedy = "" if reached else "work with --data and local backbones, or check proxy and HF_ENDPOINT"
+        findings.append(Finding("hub", "ok" if reached else "note", why, remedy))
+    token = "found" if get_token() else "none (only private repositories need one)"
+    findings.append(Finding("hub token", "ok", token))
+    cache = Path(constants.HF_HUB_CACHE)
+    findings.append(Finding("hub cache", "ok", f"{cache}, {_size(cache)}"))
+    return findings
+
+
+def _reach(endpoint: str) -> tuple[bool, str]:
+    import requests
+
+    try:
+        requests.head(endpoint, timeout=5, allow_redirects=False)
+    except requests.RequestException as error:
+        return False, f"{endpoint} cannot be reached ({type(error).__name__})"
+    return True, f"{endpoint} answers"
+
+
+def _folder_sizes(store: Path) -> list[Finding]:
+    from adaptrans.hashes import cache_folder
+
+    hashes = Finding(
+        "file hashes", "ok", f"{cache_folder()}, {_size(cache_folder())}; may be deleted at any time"
+    )
+    if not store.is_dir():
+        return [Finding("store", "note", f"{store} does not exist yet", "the first run makes it"), hashes]
+    return [
+        Finding("store", "ok", f"{store / 'runs'}, {_size(store / 'runs')}"),
+        Finding("cache", "ok", f"{store / 'cache'}, {_size(store / 'cache')}; may be deleted at any time"),
+        hashes,
+    ]
+
+
+def _size(folder: Path) -> str:
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return f"{total / 2**20:,.1f} MiB"
+
+
+def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
+    from adaptrans.runs.workspace import data_places
+    from adaptrans.tasks import catalogue, sources
+
+    data, folders = data_places(data, tasks)
+    if data is None:
+        return [Finding("data", "note", "no --data folder given", "data sets are then read from the hub")]
+    if not data.is_dir():
+        return [Finding("data", "missing", f"{data} does not exist", "give an existing folder with --data")]
+    findings = []
+    for name in catalogue.names(folders):
+        task = catalogue.get(name, folders)
+        there = {split: sources.available_languages(task, split, data) for split in task.splits}
+        text = ", ".join(f"{split} {len(codes)}" for split, codes in there.items() if codes)
+        lacking = [split for split, codes in there.items() if not codes]
+        level: Level = "note" if lacking else "ok"
+        remedy = f"adaptrans tasks check {name} says what to fetch" if lacking else ""
+        findings.append(Finding(f"data: {name}", level, f"languages: {text or 'none'}", remedy))
+    return findings
+
+
+def _backbone(backbone: str | None) -> list[Finding]:
+    from adaptrans.models.backbone import identify
+
+    if backbone is None:
+        return [Finding("backbone", "note", "none given", "add --backbone FOLDER, a hub id or mini")]
+    found = identify(backbone)
+    shape = f"{found.depth} layers of {found.width}, vocabulary {found.vocabulary:,}"
+    return [Finding("backbone", "ok", f"{found.name}: {shape}, fingerprint {found.fingerprint[:12]}")]

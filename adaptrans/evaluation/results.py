@@ -1,0 +1,132 @@
+"""Scores of an evaluation as they lie in its run: per language value, n and interval. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.statistics import interval
+from adaptrans.files import read_json, write_json, written_whole
+from adaptrans.hub.store import Run
+from adaptrans.runs.specs import EvaluateSpec
+
+
+@dataclass(frozen=True)
+class LanguageResult:
+    """What a setup scored in one language.
+
+    Args:
+        language: The language.
+        n: Examples scored; 0 where the data has no gold.
+        values: Values x 100 by `<score>` or `<score>.<part>`, the primary one first.
+        low: Lower end of the primary value's 95 % bootstrap interval.
+        high: Upper end.
+        data: Fingerprint of the data it was scored on.
+        precision: Precision it was computed in.
+        whole: Whether no bad row was left out, so that row i is the data's item i.
+        notes: What the reader of the number has to know.
+        layers: For retrieval, the primary value at every layer, 0 = embeddings.
+    """
+
+    language: str
+    n: int
+    values: dict[str, float]
+    low: float | None
+    high: float | None
+    data: str
+    precision: str
+    whole: bool = True
+    notes: tuple[str, ...] = ()
+    layers: tuple[float, ...] = ()
+
+    @property
+    def value(self) -> float | None:
+        """The primary value x 100, None without gold."""
+        return next(iter(self.values.values()), None)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of one language, counted.
+
+    Args:
+        statistics: Additive counts by score name, shape (examples, k).
+        notes: What the reader has to know.
+        layers: For retrieval, the primary value at every layer.
+        whole: Whether no bad row was left out.
+    """
+
+    statistics: Mapping[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+    whole: bool = True
+    layers: Sequence[float] = field(default=())
+
+
+def language_result(
+    spec: EvaluateSpec, language: str, scored: Scored, data: str, precision: str
+) -> LanguageResult:
+    """Values of all scores of a task, and the interval of the primary one."""
+    values: dict[str, float] = {}
+    for name, statistics in scored.statistics.items():
+        for part, value in SCORES[name].values(statistics).items():
+            values[name if part == name else f"{name}.{part}"] = value
+    low = high = None
+    n = 0
+    if values:
+        name = spec.task.scores[0]
+        primary = scored.statistics[name]
+        bounds = interval(primary, SCORES[name].reduce, samples=spec.config.samples)
+        low, high, n = bounds.low, bounds.high, len(primary)
+    return LanguageResult(
+        language,
+        n,
+        values,
+        low,
+        high,
+        data,
+        precision,
+        scored.whole,
+        scored.notes,
+        tuple(scored.layers),
+    )
+
+
+def save_language(run: Run, result: LanguageResult, scored: Scored) -> None:
+    """Write one language's statistics, then its scores, whose presence says it is done."""
+    for name, statistics in scored.statistics.items():
+        with (
+            written_whole(statistics_path(run, result.language, name)) as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.save(file, statistics, allow_pickle=False)
+    write_json(run.path / "scores" / f"{result.language}.json", asdict(result))
+
+
+def statistics_path(run: Run, language: str, score: str) -> Path:
+    """Where the counts of a language lie."""
+    return run.path / "statistics" / f"{language}.{score}.npy"
+
+
+def load_statistics(run: Run, language: str, score: str) -> np.ndarray:
+    """Counts of one language, shape (examples, k)."""
+    return np.load(statistics_path(run, language, score), allow_pickle=False)
+
+
+def load_language(run: Run, language: str) -> LanguageResult | None:
+    """The scores of a language, None if it was not evaluated."""
+    path = run.path / "scores" / f"{language}.json"
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = read_json(path)
+    return LanguageResult(**{**values, "notes": tuple(values["notes"]), "layers": tuple(values["layers"])})
+
+
+def load_results(run: Run) -> dict[str, LanguageResult]:
+    """All evaluated languages of a run, in alphabetical order."""
+    found = (load_language(run, path.stem) for path in sorted((run.path / "scores").glob("*.json")))
+    return {result.language: result for result in found if result is not None}

@@ -1,0 +1,204 @@
+"""Evaluate one setup on one target in every language: one process, one load of the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptrans.errors import ArtefactError, MissingDataError
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.results import (
+    LanguageResult,
+    Scored,
+    language_result,
+    load_language,
+    load_results,
+    save_language,
+)
+from adaptrans.evaluation.retrieval import nearest
+from adaptrans.evaluation.submission import tatoeba_in_xtreme_order, write_predictions
+from adaptrans.files import written_whole
+from adaptrans.progress import progress
+from adaptrans.runs.specs import EvaluateSpec, is_retrieval
+
+NO_GOLD = "no gold labels: predictions only"
+CONSTANT_GOLD = "all gold labels are equal: the labels of this file were probably blanked"
+
+
+def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:
+    """Score a setup in every wanted language; languages that are done are not computed again.
+
+    Each language's predictions are streamed to `predictions/<language>.jsonl`,
+    written in XTREME's layout to `submission/`, and scored. A kill loses at most
+    the language at hand.
+
+    Returns:
+        Results by language, in the order of the task's languages.
+
+    Raises:
+        MissingDataError: If the split has no data.
+        ArtefactError: If the trained artefact does not fit the backbone.
+    """
+    keys = {
+        language: spec.workspace.data_key(spec.task, spec.config.split, language)
+        for language in spec.wanted_languages
+    }
+    missing = [language for language, key in keys.items() if not _is_done(spec, language, key)]
+    if missing or not spec.run.is_done:
+        with spec.workspace.store.working_on(spec.run, spec.record):
+            _evaluate_languages(spec, {language: keys[language] for language in missing})
+            spec.run.finish(facts(spec))
+            spec.run.sweep()
+    results = {language: load_language(spec.run, language) for language in keys}
+    return {language: result for language, result in results.items() if result is not None}
+
+
+def is_done(spec: EvaluateSpec) -> bool:
+    """Whether every wanted language of an evaluation is there, on the data as it is now."""
+    return spec.run.is_done and all(
+        _is_done(spec, language, spec.workspace.data_key(spec.task, spec.config.split, language))
+        for language in spec.wanted_languages
+    )
+
+
+def _is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
+    result = load_language(spec.run, language)
+    return result is not None and result.data == data_key
+
+
+def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
+    if not keys:
+        return
+    from adaptrans.evaluation.session import open_session
+
+    session = open_session(spec)
+    _refuse_mixed_precision(spec, session.precision)
+    spec.run.log_environment(session.environment)
+    for language, data_key in keys.items():
+        notes: list[str] = []
+        examples = spec.workspace.examples(spec.task, spec.config.split, language, spec.config.limit, notes)
+        if not examples:
+            raise MissingDataError(
+                f"{spec.task.name} {spec.config.split} has no examples in {language}",
+                remedy="check the data folder",
+            )
+        with progress(f"{spec.task.name} {language} ({spec.answering})", len(examples)) as meter:
+            outcome = session.answer(language, data_key, examples, meter.to)
+            written = _Written(spec, language)
+            written.lines(examples, outcome.golds, outcome.predictions)
+        predictions = list(written.read())
+        if spec.config.split == "test":
+            _submit(spec, language, examples, predictions)
+        counted = score(spec.task.scores, outcome.golds, predictions)
+        scored = replace(counted, notes=(*counted.notes, *notes), layers=outcome.layers, whole=not notes)
+        result = language_result(spec, language, scored, data_key, session.precision)
+        save_language(spec.run, result, scored)
+
+
+def _refuse_mixed_precision(spec: EvaluateSpec, precision: str) -> None:
+    """Languages of one evaluation are scored at one precision, also when devices change."""
+    for result in load_results(spec.run).values():
+        if result.precision != precision:
+            raise ArtefactError(
+                f"{spec.run.name} was begun in {result.precision}, here it would go on in {precision}",
+                remedy=f"say --precision {result.precision}, or delete {spec.run.path}",
+            )
+
+
+def facts(spec: EvaluateSpec) -> dict[str, Any]:
+    """What a comparison has to know of an evaluation without its task file."""
+    before = [spec.trained] if spec.trained else list(spec.parents.values())
+    trained = [run.result() for run in before]
+    notes = dict.fromkeys(note for result in trained for note in result["notes"])
+    own = spec.task.split(spec.config.split).note
+    if own:
+        notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
+    if spec.config.limit is not None:
+        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
+    if is_retrieval(spec.task):
+        notes[f"vectors: hidden_states[{spec.layer}], {spec.config.pooling} pooling"] = None
+    return {
+        "target": str(spec.task),
+        "score": spec.task.scores[0],
+        "parallel": spec.task.parallel,
+        "task_languages": list(spec.task.languages),
+        "source_languages": sorted({code for result in trained for code in result["source_languages"]}),
+        "notes": list(notes),
+    }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Answers of a setup to the examples of one language, in order.
+
+    Args:
+        golds: Gold values, None where the data has none.
+        predictions: Predictions, made while they are read.
+        layers: For retrieval, the accuracy at every layer.
+    """
+
+    golds: Sequence[Any]
+    predictions: Iterator[Any]
+    layers: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The predictions file of one language."""
+
+    spec: EvaluateSpec
+    language: str
+
+    @property
+    def path(self) -> Path:
+        return self.spec.run.path / "predictions" / f"{self.language}.jsonl"
+
+    def lines(self, examples: Sequence[Any], golds: Sequence[Any], predictions: Iterator[Any]) -> None:
+        with written_whole(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for example, gold, prediction in zip(examples, golds, predictions, strict=True):
+                row = {"id": example.id, "gold": gold, "prediction": prediction}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def read(self) -> Iterator[Any]:
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)["prediction"]
+
+
+def _submit(spec: EvaluateSpec, language: str, examples: Sequence[Any], predictions: Sequence[Any]) -> None:
+    """Write the predictions in XTREME's layout."""
+    shaped: Any = predictions
+    if spec.task.kind == "span_qa":
+        shaped = {example.id: text for example, text in zip(examples, predictions, strict=True)}
+    elif is_retrieval(spec.task):
+        shaped = tatoeba_in_xtreme_order([example.english for example in examples], predictions)
+    write_predictions(spec.run.path / "submission", spec.task.name, spec.task.kind, language, shaped)
+
+
+def score(names: Sequence[str], golds: Sequence[Any], predictions: Sequence[Any]) -> Scored:
+    """Counts of every score, or a note where there is no gold to count with."""
+    if any(gold is None or gold == [] for gold in golds):
+        return Scored({}, (NO_GOLD,))
+    # Blanked test files repeat one label; a real set of this size does not.
+    constant = len(golds) > 10 and all(gold == golds[0] for gold in golds)
+    notes = (CONSTANT_GOLD,) if constant else ()
+    return Scored({name: SCORES[name].statistics(golds, predictions) for name in names}, notes)
+
+
+def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:
+    """Nearest neighbours at one layer, and the accuracy at every layer.
+
+    Args:
+        vectors: Shape (layers + 1, 2 x sentences, width): each sentence in the
+            language, followed by its English translation.
+        layer: The layer whose neighbours are the predictions.
+    """
+    right = np.arange(vectors.shape[1] // 2)
+    found = [nearest(states[0::2], states[1::2]) for states in vectors]
+    layers = tuple(float((rows == right).mean() * 100) for rows in found)
+    return Outcome(right.tolist(), iter(found[layer].tolist()), layers)

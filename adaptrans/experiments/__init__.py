@@ -1,0 +1,1 @@
+"""Experiments: plan, engine, statistics, tables."""

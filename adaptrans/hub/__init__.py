@@ -1,0 +1,1 @@
+"""The store of runs, and (later) the hubs where artefacts are shared."""

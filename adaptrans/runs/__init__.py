@@ -1,0 +1,1 @@
+"""What a run is: its options, where it works, and the inputs that make its key. Torch-free."""

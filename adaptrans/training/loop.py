@@ -1,0 +1,298 @@
+"""The one training loop, for every phase, kind and method.
+
+A step takes `batch_size` model inputs of like length, cut into parts that fit
+the token budget. The losses of the parts are summed and divided by the number
+of terms of the whole step, so that the result does not depend on the cut.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from adaptrans.data.batches import epoch_batches, micro_batches, padding_share
+from adaptrans.devices import autocast
+from adaptrans.errors import ArtefactError, TrainingError
+from adaptrans.models.adapting import Assembled, load_trained_state, logits, trained_state
+from adaptrans.progress import progress
+from adaptrans.runs.config import TrainingConfig
+from adaptrans.tasks.kinds import Answers, Kind
+from adaptrans.training import checkpoint
+from adaptrans.training.checkpoint import Place
+from adaptrans.training.log import TrainingLog
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from datasets import Dataset
+
+    from adaptrans.progress import Meter
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a training run needs.
+
+    Args:
+        description: What is trained, for the progress bar.
+        assembled: The model under its setup.
+        kind: Kind of the task.
+        features: Encoded training data.
+        example_ids: Ids of the examples, so that a failure names them.
+        config: The options, `learning_rate` filled in.
+        seed: Seed of batches and dropout.
+        folder: The run's folder, for log and checkpoints.
+        padding_id: Id of the padding token.
+        device: Where it runs.
+        precision: `fp32` or `bf16`.
+        dev_score: Score on the dev set, higher is better; None where there is no dev set.
+    """
+
+    description: str
+    assembled: Assembled
+    kind: Kind
+    features: Dataset
+    example_ids: Sequence[str]
+    config: TrainingConfig
+    seed: int
+    folder: Path
+    padding_id: int
+    device: torch.device
+    precision: str
+    dev_score: Callable[[Assembled], float] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arithmetic of a run: how many steps, and when what happens."""
+
+    steps_per_epoch: int
+    total_steps: int
+    warmup_steps: int
+    evaluate_every: int
+
+    @classmethod
+    def of(cls, config: TrainingConfig, items: int) -> Plan:
+        """The plan for this many model inputs.
+
+        Example:
+            >>> Plan.of(TrainingConfig(epochs=2, batch_size=4, warmup=0.5), items=10)
+            Plan(steps_per_epoch=3, total_steps=6, warmup_steps=3, evaluate_every=3)
+        """
+        per_epoch = math.ceil(items / config.batch_size)
+        total = max(1, round(per_epoch * config.epochs))
+        if config.max_steps is not None:
+            total = min(total, config.max_steps)
+        every = config.evaluate_every or min(per_epoch, total)
+        return cls(per_epoch, total, round(total * config.warmup), every)
+
+    def rate_factor(self, step: int, decay: str) -> float:
+        """Share of the peak rate at a 0-based step: linear rise, then linear fall or none.
+
+        Example:
+            >>> plan = Plan(5, 10, 2, 5)
+            >>> [plan.rate_factor(step, "linear") for step in (0, 1, 2, 6)]
+            [0.5, 1.0, 1.0, 0.5]
+        """
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if decay == "none":
+            return 1.0
+        return (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps)
+
+
+def train(job: Job, accelerator: Accelerator) -> Place:
+    """Train until the plan ends or patience does; go on from a checkpoint if there is one.
+
+    Afterwards the model holds the weights of the best dev score (or of the last
+    step, if `keep_best` is off or there is no dev set).
+
+    Raises:
+        TrainingError: If a loss or a gradient is not a finite number; names the step and the examples.
+        ArtefactError: If the checkpoint cannot be read.
+    """
+    if job.kind.answers is None:
+        raise TrainingError(f"{job.kind.name} has no training", remedy="evaluate it directly")
+    run = _Training(job, job.kind.answers, accelerator)
+    run.resume()
+    with (
+        TrainingLog(job.folder, run.place.step) as log,
+        progress(job.description, run.plan.total_steps, start=run.place.step) as meter,
+    ):
+        run.steps(log, meter)
+    if job.config.keep_best and run.place.best_step is not None:
+        load_trained_state(job.assembled, checkpoint.load_weights(run.best_file))
+    return run.place
+
+
+class _Training:
+    """The state of one run of `train`."""
+
+    def __init__(self, job: Job, answers: Answers, accelerator: Accelerator) -> None:
+        self.job = job
+        self.answers = answers
+        self.accelerator = accelerator
+        self.plan = Plan.of(job.config, len(job.features))
+        self.lengths: list[int] = job.features["length"][:]
+        named = dict(job.assembled.model.named_parameters())
+        self.parameters = {name: named[name] for name in job.assembled.trained}
+        self.optimiser = _optimiser(self.parameters, job.config)
+        self.folder = job.folder / "checkpoints"
+        self.best_file = self.folder / "best.safetensors"
+        self.place = Place(precision=job.precision, device=job.device.type)
+        self.saved_at = time.monotonic()
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint, or start from the seed."""
+        torch.manual_seed(self.job.seed)
+        found = checkpoint.load(self.folder)
+        if found is None:
+            return
+        place, groups = found
+        if (place.precision, place.device) != (self.place.precision, self.place.device):
+            raise ArtefactError(
+                f"{self.folder} was begun in {place.precision} on {place.device}, "
+                f"here it would go on in {self.place.precision} on {self.place.device}",
+                remedy=f"say --device {place.device} --precision {place.precision}, or delete the folder",
+            )
+        self.place = place
+        load_trained_state(self.job.assembled, groups["weights"])
+        checkpoint.restore_optimiser(self.optimiser, self.parameters, groups.get("optimiser", {}))
+        checkpoint.restore_random_state(groups["random"], self.job.device)
+
+    def save(self) -> None:
+        names = {parameter: name for name, parameter in self.parameters.items()}
+        groups = {
+            "weights": trained_state(self.job.assembled),
+            "optimiser": checkpoint.optimiser_state(self.optimiser, names),
+            "random": checkpoint.random_state(self.job.device),
+        }
+        checkpoint.save(self.folder, self.place, groups)
+        self.saved_at = time.monotonic()
+
+    def steps(self, log: TrainingLog, meter: Meter) -> None:
+        while not self.place.finished:
+            epoch, offset = divmod(self.place.step, self.plan.steps_per_epoch)
+            batches = epoch_batches(self.lengths, self.job.config.batch_size, seed=self.job.seed, epoch=epoch)
+            for batch in batches[offset:]:
+                self.one_step(batch, log, meter)
+                if self.place.finished:
+                    break
+
+    def one_step(self, batch: list[int], log: TrainingLog, meter: Meter) -> None:
+        began = time.monotonic()
+        config = self.job.config
+        factor = self.plan.rate_factor(self.place.step, config.decay)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        parts = micro_batches(batch, self.lengths, config.tokens_per_batch)
+        loss, norm = self.gradients(parts, log)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.place.step += 1
+        seconds = time.monotonic() - began
+        self.place.seconds += seconds
+        step = self.place.step
+        if step % config.log_every == 0 or step == self.plan.total_steps:
+            log.add(
+                step,
+                loss=loss,
+                learning_rate=self.optimiser.param_groups[0]["lr"],
+                gradient_norm=norm,
+                tokens_per_second=sum(self.lengths[i] for i in batch) / max(seconds, 1e-9),
+                padding=padding_share(parts, self.lengths),
+            )
+        meter.to(step, f"loss {loss:.3f}")
+        self.after_step(log)
+
+    def gradients(self, parts: Sequence[Sequence[int]], log: TrainingLog) -> tuple[float, float]:
+        """Gradients of the step's mean loss, clipped; returns the loss and the norm before clipping."""
+        self.job.assembled.model.train()
+        total, terms = 0.0, 0
+        for part in parts:
+            features = rows(self.job.features, part)
+            batch = {
+                name: value.to(self.job.device)
+                for name, value in self.job.kind.collate(features, self.job.padding_id).items()
+            }
+            with autocast(self.job.device, self.job.precision):
+                output = logits(self.job.assembled, batch)
+            loss, number = self.answers.loss(output, batch)
+            value = loss.item()
+            if not math.isfinite(value):
+                self.stop(log, f"the loss is {value}", features)
+            self.accelerator.backward(loss)
+            total += value
+            terms += number
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                parameter.grad.div_(max(terms, 1))
+        norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
+        if not math.isfinite(norm):
+            self.stop(
+                log,
+                f"the gradient norm is {norm}",
+                rows(self.job.features, [i for part in parts for i in part]),
+            )
+        return total / max(terms, 1), norm
+
+    def after_step(self, log: TrainingLog) -> None:
+        """Dev score, best weights, early stop, end, checkpoint."""
+        place, config = self.place, self.job.config
+        at_end = place.step == self.plan.total_steps
+        place.finished = at_end
+        scored = self.job.dev_score is not None and (at_end or place.step % self.plan.evaluate_every == 0)
+        if scored:
+            self.score(log)
+            if config.patience is not None and place.stale >= config.patience:
+                place.finished = True
+        if scored or place.finished or time.monotonic() - self.saved_at >= config.checkpoint_seconds:
+            self.save()
+
+    def score(self, log: TrainingLog) -> None:
+        assert self.job.dev_score is not None
+        place = self.place
+        value = self.job.dev_score(self.job.assembled)
+        log.add(place.step, dev_score=value)
+        if place.best_score is None or value > place.best_score:
+            place.best_score, place.best_step, place.stale = value, place.step, 0
+            if self.job.config.keep_best:
+                checkpoint.save_weights(self.best_file, trained_state(self.job.assembled))
+        else:
+            place.stale += 1
+
+    def stop(self, log: TrainingLog, reason: str, features: Sequence[dict[str, Any]]) -> None:
+        """Raise, naming step and examples; the log has all of them."""
+        ids = list(dict.fromkeys(self.job.example_ids[feature["example"]] for feature in features))
+        log.add(self.place.step + 1, stopped=reason, examples=ids)
+        shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more (see log.jsonl)" if len(ids) > 8 else "")
+        raise TrainingError(
+            f"{self.job.description}: {reason} at step {self.place.step + 1}, examples {shown}",
+            remedy="lower learning_rate, or use --precision fp32",
+        )
+
+
+def rows(features: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
+    """Some features as a list of dictionaries."""
+    columns = features[list(indices)]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _optimiser(parameters: dict[str, Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW; no decay for biases and layer norms, as in the reference scripts."""
+    assert config.learning_rate is not None
+    decayed = [p for p in parameters.values() if p.dim() > 1]
+    others = [p for p in parameters.values() if p.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay, "peak": config.learning_rate},
+        {"params": others, "weight_decay": 0.0, "peak": config.learning_rate},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, eps=config.adam_epsilon
+    )

@@ -1,0 +1,197 @@
+"""Evaluation from spec to files: streamed, scored, resumed, and equal to plain computation."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from adaptrans.evaluation import zero_shot
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.results import load_results, load_statistics
+from adaptrans.evaluation.submission import read_predictions
+from adaptrans.evaluation.zero_shot import CONSTANT_GOLD, NO_GOLD, evaluate, is_done, score
+from adaptrans.models.setup import parse
+from adaptrans.runs.specs import EvaluationConfig
+from adaptrans.training.phases import run_training
+
+
+def evaluation_of(planner, setup, task):
+    spec, before = planner.evaluate(parse(setup), planner.workspace.task(task))
+    for earlier in before:
+        run_training(earlier)
+    return spec
+
+
+@pytest.mark.parametrize("task", ["xnli", "udpos", "xquad"])
+def test_every_kind_is_scored_from_what_was_written(planner, task):
+    spec = evaluation_of(planner, "adapter", task)
+    results = evaluate(spec)
+    assert list(results) == list(spec.wanted_languages)
+    for language, result in results.items():
+        path = spec.run.path / "predictions" / f"{language}.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert result.n == len(rows)
+        rule = SCORES[spec.task.scores[0]]
+        golds, predictions = [row["gold"] for row in rows], [row["prediction"] for row in rows]
+        assert result.value == pytest.approx(rule.compute(golds, predictions)[rule.primary])
+        assert result.low <= result.value <= result.high
+        statistics = load_statistics(spec.run, language, rule.name)
+        assert rule.values(statistics)[rule.primary] == pytest.approx(result.value)
+        written = read_predictions(spec.run.path / "submission", spec.task.name, spec.task.kind, language)
+        expected = (
+            dict(zip([row["id"] for row in rows], predictions, strict=True))
+            if task == "xquad"
+            else predictions
+        )
+        assert written == expected
+
+
+def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monkeypatch):
+    import shutil
+
+    data = shutil.copytree(planner.workspace.data, tmp_path / "data")
+    here = replace(planner, workspace=replace(planner.workspace, data=data), languages=("de",))
+    spec = evaluation_of(here, "full", "tatoeba")
+    assert not is_done(spec)
+    assert list(evaluate(spec)) == ["de"]
+    every = evaluation_of(replace(here, languages=()), "full", "tatoeba")
+    assert every.run == spec.run
+    computed = []
+    original = zero_shot._Written.lines
+    monkeypatch.setattr(
+        zero_shot._Written,
+        "lines",
+        lambda self, *rest: (computed.append(self.language), original(self, *rest))[1],
+    )
+    assert tuple(evaluate(every)) == every.wanted_languages
+    assert computed == ["sw"]
+    lines = (data / "tatoeba/v1/tatoeba.deu-eng.deu").read_text().splitlines()
+    (data / "tatoeba/v1/tatoeba.deu-eng.deu").write_text("\n".join(["neu", *lines[1:]]) + "\n")
+    changed = evaluation_of(replace(here, languages=()), "full", "tatoeba")
+    assert not is_done(changed)
+    evaluate(changed)
+    assert computed == ["sw", "de"]
+
+
+def test_a_language_that_was_cut_off_is_computed_again(planner, monkeypatch):
+    spec = evaluation_of(planner, "full", "tatoeba")
+    original = zero_shot.save_language
+
+    def cut(run, result, scored):
+        if result.language == spec.wanted_languages[1]:
+            raise KeyboardInterrupt
+        original(run, result, scored)
+
+    monkeypatch.setattr(zero_shot, "save_language", cut)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(spec)
+    assert list(load_results(spec.run)) == [spec.wanted_languages[0]]
+    monkeypatch.setattr(zero_shot, "save_language", original)
+    assert set(evaluate(spec)) == set(spec.wanted_languages)
+
+
+def test_retrieval_equals_plain_nearest_neighbours_at_every_layer(planner):
+    from transformers import AutoModel, AutoTokenizer
+
+    from adaptrans.tasks import sources
+
+    task = planner.workspace.task("tatoeba")
+    folder = planner.workspace.backbone.path
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    examples = sources.read_examples(task, "test", "de", planner.workspace.data)
+
+    def vectors(texts):
+        rows = []
+        for text in texts:
+            batch = tokenizer(text, return_tensors="pt")
+            with torch.no_grad():
+                states = model(**batch, output_hidden_states=True).hidden_states
+            rows.append(torch.stack([state[0].mean(dim=0) for state in states]))
+        return torch.nn.functional.normalize(torch.stack(rows, dim=1), dim=-1).numpy()
+
+    own, english = (vectors(texts) for texts in ([e.text for e in examples], [e.english for e in examples]))
+    expected = []
+    for layer in range(len(own)):
+        distances = ((english[layer][:, None] - own[layer][None]) ** 2).sum(-1)
+        expected.append(100 * float((distances.argmin(axis=1) == np.arange(len(examples))).mean()))
+    config = EvaluationConfig(precision="fp32", layer=3, samples=200)
+    spec = evaluation_of(
+        replace(planner, evaluation_for=lambda name: config, languages=("de",)), "full", "tatoeba"
+    )
+    result = evaluate(spec)["de"]
+    assert list(result.layers) == pytest.approx(expected)
+    assert result.value == pytest.approx(expected[3])
+    # XTREME sorts the English side, so line i of its labels belongs to the i-th sentence in that order.
+    written = read_predictions(spec.run.path / "submission", "tatoeba", "bitext_retrieval", "de")
+    labels = sorted(range(len(examples)), key=lambda place: examples[place].english)
+    assert 100 * np.mean(np.array(written) == labels) == pytest.approx(expected[3])
+    assert "vectors: hidden_states[3], mean pooling" in spec.run.result()["notes"]
+
+
+def test_an_adapter_moves_the_vectors_above_it(planner):
+    from adaptrans.evaluation.session import open_session
+    from adaptrans.models.adapting import hidden_states
+
+    ids = torch.tensor([[0, 10, 20, 30, 2]])
+    base, moved = (
+        hidden_states(
+            open_session(evaluation_of(planner, setup, "tatoeba")).assembled, ids, torch.ones_like(ids)
+        )
+        for setup in ("full", "nli > target")
+    )
+    assert torch.equal(base[0], moved[0])
+    assert all(not torch.equal(a, b) for a, b in zip(base[1:], moved[1:], strict=True))
+
+
+def test_absent_and_blanked_labels_are_told():
+    assert score(["accuracy"], [None, None], ["a", "b"]).notes == (NO_GOLD,)
+    assert score(["accuracy"], [None, None], ["a", "b"]).statistics == {}
+    assert score(["accuracy"], ["a"] * 12, ["a"] * 12).notes == (CONSTANT_GOLD,)
+    assert score(["accuracy"], ["a", "b"] * 6, ["a"] * 12).notes == ()
+
+
+def test_chunks_do_not_change_predictions(planner, monkeypatch):
+    from adaptrans.evaluation import predict
+
+    spec = evaluation_of(planner, "adapter", "xquad")
+    evaluate(spec)
+    whole = {path.name: path.read_bytes() for path in (spec.run.path / "predictions").iterdir()}
+    for path in (spec.run.path / "scores").iterdir():
+        path.unlink()
+    monkeypatch.setattr(predict, "CHUNK", 3)
+    evaluate(spec)
+    assert {path.name: path.read_bytes() for path in (spec.run.path / "predictions").iterdir()} == whole
+
+
+def test_an_evaluation_that_was_cut_off_can_be_reported(planner, monkeypatch):
+    spec = evaluation_of(planner, "full", "tatoeba")
+
+    def cut(self, result):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(spec.run), "finish", cut)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(spec)
+    monkeypatch.undo()
+    assert not is_done(spec)
+    few = replace(spec, languages=("de",))
+    assert list(evaluate(few)) == ["de"]
+    assert few.run.result()["score"] == "accuracy"
+    assert is_done(few)
+
+
+def test_languages_of_one_evaluation_have_one_precision(planner):
+    from adaptrans.errors import ArtefactError
+    from adaptrans.files import write_json
+
+    spec = evaluation_of(planner, "full", "tatoeba")
+    evaluate(spec)
+    path = spec.run.path / "scores/de.json"
+    write_json(path, {**json.loads(path.read_text()), "precision": "bf16"})
+    (spec.run.path / "scores/sw.json").unlink()
+    with pytest.raises(
+        ArtefactError, match="was begun in bf16, here it would go on in fp32; say --precision bf16"
+    ):
+        evaluate(spec)

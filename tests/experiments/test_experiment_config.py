@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from adaptrans import samples
+from adaptrans.errors import AdaptransError
+from adaptrans.experiments.config import load_experiment
+from adaptrans.models.setup import check, parse, references
+from adaptrans.tasks import catalogue
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+EXPERIMENTS = [path for path in CONFIGS if "setups:" in path.read_text(encoding="utf-8")]
+
+GOOD = """
+name: small
+setups: [full, adapter]
+targets: [xnli]
+training:
+  defaults: {epochs: 2}
+  adapter: {learning_rate: 0.001}
+  tasks: {xnli: {epochs: 5}}
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text)
+    return load_experiment(path)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_shipped_experiment_loads_with_its_tasks_and_setups(path):
+    experiment = load_experiment(path)
+    folders = (samples.TASKS,)
+    inline = experiment.inline_tasks(folders)
+    for setup in map(parse, experiment.setups):
+        check(setup, experiment.method)
+        for name in [*experiment.targets, *(reference.name for reference in references(setup))]:
+            assert name in inline or catalogue.get(name, folders)
+    assert path.read_text(encoding="utf-8").startswith("# adaptrans ")
+
+
+def test_layers_of_training_options(tmp_path):
+    section = load(tmp_path, GOOD).training
+    assert section.config("xnli", False, {}).epochs == 5
+    assert section.config("udpos", False, {}).epochs == 2
+    assert section.config("udpos", False, {"epochs": 1}).epochs == 1
+    assert section.config("xnli", False, {}).learning_rate == 0.001
+    assert section.config("xnli", True, {}).rate(whole_model=True) == 2e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("setups:", "setup:"), 'experiment.yaml:3: unknown key "setup"; did you mean "setups"'),
+        (("targets: [xnli]", ""), 'the key "targets" is missing'),
+        (("  defaults:", "  default:"), 'experiment.yaml:6: unknown key "default"; did you mean "defaults"'),
+        (("name: small", "name: [small"), "not valid YAML"),
+        (("setups: [full, adapter]", "setups: [adapter]"), 'baseline "full" is not among setups'),
+        (("name: small", "name: small\nseed: many"), "experiment.yaml:3: seed"),
+        (("{xnli: {epochs", "{xnlii: {epochs"), "unknown task in"),
+        (("{xnli: {epochs", "{xnli: {epoch"), 'did you mean "epochs"'),
+        (("name: small", "name: small\nevaluation: {pooling: max}"), "experiment.yaml:3: evaluation.pooling"),
+        (("name: small", "name: small\nevaluation: {tasks: {xnli: {limits: 3}}}"), 'did you mean "limit"'),
+    ],
+)
+def test_a_wrong_file_gets_one_line_with_its_place(tmp_path, change, words):
+    with pytest.raises(AdaptransError) as caught:
+        load(tmp_path, GOOD.replace(*change))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AdaptransError, match="there is no experiment file"):
+        load_experiment(tmp_path / "none.yaml")

@@ -1,0 +1,98 @@
+import pytest
+
+from adaptrans.errors import ArtefactError, MissingDataError, SetupError, UnknownNameError
+from adaptrans.experiments import engine
+from adaptrans.experiments.plan import plan, stored
+from adaptrans.models.setup import parse
+
+
+def test_shared_parents_are_trained_once_and_before_their_children(planner):
+    found = plan(
+        planner, ("full", "full(nli)", "nli > target", "continue(nli)"), ("xnli", "udpos", "tatoeba")
+    )
+    names = [(spec.phase, spec.task.name, str(spec.setup)) for spec in found.training]
+    assert names.count(("intermediate", "nli", "adapter")) == 1
+    assert names.count(("intermediate", "nli", "full")) == 1
+    assert len(names) == 2 + 4 * 2
+    places = {spec.run.key: place for place, spec in enumerate(found.training)}
+    for spec in found.training:
+        assert all(places[parent.key] < places[spec.run.key] for parent in spec.parents.values())
+    assert len(found.cells) == 12
+
+
+@pytest.mark.parametrize(
+    ("setup", "words"),
+    [
+        ("fuse(nli, qa) > target", "nearest that runs: 'nli > target'"),
+        ("full(nli + qa)", "nearest that runs: 'full(nli)'"),
+        ("{lang} > nli > target", "nearest that runs: 'nli > target'"),
+        ("hf://ann/nli > target", "name a task"),
+        ("nlii > target", 'did you mean "nli"'),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_loaded(planner, setup, words):
+    with pytest.raises((SetupError, UnknownNameError)) as caught:
+        plan(planner, (setup,), ("xnli",))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_retrieval_cannot_be_trained(planner):
+    with pytest.raises(SetupError, match="tatoeba is a retrieval task"):
+        planner.target(parse("full"), planner.workspace.task("tatoeba"))
+    with pytest.raises(SetupError, match="tatoeba is a retrieval task"):
+        plan(planner, ("full(tatoeba)",), ("xnli",))
+
+
+def test_a_missing_data_folder_is_named(planner, tmp_path):
+    from dataclasses import replace
+
+    gone = replace(planner.workspace, data=tmp_path / "gone")
+    with pytest.raises(MissingDataError, match="gone does not exist; give an existing folder with --data"):
+        gone.task("xnli")
+
+
+def test_stored_takes_the_only_run_with_other_options_and_asks_when_there_are_two(planner):
+    from dataclasses import replace
+
+    from adaptrans.runs.config import training_config
+
+    def short(steps):
+        options = {"max_steps": steps, "precision": "fp32", "max_length": 64}
+        return replace(planner, config_for=lambda name, whole: training_config(options))
+
+    (reference,) = parse("full(nli)").layers[0].sources
+    first = engine.train(short(1).intermediate(reference, False))
+    chosen = replace(planner, choose=stored)
+    runs, before = chosen.parents(parse("nli > target"))
+    assert runs["nli"] == first
+    assert before == []
+    second = engine.train(short(2).intermediate(reference, False))
+    with pytest.raises(ArtefactError, match=r"trained several times.*name one: 'nli#"):
+        chosen.parents(parse("nli > target"))
+    runs, _ = chosen.parents(parse(f"nli#{second.key} > target"))
+    assert list(runs.values()) == [second]
+    with pytest.raises(ArtefactError, match="was trained on nli@1, not on qa"):
+        chosen.parents(parse(f"qa#{second.key} > target"))
+
+
+def test_work_is_listed_and_done_once(planner):
+    found = plan(planner, ("full", "adapter"), ("tatoeba",))
+    items = engine.work(found)
+    assert len(items) == 1  # both leave the bare backbone
+    assert engine.execute(found) == 1
+    assert engine.execute(found) == 0
+    assert all(item.done for item in engine.work(found))
+
+
+def test_languages_of_an_experiment_are_never_dropped_in_silence(planner):
+    from dataclasses import replace
+
+    from adaptrans.errors import ConfigError
+
+    with pytest.raises(UnknownNameError, match='unknown language "swa"; did you mean "sw"'):
+        plan(replace(planner, languages=("de", "swa")), ("full",), ("xnli",))
+    with pytest.raises(ConfigError, match="tatoeba has none of the languages en; leave it out"):
+        plan(replace(planner, languages=("en",)), ("full",), ("xnli", "tatoeba"))
+    found = plan(replace(planner, languages=("de", "en")), ("full",), ("xnli", "tatoeba"))
+    assert [cell.evaluation.wanted_languages for cell in found.cells] == [("de", "en"), ("de",)]

@@ -1,0 +1,96 @@
+"""The doctor looks at everything, whatever is missing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adaptrans import hashes
+from adaptrans.doctor import examine
+
+WITHOUT = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+sys.modules[sys.argv[1]] = None
+from adaptrans.doctor import examine
+print(json.dumps([asdict(finding) for finding in examine(Path("none"), Path("samples"), sys.argv[2])]))
+"""
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def by_subject(findings):
+    return {finding.subject: finding for finding in findings}
+
+
+def test_all_is_well(offline, tmp_path, small_data, tiny_backbone):
+    (tmp_path / "runs").mkdir()
+    found = by_subject(examine(tmp_path, small_data, str(tiny_backbone)))
+    assert {found[name].level for name in ("torch", "tensorboard", "pyyaml", "cpu", "backbone")} == {"ok"}
+    assert found["file hashes"].found.startswith(str(hashes.cache_folder()))
+    assert "test 2" in found["data: tatoeba"].found
+    assert str(tmp_path / "runs") in found["store"].found
+
+
+def test_the_sample_suite_is_looked_at_with_its_own_tasks(offline, tmp_path):
+    found = by_subject(examine(tmp_path / "none", Path("samples"), None))
+    assert found["data: sample_nli"].level == "ok"
+    assert "test 9" in found["data: sample_nli"].found
+
+
+def test_own_tasks_are_looked_at(offline, tmp_path, small_data):
+    (tmp_path / "mine.yaml").write_text("name: mine\nextends: tatoeba\n")
+    assert "data: mine" in by_subject(examine(tmp_path, small_data, None, [tmp_path]))
+    (tmp_path / "mine.yaml").write_text("name: mine\nextends: tatoebo\n")
+    found = by_subject(examine(tmp_path, small_data, None, [tmp_path]))
+    assert found["data"].level == "missing"
+    assert "tatoeb" in found["data"].found + found["data"].remedy
+
+
+def test_what_is_not_there_is_missing(offline, tmp_path):
+    found = by_subject(examine(tmp_path / "none", tmp_path / "nowhere", "./nowhere"))
+    assert {found[name].level for name in ("data", "backbone")} == {"missing"}
+    assert found["store"].level == "note"
+
+
+@pytest.mark.parametrize(
+    ("package", "subject"),
+    [("torch", "devices"), ("huggingface_hub", "hub"), ("pydantic", "data"), ("yaml", "data")],
+)
+def test_a_missing_package_stops_no_other_look(package, subject, tiny_backbone):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, package, str(tiny_backbone)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    found = {finding["subject"]: finding for finding in json.loads(done.stdout.splitlines()[-1])}
+    assert found[subject]["level"] == "missing"
+    assert package in found[subject]["found"]
+    assert {"typer", "store", "file hashes"} <= set(found)
+    assert found["backbone"]["level"] == "ok"
+    if package != "torch":
+        assert found["cpu"]["level"] == "ok"
+
+
+def test_a_folder_that_cannot_be_read_is_a_finding(offline, tmp_path, monkeypatch):
+    from adaptrans import doctor
+
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(doctor, "_size", refused)
+    found = by_subject(examine(tmp_path, None, None))
+    assert found["store"].level == "missing"
+    assert "Permission denied" in found["store"].found
+    assert "backbone" in found

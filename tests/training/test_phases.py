@@ -1,0 +1,230 @@
+"""Training runs from spec to artefact: what is kept, what is exact, what stops."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from adaptrans.errors import ArtefactError, MissingDataError, TrainingError
+from adaptrans.models.adapting import trained_state
+from adaptrans.models.artefact import load_artefact
+from adaptrans.models.setup import parse
+from adaptrans.runs.config import training_config
+from adaptrans.training import checkpoint, loop, phases
+from adaptrans.training.phases import run_training
+
+
+def spec_of(planner, setup, task, **changes):
+    """The target run of a setup with other training options."""
+    options = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64, **changes}
+    chosen = replace(planner, config_for=lambda name, whole: training_config(options))
+    spec, before = chosen.target(parse(setup), planner.workspace.task(task))
+    for earlier in before:
+        run_training(earlier)
+    return spec
+
+
+def tensor_names(folder):
+    names = set()
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            names |= {f"{path.parent.parent.name}: {name}" for name in file.keys()}  # noqa: SIM118
+    return names
+
+
+def test_a_run_is_done_once_and_found_again(planner):
+    spec = spec_of(planner, "adapter", "xnli")
+    run = run_training(spec)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+    again = run_training(spec_of(planner, "adapter", "xnli"))
+    assert again == run
+    assert run.result()["steps"] == math.ceil(run.result()["examples"] / 8)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()} == before
+    assert not (run.path / "checkpoints").exists()
+
+
+def test_only_what_is_trained_is_saved(planner):
+    adapter = run_training(spec_of(planner, "adapter", "xnli")).artefact
+    assert tensor_names(adapter)
+    assert all(name.startswith(("adapters: ", "heads: ")) for name in tensor_names(adapter))
+    stacked = run_training(spec_of(planner, "nli > target", "xnli")).artefact
+    assert not any("nli" in name and "xnli" not in name for name in tensor_names(stacked))
+    whole = run_training(spec_of(planner, "full", "xnli")).artefact
+    assert (whole / "backbone").is_dir()
+
+
+@pytest.mark.parametrize("task", ["xnli", "udpos", "xquad", "copa"])
+@pytest.mark.parametrize("setup", ["full", "adapter"])
+def test_every_kind_trains_and_learns(planner, setup, task):
+    spec = spec_of(planner, setup, task, epochs=20, learning_rate=3e-3, log_every=1)
+    run = run_training(spec)
+    lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, len(losses) + 1))
+    # Averages of whole epochs: single steps of these few rows are noisy.
+    epoch = len(losses) // 20
+    assert sum(losses[-2 * epoch :]) < sum(losses[: 2 * epoch])
+    assert any("dev_score" in line for line in lines)
+    assert list((run.path / "tensorboard").glob("events*"))
+
+
+def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch):
+    scores = iter([10.0, 50.0, 30.0, 20.0])
+    snapshots = []
+
+    def scripted(self, device, precision):
+        def score(assembled):
+            snapshots.append({name: value.clone() for name, value in trained_state(assembled).items()})
+            return next(scores)
+
+        return score
+
+    spec = spec_of(planner, "nli > target", "xnli", evaluate_every=1, learning_rate=1e-2, max_steps=4)
+    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    run = run_training(spec)
+    assert run.result()["dev_step"] == 2
+    kept = trained_state(load_artefact(run.artefact, spec.workspace.backbone))
+    assert kept.keys() == snapshots[1].keys()
+    assert any(name.startswith("heads.") for name in kept)
+    for name, value in kept.items():
+        assert torch.equal(value, snapshots[1][name]), name
+        assert not torch.equal(value, snapshots[3][name]), name
+
+
+def test_training_stops_when_patience_ends(planner, monkeypatch):
+    monkeypatch.setattr(phases._Data, "dev_score", lambda self, device, precision: lambda assembled: 1.0)
+    spec = spec_of(planner, "adapter", "xnli", evaluate_every=1, patience=2, epochs=3)
+    assert run_training(spec).result()["steps"] == 3
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_examples(planner, monkeypatch):
+    monkeypatch.setattr(
+        loop, "logits", lambda assembled, batch: torch.full((len(batch["labels"]), 3), float("nan"))
+    )
+    spec = spec_of(planner, "adapter", "xnli")
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 1, examples .*anli\.dev\.en") as caught:
+        run_training(spec)
+    assert "\n" not in str(caught.value)
+    assert not spec.run.is_done
+
+
+def test_accumulation_does_not_change_the_gradient(planner, monkeypatch):
+    original = torch.nn.Module.train
+    # Dropout draws anew for every part, so it is kept off here.
+    monkeypatch.setattr(torch.nn.Module, "train", lambda self, mode=True: original(self, False))
+    norms = {}
+    for budget in (64, 100_000):
+        options = {"tokens_per_batch": budget, "max_steps": 1, "batch_size": 16, "log_every": 1}
+        spec = spec_of(planner, "adapter", "udpos", **options)
+        run = run_training(spec)
+        line = json.loads((run.path / "log.jsonl").read_text().splitlines()[0])
+        norms[budget] = (line["loss"], line["gradient_norm"])
+    assert norms[64] == pytest.approx(norms[100_000], rel=1e-4)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("setup", ["full", "adapter", "nli > target", "continue(nli)"])
+def test_a_resumed_run_equals_an_undisturbed_one(planner, tmp_path, monkeypatch, setup):
+    options = {"evaluate_every": 3, "epochs": 2, "checkpoint_seconds": 0}
+    expected = run_training(spec_of(planner, setup, "xnli", **options))
+    other = replace(planner.workspace, store=replace(planner.workspace.store, root=tmp_path / "other"))
+    spec = spec_of(replace(planner, workspace=other), setup, "xnli", **options)
+    original = loop._Training.one_step
+    for last in (2, 4):
+
+        def until(self, batch, log, meter, last=last):
+            if self.place.step == last:
+                raise Killed
+            original(self, batch, log, meter)
+
+        monkeypatch.setattr(loop._Training, "one_step", until)
+        with pytest.raises(Killed):
+            run_training(spec)
+    monkeypatch.setattr(loop._Training, "one_step", original)
+    resumed = run_training(spec)
+    for path in expected.artefact.rglob("*.safetensors"):
+        twin = resumed.artefact / path.relative_to(expected.artefact)
+        assert path.read_bytes() == twin.read_bytes(), path.name
+    assert resumed.result()["dev"] == expected.result()["dev"]
+    steps = [json.loads(line)["step"] for line in (resumed.path / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_damaged_checkpoint_is_named(planner):
+    spec = spec_of(planner, "adapter", "xnli")
+    folder = spec.run.path / "checkpoints" / "step-2"
+    folder.mkdir(parents=True)
+    (folder / "place.json").write_text("{")
+    with pytest.raises(ArtefactError, match=r"step-2 cannot be read .*; delete it"):
+        run_training(spec)
+
+
+def test_missing_training_data_says_what_to_fetch(planner, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MissingDataError, match=r"no data for mnli\.train"):
+        run_training(spec_of(planner, "full(mnli)", "xnli"))
+
+
+def test_random_and_optimiser_state_survive_a_checkpoint(tmp_path):
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.AdamW([parameter])
+    parameter.sum().backward()
+    optimiser.step()
+    device = torch.device("cpu")
+    place = checkpoint.Place(step=7, best_score=1.5)
+    groups = {
+        "weights": {"w": parameter},
+        "optimiser": checkpoint.optimiser_state(optimiser, {parameter: "w"}),
+        "random": checkpoint.random_state(device),
+    }
+    checkpoint.save(tmp_path, checkpoint.Place(step=6), groups)
+    checkpoint.save(tmp_path, place, groups)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-7"]
+    expected = torch.rand(4)
+    loaded = checkpoint.load(tmp_path)
+    assert loaded is not None
+    assert loaded[0] == place
+    checkpoint.restore_random_state(loaded[1]["random"], device)
+    assert torch.equal(torch.rand(4), expected)
+    fresh = torch.optim.AdamW([parameter])
+    checkpoint.restore_optimiser(fresh, {"w": parameter}, loaded[1]["optimiser"])
+    for key, value in optimiser.state[parameter].items():
+        assert torch.equal(fresh.state[parameter][key], value), key
+
+
+def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch):
+    spec = spec_of(planner, "adapter", "xnli", checkpoint_seconds=0, precision="auto")
+    original = loop._Training.one_step
+
+    def until(self, batch, log, meter):
+        if self.place.step == 2:
+            raise Killed
+        original(self, batch, log, meter)
+
+    monkeypatch.setattr(phases, "pick_precision", lambda name, device: "bf16")
+    monkeypatch.setattr(loop._Training, "one_step", until)
+    with pytest.raises(Killed):
+        run_training(spec)
+    monkeypatch.setattr(loop._Training, "one_step", original)
+    monkeypatch.setattr(phases, "pick_precision", lambda name, device: "fp32")
+    words = "was begun in bf16 on cpu, here it would go on in fp32 on cpu; say --device cpu"
+    with pytest.raises(ArtefactError, match=words):
+        run_training(spec)
+
+
+def test_a_holdout_does_not_share_a_passage_with_its_origin(planner):
+    where = planner.workspace
+    for task, shared in (("qa", "context"), ("nli", "text")):
+        train, dev = (
+            {getattr(example, shared) for example in where.examples(where.task(task), split, "en", None, [])}
+            for split in ("train", "dev")
+        )
+        assert train
+        assert dev
+        assert not train & dev
