@@ -1,0 +1,1 @@
+"""Pretraining of small multilingual encoders in the form of XLM-R, from text folders."""

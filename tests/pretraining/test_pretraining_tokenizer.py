@@ -1,0 +1,66 @@
+import pytest
+from transformers import AutoTokenizer
+
+from adaptrans.errors import ArtefactError, ConfigError
+from adaptrans.pretraining import tokenizer as pieces
+
+
+@pytest.fixture(scope="module")
+def saved(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    pieces.save(shared[2], folder)
+    return AutoTokenizer.from_pretrained(str(folder))
+
+
+def test_special_tokens_are_where_xlmr_has_them(saved):
+    assert [saved.convert_tokens_to_ids(name) for name in pieces.SPECIALS] == [0, 1, 2, 3]
+    assert saved.mask_token_id == len(saved) - 1
+    assert saved.model_max_length == 512
+
+
+def test_pair_template(saved):
+    ids = saved("house dog", "Hund")["input_ids"]
+    first = saved("house dog", add_special_tokens=False)["input_ids"]
+    second = saved("Hund", add_special_tokens=False)["input_ids"]
+    assert ids == [0, *first, 2, 2, *second, 2]
+
+
+@pytest.mark.parametrize("text", ["house dog water.", "Baum  Hund\tWasser", "mtoto nyumba"])
+def test_round_trip(saved, text):
+    assert saved.decode(saved(text)["input_ids"], skip_special_tokens=True) == " ".join(text.split())
+
+
+def test_offsets_cut_the_original_text(saved):
+    text = "house  Wasser"
+    found = saved(text, return_offsets_mapping=True, add_special_tokens=False)
+    names = saved.convert_ids_to_tokens(found["input_ids"])
+    assert "".join(text[a:b].strip() for a, b in found["offset_mapping"]) == "houseWasser"
+    assert "".join(names).replace(pieces.BOUNDARY, " ") == " house Wasser"
+
+
+def test_mask_token_takes_the_space_before_it(saved):
+    ids = saved("house <mask> dog", add_special_tokens=False)["input_ids"]
+    assert saved.mask_token_id in ids
+    assert ids.count(saved.convert_tokens_to_ids(pieces.BOUNDARY)) == 0
+
+
+def test_rare_characters_get_no_piece():
+    lines = ["house dog water bread"] * 300 + ["ɮ"]
+    made = pieces.train(lines, vocabulary=60, coverage=0.999)
+    assert made.token_to_id("ɮ") is None
+    assert pieces.train(lines, vocabulary=60, coverage=1.0).token_to_id("ɮ") is not None
+
+
+def test_balanced_sample_lifts_the_small_language():
+    texts = {"en": ["a" * 10] * 900, "sw": ["b" * 10] * 100}
+    chosen = pieces.balanced_sample(texts, characters=1000, smoothing=0.5, seed=1)
+    small = sum(line[0] == "b" for line in chosen)
+    assert small == 25
+    assert chosen == pieces.balanced_sample(texts, characters=1000, smoothing=0.5, seed=1)
+
+
+def test_too_little_text_and_no_tokenizer(tmp_path):
+    with pytest.raises(ConfigError, match="cannot train a tokenizer of 30 pieces on no text"):
+        pieces.train([], vocabulary=30)
+    with pytest.raises(ArtefactError, match="no fast tokenizer in"):
+        pieces.load(str(tmp_path))
