@@ -1,0 +1,1 @@
+"""Commands of `adaptrans`, one file each; installed as `adaptrans_cli`."""

@@ -1,0 +1,147 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from adaptrans.experiments.engine import Work
+    from adaptrans.runs.workspace import Workspace
+
+Backbone: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        envvar="ADAPTRANS_BACKBONE",
+        help="Folder or hub id of an XLM-R encoder; mini is bundled.",
+    ),
+]
+Data: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="ADAPTRANS_DATA",
+        help="Folder of original data files or hub copies; samples is bundled.",
+    ),
+]
+StoreFolder: TypeAlias = Annotated[
+    Path, typer.Option("--store", envvar="ADAPTRANS_STORE", help="Folder of the runs.")
+]
+TaskFolders: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--tasks", help="Folder of own task files; may be repeated.")
+]
+Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Method: TypeAlias = Annotated[
+    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, seq_bn[reduction_factor=8].")
+]
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and dropout.")]
+SetupText: TypeAlias = Annotated[
+    str,
+    typer.Option("--setup", help="full, full(mnli), adapter, continue(mnli), 'mnli > target', ..."),
+]
+Precision: TypeAlias = Annotated[
+    str | None, typer.Option("--precision", help="auto, fp32 or bf16; auto takes bf16 where it is fast.")
+]
+LimitTrain: TypeAlias = Annotated[
+    int | None, typer.Option("--limit-train", min=1, help="Train on the first N examples.")
+]
+LimitEval: TypeAlias = Annotated[
+    int | None, typer.Option("--limit-eval", min=1, help="Score the first N examples of each language.")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other training option, as weight_decay=0.01; may be repeated."),
+]
+SkipBadRows: TypeAlias = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Leave out and list bad rows instead of stopping at the first."),
+]
+DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be computed, and compute nothing.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+LearningRate: TypeAlias = Annotated[
+    float | None, typer.Option("--learning-rate", help="Peak rate; 2e-5 for full, 1e-4 for adapters.")
+]
+Epochs: TypeAlias = Annotated[float | None, typer.Option("--epochs", help="Passes over the training data.")]
+MaxSteps: TypeAlias = Annotated[int | None, typer.Option("--max-steps", help="Stop after N optimiser steps.")]
+BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", help="Inputs per optimiser step.")]
+MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Pieces per model input.")]
+
+
+def workspace(
+    backbone: str | None,
+    data: Path | None,
+    store: Path,
+    tasks: Sequence[Path] | None,
+    device: str,
+    skip_bad_rows: bool = False,
+) -> Workspace:
+    """The workspace of a command."""
+    from adaptrans.api import workspace as make
+
+    return make(
+        backbone=backbone,
+        data=data,
+        store=store,
+        tasks=tasks or (),
+        device=device,
+        skip_bad_rows=skip_bad_rows,
+    )
+
+
+def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
+    """Training options from `--set name=value` and from options of their own, which win.
+
+    Raises:
+        ConfigError: If a setting is not of the form name=value.
+    """
+    import yaml
+
+    from adaptrans.errors import ConfigError
+
+    values: dict[str, Any] = {}
+    for item in given or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise ConfigError(f'--set "{item}" is not of the form name=value', remedy="as --set patience=3")
+        try:
+            values[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f'--set "{item}" has no readable value', remedy="as --set patience=3") from None
+    return {**values, **{name: value for name, value in named.items() if value is not None}}
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Print a line about what is going on, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def announce(item: Work, place: int, total: int) -> None:
+    """Say which run is computed now."""
+    say(f"[{place}/{total}] {item.what}")
+
+
+def show_plan(items: Sequence[Work], as_json: bool) -> None:
+    """Print what a command would compute."""
+    rows = [
+        {"run": item.run.name, "what": item.what, "done": item.done, "folder": str(item.run.path)}
+        for item in items
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print(f"{'done ' if row['done'] else 'to do'}  {row['what']}  [{row['run']}]")
+    print(f"{sum(not item.done for item in items)} of {len(items)} runs to compute")

@@ -1,0 +1,121 @@
+"""`adaptrans predict`: own text through a trained setup."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptrans.hub.store import DEFAULT_STORE
+from adaptrans.models.methods import DEFAULT_METHOD
+from adaptrans_cli import common
+
+if TYPE_CHECKING:
+    from adaptrans.runs.specs import EvaluateSpec
+
+
+def predict(
+    task: Annotated[str, typer.Argument(help="Target task whose head answers, such as xnli.")],
+    text: Annotated[str | None, typer.Option("--text", help="Text to classify, or words to tag.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", help="Second text of a pair.")] = None,
+    question: Annotated[str | None, typer.Option("--question", help="Question on --context.")] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Passage that holds the answer.")] = None,
+    choice: Annotated[list[str] | None, typer.Option("--choice", help="One choice after --text.")] = None,
+    input_: Annotated[
+        Path | None,
+        typer.Option("--input", help="JSON lines with the fields of the task's kind; - for stdin."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File of JSON lines; else standard output.")
+    ] = None,
+    setup: common.SetupText = "full",
+    run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
+    backbone: common.Backbone = None,
+    data: common.Data = None,
+    store: common.StoreFolder = DEFAULT_STORE,
+    tasks: common.TaskFolders = None,
+    method: common.Method = DEFAULT_METHOD,
+    seed: common.Seed = 1,
+    device: common.Device = "auto",
+    precision: common.Precision = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As the other commands; answers are JSON lines in any case.")
+    ] = False,
+) -> None:
+    """Answer your own text, in any language, with a trained setup; prints JSON lines."""
+    import json
+
+    from adaptrans import api
+    from adaptrans.errors import ConfigError
+    from adaptrans.files import written_whole
+
+    if out is not None and out.is_dir():
+        raise ConfigError(f"--out {out} is a folder", remedy="name a file")
+    where = common.workspace(backbone, data, store, tasks, device)
+    own = {"text": text, "pair": pair, "question": question, "context": context, "choices": choice}
+    given = {name: value for name, value in own.items() if value}
+    rows = _rows(input_) if input_ is not None else [_row(where.task(task).kind, given)]
+    options: dict[str, Any] = {
+        "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision
+    }  # fmt: skip
+    if dry_run:
+        _show_plan(api.plan_evaluate(task, where=where, **options), len(rows), as_json)
+        return
+    answers = api.predict(task, rows, where=where, **options)
+    if out is None:
+        for row in answers:
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    with written_whole(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in answers:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _show_plan(spec: EvaluateSpec, inputs: int, as_json: bool) -> None:
+    from adaptrans.errors import ConfigError
+
+    if spec.trained is None:
+        raise ConfigError(
+            f"{spec.task.name} compares sentences and has no head", remedy="name another target"
+        )
+    if as_json:
+        common.print_json({"run": spec.trained.name, "folder": str(spec.trained.path), "inputs": inputs})
+    else:
+        print(f"run {spec.trained.name} would answer; inputs: {inputs}")
+
+
+TEXT_FIELD = {"tagging": "words", "multiple_choice": "prompt"}
+"""What `--text` fills for the kinds that call it otherwise."""
+
+
+def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    return {TEXT_FIELD.get(kind, name) if name == "text" else name: value for name, value in given.items()}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    import json
+
+    from adaptrans.errors import DataError
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read ({error})", path, remedy="give a file of JSON lines") from None
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"not JSON ({error.msg})", path, number, remedy="one object per line"
+                ) from None
+            if type(row) is not dict:
+                raise DataError("not a JSON object", path, number, remedy="one object per line")
+            rows.append(row)
+    return rows

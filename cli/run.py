@@ -1,0 +1,64 @@
+"""`adaptrans run`: a whole experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptrans.hub.store import DEFAULT_STORE
+from adaptrans_cli import common
+
+
+def run(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file, such as configs/real-data.yaml.")],
+    backbone: common.Backbone = None,
+    data: common.Data = None,
+    store: common.StoreFolder = DEFAULT_STORE,
+    tasks: common.TaskFolders = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
+    device: common.Device = "auto",
+    precision: common.Precision = None,
+    limit_train: common.LimitTrain = None,
+    limit_eval: common.LimitEval = None,
+    set_: common.Settings = None,
+    skip_bad_rows: common.SkipBadRows = False,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+) -> None:
+    """Train and evaluate every setup of an experiment and compare them; what is done is not done again."""
+    from dataclasses import asdict
+
+    from adaptrans import api
+    from adaptrans.experiments import engine
+    from adaptrans.experiments.config import load_experiment
+    from adaptrans_cli import tables
+
+    found = load_experiment(experiment)
+    where = common.workspace(backbone or found.backbone, data, store, tasks, device, skip_bad_rows)
+    options = {
+        "training": common.settings(set_, precision=precision, limit_train=limit_train),
+        "evaluation": {"precision": precision, "limit": limit_eval},
+        "seed": seed,
+    }
+    if dry_run:
+        common.show_plan(engine.work(api.plan_run(found, where=where, **options)), as_json)
+        return
+    outcome = api.run(found, where=where, announce=common.announce, **options)
+    if as_json:
+        common.print_json(
+            {
+                "experiment": found.name,
+                "computed": outcome.computed,
+                "tables": [asdict(t) for t in outcome.tables],
+                "unscored": outcome.unscored,
+            }
+        )
+        return
+    for table in outcome.tables:
+        tables.by_language(table, found.baseline)
+    for name in outcome.unscored:
+        print(f"{name}: no language has gold labels in every setup; the predictions are in the store")
+    tables.overview(outcome.tables, found.setups, found.baseline, where.backbone.name)
+    common.say(f"{outcome.computed} runs computed; all runs: {store}")

@@ -1,0 +1,156 @@
+"""Rich tables of results: setups in rows, targets or languages in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from adaptrans.evaluation.averages import TaskScore
+    from adaptrans.evaluation.results import LanguageResult
+    from adaptrans.evaluation.statistics import Difference
+    from adaptrans.experiments.compare import Row, TargetTable
+
+SIGNIFICANT = 0.05
+LANGUAGES_PER_TABLE = 12
+"""Columns of languages that fit a terminal of 120 characters; the rest follows in a further table."""
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table where it is not a terminal."""
+    found = Console()
+    return found if found.is_terminal else Console(width=200)
+
+
+def language_results(title: str, facts: dict[str, Any], results: Sequence[LanguageResult]) -> None:
+    """Scores of one evaluation, a language in each row, then the means of the task."""
+    table = Table(title=Text(title), title_justify="left")
+    parts = list(dict.fromkeys(part for result in results for part in result.values))
+    table.add_column("language")
+    for part in parts or [facts["score"]]:
+        table.add_column(part, justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("n", justify="right")
+    for result in results:
+        values = [f"{result.values[part]:.1f}" if part in result.values else "-" for part in parts or [""]]
+        bounds = "-" if result.low is None else f"{result.low:.1f} to {result.high:.1f}"
+        table.add_row(result.language, *values, bounds, str(result.n))
+    out = console()
+    scored = {result.language: result.values for result in results if result.values}
+    mean = averages(facts, scored)
+    if mean is not None:
+        table.add_section()
+        table.add_row("mean", *(f"{mean.averages[part]:.1f}" for part in parts), "", "")
+    out.print(table)
+    if mean is not None:
+        zero_shot = "" if mean.zero_shot is None else f", zero-shot languages alone {mean.zero_shot:.1f}"
+        out.print(Text(f"task score {mean}{zero_shot}"))
+    notes = [f"{result.language}: {note}" for result in results for note in result.notes]
+    _print_notes(out, [*facts["notes"], *notes])
+
+
+def averages(facts: dict[str, Any], scored: dict[str, dict[str, float]]) -> TaskScore | None:
+    """The means of a task over its languages, None if nothing is scored."""
+    from adaptrans.evaluation.averages import task_score
+
+    if not scored:
+        return None
+    return task_score(
+        scored, facts["task_languages"], primary=facts["score"], source=facts["source_languages"]
+    )
+
+
+def by_language(found: TargetTable, baseline: str) -> None:
+    """One target: setups in rows, languages in columns, differences to the baseline below the scores."""
+    out = console()
+    columns = [*found.scored, *found.partial]
+    out.print()
+    compared = any(row.difference for row in found.rows)
+    second = (
+        f"; second line: difference to {baseline}" if compared else f"; no row is the baseline {baseline}"
+    )
+    out.print(Text(f"{found.target}, {found.score} by language{second}", "bold"))
+    for start in range(0, len(columns), LANGUAGES_PER_TABLE):
+        part = columns[start : start + LANGUAGES_PER_TABLE]
+        table = Table(show_lines=True)
+        table.add_column("setup")
+        if start == 0:
+            table.add_column("mean", justify="right")
+            table.add_column("zero-shot", justify="right")
+        for code in part:
+            table.add_column(code, justify="right")
+        for row in found.rows:
+            cells = [_language_cell(row, code) for code in part]
+            first = [mean_cell(row), "-" if row.zero_shot is None else f"{row.zero_shot:.1f}"]
+            table.add_row(Text(row.setup), *(first if start == 0 else []), *cells)
+        out.print(table)
+    _print_notes(out, [*found.notes, *_coverage(found)])
+
+
+def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str, backbone: str) -> None:
+    """All targets: setups in rows, targets in columns, each cell the mean over languages."""
+    from adaptrans.models.setup import parse
+
+    out = console()
+    table = Table(
+        title=Text(f"Mean over languages, 95 % interval, difference to {baseline}; backbone {backbone}"),
+        title_justify="left",
+        show_lines=True,
+    )
+    table.add_column("setup")
+    for found in tables:
+        table.add_column(f"{found.target}\n{found.score}, {len(found.scored)} languages", justify="right")
+    for setup in (str(parse(text)) for text in setups):
+        cells = []
+        for found in tables:
+            row = next((item for item in found.rows if item.setup == setup), None)
+            cells.append("-" if row is None else mean_cell(row))
+        table.add_row(Text(setup), *cells)
+    out.print()
+    out.print(table)
+    out.print(
+        f"* p < {SIGNIFICANT} against {baseline}, paired bootstrap, not corrected for the number of cells"
+    )
+    _print_notes(out, list(dict.fromkeys(note for found in tables for note in found.notes)))
+
+
+def mean_cell(row: Row) -> str:
+    """A mean with its interval, and the difference to the baseline below it."""
+    lines = [f"{row.mean.value:.1f} ({row.mean.low:.1f} to {row.mean.high:.1f})"]
+    if row.difference is not None:
+        lines.append(_difference(row.difference, bounds=True))
+    return "\n".join(lines)
+
+
+def _language_cell(row: Row, code: str) -> str:
+    result = row.languages.get(code)
+    if result is None or result.value is None:
+        return "-"
+    lines = [f"{result.value:.1f}"]
+    if code in row.differences:
+        lines.append(_difference(row.differences[code], bounds=False))
+    return "\n".join(lines)
+
+
+def _difference(found: Difference, *, bounds: bool) -> str:
+    mark = "*" if found.p_value < SIGNIFICANT else ""
+    text = f"{found.value:+.1f}{mark}"
+    return f"{text} ({found.low:+.1f} to {found.high:+.1f})" if bounds else text
+
+
+def _coverage(found: TargetTable) -> list[str]:
+    notes = []
+    if found.partial:
+        notes.append(f"in no mean, because not every setup has them: {', '.join(found.partial)}")
+    if found.missing:
+        notes.append(f"languages of the task without scored data: {', '.join(found.missing)}")
+    return notes
+
+
+def _print_notes(out: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        out.print(Text(f"note: {note}"))

@@ -1,0 +1,1 @@
+"""Experiments that ship; installed as `adaptrans_configs`."""

@@ -1,0 +1,31 @@
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from adaptrans_cli.main import app
+
+COMMANDS = {
+    "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain",
+}  # fmt: skip
+
+
+def every_command(command, path=()):
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from every_command(inner, (*path, name))
+
+
+def test_the_commands_are_those_of_the_documentation():
+    assert set(get_command(app).commands) == COMMANDS
+
+
+@pytest.mark.parametrize("path", every_command(get_command(app)), ids=" ".join)
+def test_every_help_page_explains_every_option(path):
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0, result.output
+    command = get_command(app)
+    for name in path:
+        command = command.commands[name]
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
