@@ -20,6 +20,12 @@ CHUNK = 1_000
 """Examples that are tokenised together: bounds memory, keeps the tokenizer's threads busy."""
 
 
+def rows(features: Dataset, places: Sequence[int]) -> list[dict[str, Any]]:
+    """Some features as a list of dictionaries."""
+    columns = features[list(places)]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
 @dataclass(frozen=True)
 class Encoder:
     """How examples become token ids.

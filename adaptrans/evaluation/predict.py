@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from adaptrans.data.batches import micro_batches
+from adaptrans.data.encodings import rows
 from adaptrans.devices import autocast
 from adaptrans.models.adapting import Assembled, logits
 from adaptrans.tasks.kinds import Kind
+from adaptrans.tasks.kinds.tensors import collated
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -77,10 +79,7 @@ class Predictor:
         results: list[Any] = [None] * len(features)
         for part in micro_batches(range(len(features)), lengths, self.tokens_per_batch):
             chosen = [features[i] for i in part]
-            batch = {
-                name: value.to(self.device)
-                for name, value in self.kind.collate(chosen, self.padding_id).items()
-            }
+            batch = collated(self.kind, chosen, self.padding_id, self.device)
             with autocast(self.device, self.precision):
                 values = logits(self.assembled, batch)
             moved = tuple(value.cpu() for value in values) if isinstance(values, tuple) else values.cpu()
@@ -97,6 +96,5 @@ def _chunks(features: Dataset) -> Iterator[list[dict[str, Any]]]:
         end = min(start + CHUNK, len(owners))
         while end < len(owners) and owners[end] == owners[end - 1]:
             end += 1
-        columns = features[start:end]
-        yield [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        yield rows(features, range(start, end))
         start = end

@@ -18,6 +18,7 @@ from adaptrans.devices import autocast
 from adaptrans.models.adapting import Assembled, hidden_states
 from adaptrans.registry import Registry
 from adaptrans.tasks.kinds import Kind
+from adaptrans.tasks.kinds.tensors import collated
 
 POOLINGS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry("pooling")
 
@@ -79,10 +80,7 @@ def sentence_vectors(
     vectors: np.ndarray | None = None
     done = 0
     for part in micro_batches(range(len(features)), lengths, tokens_per_batch):
-        batch = {
-            name: value.to(device)
-            for name, value in kind.collate([features[i] for i in part], padding_id).items()
-        }
+        batch = collated(kind, [features[i] for i in part], padding_id, device)
         with autocast(device, precision):
             layers = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])
         pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers]).cpu().numpy()

@@ -6,21 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import parse, references
 from adaptrans.runs.config import EvaluationConfig, TrainingConfig, evaluation_config, training_config
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.schema import Names, Task
-from adaptrans.tasks.yamlfile import KeyPath, line_of, load_yaml
-
-
-class Strict(BaseModel):
-    """Frozen; a key that is not declared is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from adaptrans.tasks.schema import Names, Strict, Task
+from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
 
 
 class TrainingSection(Strict):
@@ -108,27 +102,12 @@ def load_experiment(path: Path) -> Experiment:
     if not path.is_file():
         raise ConfigError(f"there is no experiment file {path}", remedy="see configs/ for examples")
     data, lines = load_yaml(path)
-    experiment = _validated(data, lines, path)
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as problem:
+        raise explained(problem, str(path), lines, _known_keys) from None
     experiment.check(str(path))
     return experiment
-
-
-def _validated(data: dict[str, Any], lines: dict[KeyPath, int], path: Path) -> Experiment:
-    try:
-        return Experiment.model_validate(data)
-    except ValidationError as problem:
-        # A key with a slip in it is also missing under its right name: the slip says more.
-        error = min(problem.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    at: KeyPath = tuple(key for key in error["loc"] if not str(key).startswith("function-"))
-    line = line_of(lines, at)
-    where = f"{path}:{line}" if line else str(path)
-    if error["type"] == "extra_forbidden":
-        unknown = str(at[-1])
-        raise ConfigError(f"{where}: {UnknownNameError('key', unknown, _known_keys(at))}")
-    key = ".".join(str(part) for part in at)
-    if error["type"] == "missing":
-        raise ConfigError(f'{where}: the key "{key}" is missing')
-    raise ConfigError(f"{where}: {key}: {error['msg'].removeprefix('Value error, ')}")
 
 
 def _known_keys(at: KeyPath) -> list[str]:

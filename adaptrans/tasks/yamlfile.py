@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
-from adaptrans.errors import ConfigError
+from adaptrans.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -79,3 +82,31 @@ def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
             return lines[path]
         path = path[:-1]
     return None
+
+
+def explained(
+    problem: ValidationError,
+    place: str,
+    lines: dict[KeyPath, int],
+    known_keys: Callable[[KeyPath], list[str]],
+) -> ConfigError:
+    """What is wrong with a file's content in one line: file, line, key and reason.
+
+    Args:
+        problem: What pydantic found.
+        place: The file, or what else the content is called.
+        lines: The line of each key.
+        known_keys: Keys that may stand where the key at a path stands.
+    """
+    # A key with a slip in it is also missing under its right name: the slip says more.
+    error = min(problem.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    at = tuple(key for key in error["loc"] if not str(key).startswith("function-"))
+    line = line_of(lines, at)
+    where = f"{place}:{line}" if line else place
+    if error["type"] == "extra_forbidden":
+        return ConfigError(f"{where}: {UnknownNameError('key', str(at[-1]), known_keys(at))}")
+    dotted = ".".join(str(key) for key in at)
+    if error["type"] == "missing":
+        return ConfigError(f'{where}: the key "{dotted}" is missing')
+    text = error["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{where}: {dotted}: {text}" if dotted else f"{where}: {text}")

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from adaptrans.data.batches import epoch_batches, micro_batches, padding_share
+from adaptrans.data.encodings import rows
 from adaptrans.devices import autocast
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, logits, trained_state
 from adaptrans.progress import progress
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.tasks.kinds import Answers, Kind
+from adaptrans.tasks.kinds.tensors import collated
 from adaptrans.training import checkpoint
 from adaptrans.training.checkpoint import Place
 from adaptrans.training.log import TrainingLog
@@ -217,10 +219,7 @@ class _Training:
         total, terms = 0.0, 0
         for part in parts:
             features = rows(self.job.features, part)
-            batch = {
-                name: value.to(self.job.device)
-                for name, value in self.job.kind.collate(features, self.job.padding_id).items()
-            }
+            batch = collated(self.job.kind, features, self.job.padding_id, self.job.device)
             with autocast(self.job.device, self.job.precision):
                 output = logits(self.job.assembled, batch)
             loss, number = self.answers.loss(output, batch)
@@ -276,12 +275,6 @@ class _Training:
             f"{self.job.description}: {reason} at step {self.place.step + 1}, examples {shown}",
             remedy="lower learning_rate, or use --precision fp32",
         )
-
-
-def rows(features: Dataset, indices: Sequence[int]) -> list[dict[str, Any]]:
-    """Some features as a list of dictionaries."""
-    columns = features[list(indices)]
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _optimiser(parameters: dict[str, Tensor], config: TrainingConfig) -> torch.optim.Optimizer:

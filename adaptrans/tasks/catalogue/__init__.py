@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.tasks import schema
 from adaptrans.tasks.schema import Task
-from adaptrans.tasks.yamlfile import KeyPath, line_of, load_yaml
+from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
 
@@ -137,7 +136,7 @@ def _build(
     try:
         task = Task.model_validate(mapping)
     except ValidationError as error:
-        raise ConfigError(_message(error.errors()[0], place, lines or {})) from None
+        raise explained(error, place, lines or {}, _known_keys) from None
     for split_name, split in task.splits.items():
         for part in split.parts():
             if part.task not in origins or split_name in given:
@@ -176,21 +175,6 @@ def _extended(parent: Task, mapping: dict[str, Any]) -> dict[str, Any]:
             merged = {**base.get(key, {}), **changes[key]}
             changes[key] = {name: value for name, value in merged.items() if value is not None}
     return {**base, **changes}
-
-
-def _message(error: ErrorDetails, place: str, lines: dict[KeyPath, int]) -> str:
-    """One line for a pydantic error: file, line, key and what is wrong with it."""
-    at = tuple(key for key in error["loc"] if not str(key).startswith("function-"))
-    line = line_of(lines, at)
-    where = f"{place}:{line}" if line else place
-    if error["type"] == "extra_forbidden":
-        unknown = str(at[-1])
-        return f"{where}: {UnknownNameError('key', unknown, _known_keys(at))}"
-    dotted = ".".join(str(key) for key in at)
-    if error["type"] == "missing":
-        return f'{where}: the key "{dotted}" is missing'
-    text = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {dotted}: {text}" if dotted else f"{where}: {text}"
 
 
 def _known_keys(at: KeyPath) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from adaptrans.tasks.kinds import Batch, Feature, Kind
+
 IGNORED = -100
 """Label of a position that enters neither loss nor score (PyTorch's own convention)."""
 
@@ -29,6 +31,11 @@ def padded_inputs(rows: Sequence[Sequence[int]], padding_id: int) -> dict[str, t
     """
     mask = pad([[1] * len(row) for row in rows], 0)
     return {"input_ids": pad(rows, padding_id), "attention_mask": mask}
+
+
+def collated(kind: Kind, features: Sequence[Feature], padding_id: int, device: torch.device) -> Batch:
+    """A batch of these features on a device."""
+    return {name: value.to(device) for name, value in kind.collate(features, padding_id).items()}
 
 
 def summed_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:

@@ -422,7 +422,7 @@ def test_perfect_logits_give_any_answer_back(tokenizer, task, hard_texts):
         exact[predicted == example.answers[0].text, len(features) > 1] += 1
 
     check()
-    assert min(exact[True, False], exact[True, True]) > 5, "too few answers that are whole pieces"
+    assert min(exact[True, False], exact[True, True]) > 0, "no answers that are whole pieces"
 
 
 @pytest.mark.parametrize(
