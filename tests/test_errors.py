@@ -66,6 +66,7 @@ def test_data_errors_name_file_and_line():
     ],
 )
 def test_errors_come_back_whole_from_another_process(error):
+    # Our own bytes: errors cross process boundaries (multiprocessing) by pickle.
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
