@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptrans.pretraining.config import Contrastive, Masked, PretrainConfig, Sampling, Translation
+from adaptrans.pretraining.config import Contrastive, Masked, PretrainConfig, Translation
 from adaptrans.pretraining.masking import mask_tokens
+from adaptrans.pretraining.sampling import pair_shares, smoothed
 from adaptrans.pretraining.store import Ids, PairTable, Ragged, Special, Store
 from adaptrans.pretraining.switching import switch_words
 
@@ -50,19 +51,6 @@ def generator(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng((seed, step))
 
 
-def smoothed(sizes: Sequence[float], exponent: float) -> NDArray[np.float64]:
-    """Sizes to the power of an exponent, made to sum to 1.
-
-    Source: exponential smoothing of language frequencies, Conneau and Lample 2019.
-
-    Example:
-        >>> smoothed([1, 9], 0.5).tolist()
-        [0.25, 0.75]
-    """
-    powers = np.asarray(sizes, dtype=np.float64) ** exponent
-    return powers / powers.sum()
-
-
 def length_at(config: PretrainConfig, step: int) -> int:
     """Longest sequence at a step."""
     for stage in config.lengths:
@@ -74,7 +62,7 @@ def length_at(config: PretrainConfig, step: int) -> int:
 
 def objective_at(config: PretrainConfig, step: int) -> str:
     """Objective of a step, drawn by share."""
-    shares = config.objectives.shares()
+    shares = config.objectives.shares(step)
     rng = np.random.default_rng((config.seed, step, 1))
     return str(rng.choice(list(shares), p=list(shares.values())))
 
@@ -154,27 +142,59 @@ def masked_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
         if tables and rng.random() < plan.switch:
             target = sorted(tables)[int(rng.integers(len(tables)))]
             inside = switch_words(inside, special.word_starts, tables[target], plan.switch_words, rng)
+        if _spacing(config, language, step, rng):
+            inside = spaced(inside, special, config.spacing.pieces, rng)
         inside = inside[: length - 2]
         end = [] if len(inside) and inside[-1] == special.end else [special.end]
         sequences.append(np.array([special.start, *inside, *end], dtype=np.int64))
     return _guessing(store, "masked", sequences, plan, rng, _shift(config, length, rng))
 
 
+def spaced(ids: Ids, special: Special, share: float, rng: np.random.Generator) -> Ids:
+    """Pieces with the boundary put before some of those that do not begin a word.
+
+    Example:
+        >>> special = Special(0, 1, 2, 9, 10, 4, np.array([True] * 5 + [False] * 5), boundary=4)
+        >>> spaced(np.array([5, 6]), special, 1.0, np.random.default_rng(0)).tolist()
+        [4, 5, 4, 6]
+    """
+    if special.boundary < 0:
+        return ids
+    before = ~special.word_starts[ids] & (rng.random(len(ids)) < share)
+    # A boundary that stands alone in the text has its piece behind it already.
+    before[1:] &= ids[:-1] != special.boundary
+    return np.insert(ids, np.flatnonzero(before), special.boundary).astype(ids.dtype)
+
+
+def _spacing(config: PretrainConfig, language: str, step: int, rng: np.random.Generator) -> bool:
+    plan = config.spacing
+    return language in plan.languages and step >= plan.begins and bool(rng.random() < plan.share)
+
+
 def draw_pairs(
-    table: PairTable, sampling: Sampling, count: int, rng: np.random.Generator
+    table: PairTable,
+    config: PretrainConfig,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    special: Special | None = None,
+    step: int = 0,
 ) -> list[tuple[Ids, Ids, int]]:
     """Draw sentence pairs: language pair by smoothed size and pivot share, then a row.
+
+    Args:
+        table: The pairs.
+        config: How they are drawn, and which languages get spaces.
+        count: How many.
+        rng: Source of the choices.
+        special: For the spaces; none = no spaces.
+        step: Step of the run.
 
     Returns:
         Ids of one side, of the other, and the group of the row; sides in random order.
     """
     sizes = [len(rows) for rows in table.rows]
-    weights = smoothed(sizes, sampling.smoothing)
-    pivot = np.array([sampling.pivot in pair for pair in table.pairs])
-    if pivot.any() and not pivot.all():
-        weights = np.where(pivot, weights / weights[pivot].sum(), weights / weights[~pivot].sum())
-        weights = weights * np.where(pivot, sampling.pivot_share, 1 - sampling.pivot_share)
-    drawn = rng.choice(len(sizes), size=count, p=weights / weights.sum())
+    drawn = rng.choice(len(sizes), size=count, p=pair_shares(table, config.sampling))
     places = rng.random(count)
     turned = rng.random(count) < 0.5
     found = []
@@ -182,7 +202,12 @@ def draw_pairs(
         corpus, row = table.rows[index][int(place * sizes[index])].tolist()
         a, b = table.pairs[index][::-1] if turn else table.pairs[index]
         tuples = table.tuples[corpus]
-        found.append((tuples.sentences[a][row], tuples.sentences[b][row], int(tuples.groups[row])))
+        sides = {name: tuples.sentences[name][row] for name in (a, b)}
+        if special is not None:
+            for name in (a, b):
+                if _spacing(config, name, step, rng):
+                    sides[name] = spaced(sides[name], special, config.spacing.pieces, rng)
+        found.append((sides[a], sides[b], int(tuples.groups[row])))
     return found
 
 
@@ -191,7 +216,8 @@ def translation_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
     rng, special = generator(config.seed, step), store.special
     length = length_at(config, step)
     most = (length - 4) // 2
-    drawn = draw_pairs(store.sentences, config.sampling, POOL * max(1, config.tokens // length), rng)
+    count = POOL * max(1, config.tokens // length)
+    drawn = draw_pairs(store.sentences, config, count, rng, special=special, step=step)
     drawn.sort(key=lambda pair: min(len(pair[0]), most) + min(len(pair[1]), most))
     first = int(rng.integers(len(drawn)))
     sequences: list[NDArray[np.int64]] = []
@@ -237,7 +263,8 @@ def _contrasting(
     name: str, table: PairTable, plan: Contrastive, store: Store, config: PretrainConfig, step: int
 ) -> Batch:
     rng = generator(config.seed, step)
-    drawn = draw_pairs(table, config.sampling, POOL * plan.pairs, rng)
+    special = store.special if name == "contrastive" else None
+    drawn = draw_pairs(table, config, POOL * plan.pairs, rng, special=special, step=step)
     drawn.sort(key=lambda pair: min(max(len(pair[0]), len(pair[1])), plan.length - 2))
     first = int(rng.integers(len(drawn) - plan.pairs + 1))
     kept = drawn[first : first + plan.pairs]
@@ -254,6 +281,11 @@ def contrastive_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
     return _contrasting("contrastive", store.sentences, plan, store, config, step)
 
 
+def links_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
+    """Pieces, then the pieces that translate them in the same order."""
+    return _contrasting("links", store.links, config.objectives.links, store, config, step)
+
+
 def words_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
     """Words of the dictionaries, then their translations in the same order."""
     return _contrasting("words", store.words, config.objectives.words, store, config, step)
@@ -264,6 +296,7 @@ BUILDERS = {
     "translation": translation_batch,
     "contrastive": contrastive_batch,
     "words": words_batch,
+    "links": links_batch,
 }
 """Builder of each objective's batch."""
 

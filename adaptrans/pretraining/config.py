@@ -17,6 +17,10 @@ Positive = Annotated[int, Field(ge=1)]
 LineRange = tuple[Positive, Positive | None]
 
 
+SAMPLES = "sample-suite"
+"""Name of the source of text made like the sample suite."""
+
+
 class Section(BaseModel):
     """A frozen part of the configuration whose unknown keys are errors with a suggestion."""
 
@@ -47,6 +51,9 @@ class Text(Section):
     )
     parallel: tuple[str, ...] = Field((), description="folders of parallel/ to read")
     dictionary: tuple[str, ...] = Field((), description="folders of dictionary/ to read")
+    samples: Annotated[int, Field(ge=0)] = Field(
+        0, description="fresh parallel sentences like those of the sample suite, as corpus sample-suite"
+    )
     sources: dict[str, Source] = Field(
         default_factory=dict, description="licences; if given, every source read must be among them"
     )
@@ -57,6 +64,7 @@ class Text(Section):
     @model_validator(mode="after")
     def _sources_stated(self) -> Text:
         used = [*self.parallel, *self.dictionary]
+        used += [SAMPLES] if self.samples else []
         used += [source for parts in (self.mono or {}).values() for source in parts]
         for name in used if self.sources else ():
             if name not in self.sources:
@@ -113,6 +121,28 @@ class Translation(Section):
     whole_words: bool = False
 
 
+class Spacing(Section):
+    """Languages written without spaces, of whose sentences some get a boundary before each piece.
+
+    Tagging data of these languages comes as words; each then begins with a boundary, which
+    running text never shows.
+    """
+
+    languages: tuple[str, ...] = ()
+    share: Share = Field(0.3, description="share of their sequences")
+    pieces: Share = Field(0.7, description="of such a sequence, share of the pieces that get one")
+    begins: Annotated[int, Field(ge=0)] = Field(0, description="first step with it")
+
+
+class Alignment(Section):
+    """Words of a sentence next to the words that translate them, beside the contrastive objective."""
+
+    weight: Annotated[float, Field(ge=0)] = Field(0.0, description="0 = none")
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    threshold: float = Field(0.3, description="least cosine of the embeddings of two aligned pieces")
+    pairs: Annotated[int, Field(ge=2)] = Field(512, description="most pairs of pieces in a batch")
+
+
 class Contrastive(Section):
     """Translations as nearest neighbours: in-batch negatives over mean-pooled vectors."""
 
@@ -121,7 +151,9 @@ class Contrastive(Section):
     temperature: Annotated[float, Field(gt=0)] = 0.05
     layer: Positive | None = Field(None, description="layer whose output is pooled; none = three quarters up")
     pairs: Annotated[int, Field(ge=2)] = Field(96, description="pairs in a batch")
-    length: Annotated[int, Field(ge=4)] = Field(64, description="pieces of a sentence, cut beyond")
+    length: Annotated[int, Field(ge=3)] = Field(64, description="pieces of a sentence, cut beyond")
+    begins: Annotated[int, Field(ge=0)] = Field(0, description="first step with this objective")
+    alignment: Alignment = Alignment()
 
 
 class Objectives(Section):
@@ -131,18 +163,48 @@ class Objectives(Section):
     translation: Translation = Translation()
     contrastive: Contrastive = Contrastive()
     words: Contrastive = Field(Contrastive(pairs=256, length=12), description="contrastive, dictionary pairs")
+    links: Contrastive = Field(
+        Contrastive(pairs=512, length=3), description="contrastive, pieces that translate each other"
+    )
 
-    def shares(self) -> dict[str, float]:
-        """Share of the steps of each objective that has one, summing to 1."""
-        raw = {name: getattr(self, name).share for name in type(self).model_fields}
-        total = sum(raw.values())
-        return {name: share / total for name, share in raw.items() if share}
+    def shares(self, step: int | None = None) -> dict[str, float]:
+        """Share of each objective that has one, summing to 1: at a step, or when all have begun."""
+        plans = {name: getattr(self, name) for name in type(self).model_fields}
+        begun = {n: p for n, p in plans.items() if step is None or getattr(p, "begins", 0) <= step}
+        total = sum(plan.share for plan in begun.values())
+        return {name: plan.share / total for name, plan in begun.items() if plan.share}
 
     @model_validator(mode="after")
     def _some(self) -> Objectives:
         if not any(getattr(self, name).share for name in type(self).model_fields):
             raise ValueError("every share is 0")
         return self
+
+
+class Bagging(Section):
+    """One kind of text in a step of the static stage."""
+
+    count: Annotated[int, Field(ge=0)] = Field(512, description="pairs a step; 0 = none")
+    weight: float = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 0.05
+
+
+class Static(Section):
+    """Alignment of the embeddings alone, as bags of pieces, before the encoder is trained."""
+
+    steps: Annotated[int, Field(ge=0)] = Field(0, description="0 = no such stage")
+    rate: Annotated[float, Field(gt=0)] = Field(0.05, description="highest rate; embeddings have variance 1")
+    scale: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="standard deviation of the embeddings that the encoder begins with"
+    )
+    length: Annotated[int, Field(ge=1)] = Field(48, description="pieces of a sentence, cut beyond")
+    reach: Annotated[int, Field(ge=1)] = Field(4, description="pieces of context on either side of a word")
+    sentences: Bagging = Bagging()
+    words: Bagging = Field(Bagging(count=1024), description="dictionary pairs")
+    links: Bagging = Field(Bagging(count=0), description="pieces that translate each other")
+    contexts: Bagging = Field(
+        Bagging(weight=0.5, temperature=0.1), description="words and what stands around them"
+    )
 
 
 class Sampling(Section):
@@ -189,10 +251,13 @@ class PretrainConfig(Section):
     text: Text = Text()
     tokenizer: TokenizerPlan = TokenizerPlan()
     model: Shape = Shape()
+    static: Static = Static()
     objectives: Objectives = Objectives()
+    spacing: Spacing = Spacing()
     sampling: Sampling = Sampling()
     optimiser: Optimiser = Optimiser()
     licence: str = Field("", description="licence of the resulting weights, for the card")
+    notes: str = Field("", description="Markdown for the end of the card: what was tried, results")
     save_every: Positive = Field(180, description="seconds between checkpoints")
     evaluate_every: Positive = Field(900, description="seconds between measurements and exports")
 
@@ -206,6 +271,8 @@ class PretrainConfig(Section):
                 raise UnknownNameError("language under text.mono", language, self.languages)
         if self.base and {"tokenizer", "model"} & self.model_fields_set:
             raise ValueError("from: takes over tokenizer and model; leave out tokenizer: and model:")
+        if self.base and self.static.steps:
+            raise ValueError("from: goes on with trained embeddings, which static: would replace")
         if any(stage.steps is None for stage in self.lengths[:-1]):
             raise ValueError("lengths: only the last stage may be without steps")
         longest = max(stage.length for stage in self.lengths)
@@ -213,7 +280,9 @@ class PretrainConfig(Section):
             raise ValueError(f"lengths: {longest} is beyond model.positions {self.model.positions}")
         if longest > self.tokens:
             raise ValueError(f"tokens: {self.tokens} holds no sequence of {longest}")
-        layers = self.objectives.contrastive.layer, self.objectives.words.layer
+        if not self.objectives.shares(0):
+            raise ValueError("objectives: none begins at step 0")
+        layers = [getattr(self.objectives, name).layer for name in ("contrastive", "words", "links")]
         if not self.base and any(layer and layer > self.model.layers for layer in layers):
             raise ValueError(f"objectives: layer beyond model.layers {self.model.layers}")
         return self
@@ -274,7 +343,7 @@ def changed(config: PretrainConfig, **values: Any) -> PretrainConfig:
 def fingerprint(config: PretrainConfig) -> str:
     """Hash of all that decides the weights at a given step (not the number of steps, not the timing)."""
     plain = config.model_dump(
-        mode="json", exclude={"steps", "save_every", "evaluate_every", "licence", "name"}
+        mode="json", exclude={"steps", "save_every", "evaluate_every", "licence", "name", "notes"}
     )
     plain["text"].pop("sources")
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

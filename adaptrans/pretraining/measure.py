@@ -1,4 +1,4 @@
-"""Measurements on held-out text: loss per language, and retrieval of translations."""
+"""Measurements on held-out text: loss per language, and translations found, of sentences and words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.nn import functional
 from adaptrans.pretraining.batches import framed, padded, window
 from adaptrans.pretraining.config import PretrainConfig
 from adaptrans.pretraining.masking import mask_tokens
-from adaptrans.pretraining.network import hidden_states, mean_pool, pooled_layer
+from adaptrans.pretraining.network import hidden_states, layer_states, mean_pool, pooled_layer
 from adaptrans.pretraining.objectives import guessing_loss
-from adaptrans.pretraining.store import Ids, Store
+from adaptrans.pretraining.store import Ids, PairTable, Store
 
 SEQUENCES = 16
 """Held-out sequences per language."""
 LINES = 200
-"""Most held-out pairs per language in the retrieval probe."""
+"""Most held-out pairs per language when translations are looked for."""
 SEED = 20231
 """Fixed, so that the same text with the same holes is measured every time."""
 
@@ -77,40 +77,65 @@ def held_out_loss(model: Any, store: Store, config: PretrainConfig, device: torc
 
 @torch.no_grad()
 def _vectors(
-    model: Any, sentences: list[Ids], store: Store, config: PretrainConfig, device: torch.device
-) -> Tensor:
-    plan = config.objectives.contrastive
-    layers = pooled_layer(plan.layer, model.config.num_hidden_layers)
-    parts = []
-    for begin in range(0, len(sentences), 50):
-        rows = [framed(sentence, store.special, plan.length) for sentence in sentences[begin : begin + 50]]
+    model: Any, texts: list[Ids], store: Store, config: PretrainConfig, device: torch.device
+) -> list[Tensor]:
+    """Unit vectors of texts after the embeddings and after each layer, shape (texts, width) each."""
+    parts: list[list[Tensor]] = []
+    for begin in range(0, len(texts), 50):
+        length = config.objectives.contrastive.length
+        rows = [framed(text, store.special, length) for text in texts[begin : begin + 50]]
         ids, attention = padded(rows, store.special.pad)
         mask = torch.from_numpy(attention).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            states = hidden_states(model, torch.from_numpy(ids).to(device), mask, layers=layers)
-        parts.append(functional.normalize(mean_pool(states, mask), dim=-1))
-    return torch.cat(parts)
+            states = layer_states(model, torch.from_numpy(ids).to(device), mask)
+            parts.append([functional.normalize(mean_pool(state, mask), dim=-1) for state in states])
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
-def retrieval(model: Any, store: Store, config: PretrainConfig, device: torch.device) -> dict[str, float]:
-    """Accuracy of finding held-out sentences' translations in the pivot language, per language.
+def found(
+    model: Any, table: PairTable, store: Store, config: PretrainConfig, device: torch.device
+) -> dict[str, list[float]]:
+    """Accuracy of finding the pivot language's translation, per language and layer.
 
     A probe to compare moments of one run with: the candidates are at most `LINES`
-    sentences of the same corpora, which is far easier than a public benchmark.
+    texts of the same sources, which is far easier than a public benchmark. A translation
+    written like the one looked for counts as found.
+
+    Args:
+        model: The encoder.
+        table: Held-out sentences or words.
+        store: Special tokens.
+        config: Pivot language, longest sentence.
+        device: Of the model.
 
     Returns:
-        Fraction found, per language with at least two held-out pairs.
+        For each language with at least two held-out pairs the fraction found with the
+        embeddings' output and with each layer's.
     """
-    table, pivot, found = store.held_sentences, config.sampling.pivot, {}
+    pivot, result = config.sampling.pivot, {}
     for pair, rows in zip(table.pairs, table.rows, strict=True):
         if pivot not in pair or len(rows) < 2:
             continue
         other = pair[0] if pair[1] == pivot else pair[1]
         chosen = rows[np.linspace(0, len(rows) - 1, min(LINES, len(rows))).astype(int)].tolist()
-        sides = [
-            _vectors(model, [table.tuples[c].sentences[name][r] for c, r in chosen], store, config, device)
-            for name in (other, pivot)
+        texts = {name: [table.tuples[c].sentences[name][r] for c, r in chosen] for name in pair}
+        forms = [text.tobytes() for text in texts[pivot]]
+        sides = [_vectors(model, texts[name], store, config, device) for name in (other, pivot)]
+        nearest = [(a @ b.T).argmax(dim=1).tolist() for a, b in zip(*sides, strict=True)]
+        result[other] = [
+            round(sum(forms[i] == own for i, own in zip(layer, forms, strict=True)) / len(forms), 4)
+            for layer in nearest
         ]
-        nearest = (sides[0] @ sides[1].T).argmax(dim=1)
-        found[other] = float((nearest == torch.arange(len(chosen), device=device)).float().mean())
-    return found
+    return result
+
+
+def measures(model: Any, store: Store, config: PretrainConfig, device: torch.device) -> dict[str, Any]:
+    """All measurements: "loss" and "retrieval" per language, "layers" and "words" also per layer."""
+    layers = found(model, store.held_sentences, store, config, device)
+    pooled = pooled_layer(config.objectives.contrastive.layer, model.config.num_hidden_layers)
+    return {
+        "loss": held_out_loss(model, store, config, device),
+        "retrieval": {language: values[pooled] for language, values in layers.items()},
+        "layers": layers,
+        "words": found(model, store.held_words, store, config, device),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,6 +47,18 @@ def make(config: PretrainConfig, vocabulary: int) -> Any:
             attn_implementation="eager",
         )
     )
+
+
+@torch.no_grad()
+def start_bias(model: Any, counts: Tensor) -> None:
+    """Let a new model begin with guessing each piece as often as it occurs.
+
+    Args:
+        model: Its output bias is replaced.
+        counts: Occurrences of each id, shape (vocabulary,).
+    """
+    shares = (counts.float() + 1.0) / (counts.float() + 1.0).sum()
+    model.lm_head.bias.copy_(shares.log())
 
 
 def take_over(config: PretrainConfig) -> Any:
@@ -104,7 +117,7 @@ def check_fit(config: PretrainConfig, model: Any, vocabulary: int) -> None:
     longest = max(stage.length for stage in config.lengths)
     if longest > shape.positions:
         raise ConfigError(f"lengths: {longest} is beyond the {shape.positions} positions of {config.base}")
-    for name in ("contrastive", "words"):
+    for name in ("contrastive", "words", "links"):
         layer = getattr(config.objectives, name).layer
         if layer and layer > shape.layers:
             raise ConfigError(
@@ -122,10 +135,10 @@ def pooled_layer(layer: int | None, layers: int) -> int:
     return layer or max(1, round(layers * 0.75))
 
 
-def hidden_states(
+def layer_states(
     model: Any, ids: Tensor, attention: Tensor, *, shift: int = 0, layers: int | None = None
-) -> Tensor:
-    """Output of the first layers of the encoder.
+) -> Iterator[Tensor]:
+    """Embeddings, then the output of each of the first layers of the encoder.
 
     Args:
         model: An XLM-R with its head.
@@ -134,7 +147,7 @@ def hidden_states(
         shift: Added to every position.
         layers: How many layers are run; none = all.
 
-    Returns:
+    Yields:
         Shape (sequences, tokens, width).
     """
     encoder = model.roberta
@@ -147,10 +160,18 @@ def hidden_states(
     if not bool(attention.all()):
         bias = torch.zeros(attention.shape, dtype=hidden.dtype, device=hidden.device)
         bias = bias.masked_fill(~attention, torch.finfo(torch.bfloat16).min)[:, None, None, :]
+    yield hidden
     for layer in encoder.encoder.layer[:layers]:
         hidden = layer(hidden, attention_mask=bias)[0]
-    result: Tensor = hidden
-    return result
+        yield hidden
+
+
+def hidden_states(
+    model: Any, ids: Tensor, attention: Tensor, *, shift: int = 0, layers: int | None = None
+) -> Tensor:
+    """Output of the last of the layers that `layer_states` runs, shape (sequences, tokens, width)."""
+    *_, last = layer_states(model, ids, attention, shift=shift, layers=layers)
+    return last
 
 
 def mean_pool(hidden: Tensor, attention: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaptrans.pretraining.batches import Batch
-from adaptrans.pretraining.config import PretrainConfig
+from adaptrans.pretraining.config import Alignment, PretrainConfig
 from adaptrans.pretraining.network import hidden_states, mean_pool, pooled_layer
 
 
@@ -56,6 +56,65 @@ def guessing_loss(model: Any, hidden: Tensor, chosen: Tensor, targets: Tensor) -
     return functional.cross_entropy(scores.float(), targets)
 
 
+def aligned_pieces(
+    rows: Tensor, ids: Tensor, usable: Tensor, *, threshold: float, most: int
+) -> tuple[Tensor, Tensor]:
+    """Pieces of sentences and of their translations that are each other's nearest.
+
+    Pieces that are written alike are left out: names and punctuation, which are many
+    and already the same.
+
+    Args:
+        rows: Unit vector of each piece, shape (2 * pairs, tokens, width).
+        ids: Piece ids, shape (2 * pairs, tokens); rows i and i + pairs are translations.
+        usable: Where there is text, same shape.
+        threshold: Least cosine.
+        most: Most pairs of pieces; beyond, every so many is taken.
+
+    Returns:
+        Places in the flattened batch of one side and of the other, shape (found,) each.
+    """
+    half, tokens = len(ids) // 2, ids.shape[1]
+    cosines = (rows[:half] @ rows[half:].transpose(1, 2)).float()
+    both = usable[:half, :, None] & usable[half:, None, :]
+    cosines = cosines.masked_fill(~both, -2.0)
+    value, forth = cosines.max(dim=2)
+    back = cosines.argmax(dim=1)
+    place = torch.arange(tokens, device=ids.device)
+    mutual = (back.gather(1, forth) == place) & (value > threshold)
+    mutual &= ids[:half] != ids[half:].gather(1, forth)
+    left = mutual.flatten().nonzero().squeeze(1)
+    left = left[:: max(1, -(-len(left) // most))]
+    right = (left // tokens + half) * tokens + forth.flatten()[left]
+    return left, right
+
+
+def alignment_loss(model: Any, hidden: Tensor, ids: Tensor, usable: Tensor, plan: Alignment) -> Tensor:
+    """Contrastive loss of aligned pieces in their contexts; which are aligned the embeddings say.
+
+    Args:
+        model: An XLM-R, whose embeddings are read.
+        hidden: Output of a layer, shape (2 * pairs, tokens, width).
+        ids: Piece ids, shape (2 * pairs, tokens).
+        usable: Where there is text, same shape.
+        plan: Temperature, threshold, number of pairs.
+
+    Returns:
+        A scalar; 0 where fewer than two pairs are found.
+    """
+    with torch.no_grad():
+        rows = model.roberta.embeddings.word_embeddings(ids)
+        rows = functional.normalize(functional.layer_norm(rows, rows.shape[-1:]), dim=-1)
+        left, right = aligned_pieces(rows, ids, usable, threshold=plan.threshold, most=plan.pairs)
+    if len(left) < 2:
+        return hidden.sum() * 0.0
+    places = torch.cat([left, right])
+    keys = ids.flatten()[places]
+    alike = keys[:, None] == keys[None, :]
+    ignored = alike | alike.roll(len(left), dims=0)
+    return contrastive_loss(hidden.flatten(0, 1)[places], ignored, plan.temperature)
+
+
 def loss_of(model: Any, batch: Batch, config: PretrainConfig, device: torch.device) -> Tensor:
     """Loss of a batch under its objective, without the weight.
 
@@ -70,6 +129,12 @@ def loss_of(model: Any, batch: Batch, config: PretrainConfig, device: torch.devi
             return guessing_loss(model, hidden, chosen, torch.from_numpy(batch.targets).to(device))
         plan = getattr(config.objectives, batch.objective)
         layers = pooled_layer(plan.layer, model.config.num_hidden_layers)
-        vectors = mean_pool(hidden_states(model, ids, attention, layers=layers), attention)
-    ignored = torch.from_numpy(batch.ignored).to(device)
-    return contrastive_loss(vectors, ignored, plan.temperature)
+        hidden = hidden_states(model, ids, attention, layers=layers)
+        ignored = torch.from_numpy(batch.ignored).to(device)
+        loss = contrastive_loss(mean_pool(hidden, attention), ignored, plan.temperature)
+        if plan.alignment.weight:
+            # The first piece and the last are special tokens, and so is nothing else in these batches.
+            usable = attention & attention.roll(-1, dims=1)
+            usable[:, 0] = usable[:, -1] = False
+            loss = loss + plan.alignment.weight * alignment_loss(model, hidden, ids, usable, plan.alignment)
+    return loss

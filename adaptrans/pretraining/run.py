@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ConfigError, TrainingError
-from adaptrans.pretraining import checkpoint, journal, measure, network, optimiser, store
+from adaptrans.pretraining import checkpoint, journal, measure, memory, network, optimiser, static, store
 from adaptrans.pretraining import tokenizer as pieces
 from adaptrans.pretraining.batches import batch_at
 from adaptrans.pretraining.checkpoint import Position
@@ -127,6 +127,7 @@ def prepare(
         ConfigError: If they differ and that is not accepted, or something does not fit.
         DataError: If the text is damaged.
     """
+    memory.keep()
     out.mkdir(parents=True, exist_ok=True)
     text = read(folder, config)
     tokenizer = make_tokenizer(text, config, out)
@@ -139,6 +140,8 @@ def prepare(
     model.to(device)
     model.train()
     data = store.build(text, config, tokenizer)
+    if not config.base:
+        network.start_bias(model, torch.from_numpy(store.counts(data)))
     run = Run(
         config=config,
         out=out,
@@ -199,18 +202,26 @@ def save(run: Run) -> None:
 def evaluate(run: Run) -> None:
     """Measure the averaged weights on held-out text, log it, and export the model."""
     with measure.with_weights(run.model, run.average):
-        run.measures = {
-            "loss": measure.held_out_loss(run.model, run.data, run.config, run.device),
-            "retrieval": measure.retrieval(run.model, run.data, run.config, run.device),
-        }
+        run.measures = measure.measures(run.model, run.data, run.config, run.device)
     journal.append(run.out, {"step": run.position.step, "measures": run.measures})
-    readme = card(run.config, run.position, run.rows, run.measures)
+    readme = card(run.config, run.position, run.rows, run.measures, journal.read(run.out))
     export(run.out, run.model, run.average, run.config, run.tokenizer, readme)
 
 
 def _moved(position: Position, tokens: int, seconds: float) -> Position:
     moved = {"step": position.step + 1, "tokens": position.tokens + tokens}
     return Position(**{**asdict(position), **moved, "seconds": position.seconds + seconds})
+
+
+def _align(run: Run, *, quiet: bool, clock: Callable[[], float]) -> None:
+    """The static stage and the first checkpoint."""
+    seconds = static.train(run.model, run.data, run.config, run.out, quiet=quiet, clock=clock)
+    name = "roberta.embeddings.word_embeddings.weight"
+    if name in run.average:
+        run.average[name].copy_(optimiser.weights(run.model)[name])
+    run.position = Position(**{**asdict(run.position), "seconds": run.position.seconds + seconds})
+    save(run)
+    (run.out / static.STATE).unlink(missing_ok=True)
 
 
 def train(
@@ -231,7 +242,13 @@ def train(
         clock: Seconds; replaced in tests.
     """
     config = run.config
-    begun = saved = measured = clock()
+    begun = clock()
+    if config.static.steps and checkpoint.latest(run.out) is None:
+        try:
+            _align(run, quiet=quiet, clock=clock)
+        except KeyboardInterrupt:
+            return
+    saved = measured = clock()
     losses: dict[str, list[float]] = {}
     window_tokens, window_seconds = 0, 0.0
     with journal.progress(config.name, config.steps, quiet=quiet) as advance:
@@ -248,6 +265,7 @@ def train(
                     _log(run, losses, speed)
                     advance(run.position.step, f"{objective} {value:.2f}, {speed:.0f} tokens/s")
                     losses, window_tokens, window_seconds = {}, 0, 0.0
+                    memory.release()
                 if clock() - measured >= config.evaluate_every:
                     evaluate(run)
                     measured = clock()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from adaptrans.errors import ConfigError
 from adaptrans.pretraining import tokenizer as pieces
 from adaptrans.pretraining.config import PretrainConfig
-from adaptrans.pretraining.switching import Switch, build_switch
+from adaptrans.pretraining.switching import Switch, build_switch, capital
 from adaptrans.pretraining.text import Dictionary, Parallel, TextFolder
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Special:
     vocabulary: int
     first_piece: int
     word_starts: NDArray[np.bool_]
+    boundary: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class Store:
     sentences: PairTable
     held_sentences: PairTable
     words: PairTable
+    held_words: PairTable
+    links: PairTable
     switch: Switch
 
     def tokens(self) -> dict[str, int]:
@@ -125,12 +128,13 @@ def special_ids(tokenizer: Tokenizer) -> Special:
         vocabulary=len(starts),
         first_piece=max(by_name[name] for name in pieces.SPECIALS) + 1,
         word_starts=starts,
+        boundary=-1 if (boundary := tokenizer.token_to_id(pieces.BOUNDARY)) is None else boundary,
     )
 
 
-def _kept(count: int, every: int) -> NDArray[np.bool_]:
-    """Which of `count` lines are for training: all but the last of each `every`."""
-    return np.arange(count) % every != every - 1
+def _kept(numbers: NDArray[np.int64], every: int) -> NDArray[np.bool_]:
+    """Which of numbered lines are for training: all but the last of each `every`."""
+    return numbers % every != every - 1
 
 
 def _ended(lines: Ragged, keep: NDArray[np.bool_], end: int) -> Ragged:
@@ -189,16 +193,51 @@ def _corpora(parallel: Sequence[Parallel], tokenizer: Tokenizer) -> list[Tuples]
     return corpora
 
 
-def _word_tuples(dictionaries: Sequence[Dictionary], tokenizer: Tokenizer) -> list[Tuples]:
-    groups: dict[tuple[str, str], int] = {}
-    tuples = []
+def _split(dictionaries: Sequence[Dictionary], every: int) -> tuple[list[Dictionary], list[Dictionary]]:
+    """Dictionaries to train on, and the words that are kept back from all of a language."""
+    numbers: dict[tuple[str, str], int] = {}
+    halves: tuple[list[Dictionary], list[Dictionary]] = ([], [])
     for found in dictionaries:
-        columns = {
-            found.source: ragged(pieces.encode_lines(tokenizer, (word for word, _ in found.pairs))),
-            found.target: ragged(pieces.encode_lines(tokenizer, (word for _, word in found.pairs))),
-        }
-        own = [groups.setdefault((found.source, word), len(groups)) for word, _ in found.pairs]
-        tuples.append(Tuples(found.name, columns, np.array(own, dtype=np.int64)))
+        own = [numbers.setdefault((found.source, word), len(numbers)) for word, _ in found.pairs]
+        keep = _kept(np.array(own, dtype=np.int64), every)
+        for half, wanted in zip(halves, (True, False), strict=True):
+            pairs = tuple(pair for pair, kept in zip(found.pairs, keep, strict=True) if kept == wanted)
+            half.append(Dictionary(found.name, found.source, found.target, pairs))
+    return halves
+
+
+def _all(tuples: Sequence[Tuples]) -> list[NDArray[np.bool_]]:
+    return [np.ones(len(found.groups), dtype=bool) for found in tuples]
+
+
+def _word_tuples(dictionaries: Sequence[Dictionary], tokenizer: Tokenizer) -> list[Tuples]:
+    """Words with their translations in all languages, a row per meaning, small and capital.
+
+    Dictionaries from the same language are joined by their words, so that two languages
+    have pairs although no dictionary is of these two. A word with several translations
+    has several rows; languages with fewer of them repeat theirs.
+    """
+    joined: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for found in dictionaries:
+        words = joined.setdefault(found.source, {})
+        for word, translation in found.pairs:
+            words.setdefault(word, {}).setdefault(found.target, []).append(translation)
+    tuples, base = [], 0
+    for source, words in joined.items():
+        targets = sorted({target for translations in words.values() for target in translations})
+        rows: list[list[str]] = []
+        groups: list[int] = []
+        for number, (word, by) in enumerate(words.items(), base):
+            for k in range(max(map(len, by.values()))):
+                rows.append([word, *(by[name][k % len(by[name])] if name in by else "" for name in targets)])
+                groups.append(number)
+        base += len(words)
+        for name, form in (("words", str), ("words with a capital", capital)):
+            columns = {
+                language: ragged(pieces.encode_lines(tokenizer, (form(row[place]) for row in rows)))
+                for place, language in enumerate([source, *targets])
+            }
+            tuples.append(Tuples(f"{name} of {source}", columns, np.array(groups, dtype=np.int64)))
     return tuples
 
 
@@ -215,28 +254,40 @@ def build(text: TextFolder, config: PretrainConfig, tokenizer: Tokenizer) -> Sto
     """
     special, every = special_ids(tokenizer), config.text.held_out
     corpora = _corpora(text.parallel, tokenizer)
-    keeps = [_kept(len(corpus.groups), every) for corpus in corpora]
+    keeps = [_kept(np.arange(len(corpus.groups)), every) for corpus in corpora]
     training: dict[str, list[Ragged]] = {language: [] for language in config.languages}
     held: dict[str, list[Ragged]] = {language: [] for language in config.languages}
     blocks = [(part.language, ragged(pieces.encode_lines(tokenizer, part.lines))) for part in text.mono]
-    marked = [(language, lines, _kept(len(lines), every)) for language, lines in blocks]
+    marked = [(language, lines, _kept(np.arange(len(lines)), every)) for language, lines in blocks]
     for corpus, keep in zip(corpora, keeps, strict=True):
         marked += [(language, lines, keep[: len(lines)]) for language, lines in corpus.sentences.items()]
     for language, lines, keep in marked:
         training[language].append(_ended(lines, keep, special.end))
         held[language].append(_ended(lines, ~keep, special.end))
-    words = _word_tuples(text.dictionary, tokenizer)
+    known, unknown = _split(text.dictionary, every)
+    sentences = pair_table(corpora, config.languages, keeps)
+    words, held_words = _word_tuples(known, tokenizer), _word_tuples(unknown, tokenizer)[::2]
     store = Store(
         special=special,
         streams=_streams(training),
         held_streams=_streams(held),
-        sentences=pair_table(corpora, config.languages, keeps),
+        sentences=sentences,
         held_sentences=pair_table(corpora, config.languages, [~keep for keep in keeps]),
-        words=pair_table(words, config.languages, [np.ones(len(t.groups), dtype=bool) for t in words]),
-        switch=build_switch(text.dictionary, tokenizer) if config.objectives.masked.switch else {},
+        words=pair_table(words, config.languages, _all(words)),
+        held_words=pair_table(held_words, config.languages, _all(held_words)),
+        links=_links(sentences, config, special.vocabulary),
+        switch=build_switch(known, tokenizer) if config.objectives.masked.switch else {},
     )
     _check(store, config)
     return store
+
+
+def _links(sentences: PairTable, config: PretrainConfig, vocabulary: int) -> PairTable:
+    if not (config.objectives.links.share or (config.static.steps and config.static.links.count)):
+        return PairTable((), (), ())
+    from adaptrans.pretraining.links import link_table
+
+    return link_table(sentences, config.languages, config.sampling.pivot, vocabulary)
 
 
 def _streams(parts: dict[str, list[Ragged]]) -> dict[str, Ragged]:
@@ -249,6 +300,7 @@ def _check(store: Store, config: PretrainConfig) -> None:
         "translation": not store.sentences.pairs,
         "contrastive": not store.sentences.pairs,
         "words": not store.words.pairs,
+        "links": not store.links.pairs,
         "masked": not store.streams,
     }
     for name in config.objectives.shares():
@@ -258,6 +310,14 @@ def _check(store: Store, config: PretrainConfig) -> None:
                 f"objectives.{name} has a share but no data of two of the languages",
                 remedy=f"name a source under text.{kind}, or set the share to 0",
             )
+
+
+def counts(store: Store) -> NDArray[np.int64]:
+    """How often each id occurs in the running text for training, shape (vocabulary,)."""
+    found = np.zeros(store.special.vocabulary, dtype=np.int64)
+    for stream in store.streams.values():
+        found += np.bincount(stream.ids, minlength=len(found))
+    return found
 
 
 def fingerprint(store: Store) -> str:

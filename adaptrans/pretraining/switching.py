@@ -24,7 +24,13 @@ LONGEST_TRANSLATION = 3
 """Words of a translation; longer ones are explanations rather than translations."""
 
 
-def _capital(word: str) -> str:
+def capital(word: str) -> str:
+    """The word with a capital letter.
+
+    Example:
+        >>> capital("éclair"), capital("")
+        ('Éclair', '')
+    """
     return word[:1].upper() + word[1:]
 
 
@@ -43,12 +49,12 @@ def build_switch(dictionaries: Sequence[Dictionary], tokenizer: Tokenizer) -> Sw
             forward.add((word, translation))
             backward.add((translation, word))
     words = sorted({word for pairs in wanted.values() for pair in pairs for word in pair})
-    forms = list(dict.fromkeys([*words, *map(_capital, words)]))
+    forms = list(dict.fromkeys([*words, *map(capital, words)]))
     encoded = dict(zip(forms, map(tuple, pieces.encode_lines(tokenizer, forms)), strict=True))
     switch: Switch = {}
     for (source, target), pairs in sorted(wanted.items()):
         usable = [(a, b) for a, b in sorted(pairs) if " " not in a and len(b.split()) <= LONGEST_TRANSLATION]
-        cases = [*usable, *((_capital(a), _capital(b)) for a, b in usable if _capital(a) != a)]
+        cases = [*usable, *((capital(a), capital(b)) for a, b in usable if capital(a) != a)]
         table: Table = {}
         for word, translation in cases:
             if encoded[word] and encoded[translation]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
-from adaptrans.pretraining.config import PretrainConfig, Text
+from adaptrans.pretraining.config import SAMPLES, PretrainConfig, Text
 
 WHOLE = "mono"
 """Name of the source of monolingual text when the configuration names no parts."""
@@ -180,6 +180,14 @@ def _dictionary(folder: Path, name: str, languages: Sequence[str]) -> Iterable[D
         yield Dictionary(name, source, target, tuple(pairs))
 
 
+def _samples(count: int, config: PretrainConfig) -> Parallel:
+    """Fresh sentences like those of the sample suite, in the languages it has."""
+    from adaptrans.samples.unlabelled import parallel
+
+    lines = parallel(count, seed=config.seed)
+    return Parallel(SAMPLES, {name: found for name, found in lines.items() if name in config.languages})
+
+
 def read(folder: Path, config: PretrainConfig) -> TextFolder:
     """Read what a configuration names, for its languages.
 
@@ -197,6 +205,8 @@ def read(folder: Path, config: PretrainConfig) -> TextFolder:
     _check_languages(folder, languages)
     mono = tuple(part for language in languages for part in _mono(folder, language, text))
     parallel = tuple(_parallel(folder, name, languages) for name in text.parallel)
+    if text.samples:
+        parallel += (_samples(text.samples, config),)
     dictionary = tuple(found for name in text.dictionary for found in _dictionary(folder, name, languages))
     lacking = set(languages) - {part.language for part in mono if part.lines}
     lacking -= {language for corpus in parallel for language, lines in corpus.lines.items() if any(lines)}

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrans.pretraining import batches, masking, switching
+from adaptrans.pretraining import batches, masking, store, switching
 from adaptrans.pretraining.config import changed
+from adaptrans.pretraining.text import Dictionary
 
 
 def masked(ids, starts, **options):
@@ -133,7 +134,7 @@ def test_pivot_share(shared):
     plan, _, _, data = shared
     english = data.sentences.tuples[0].sentences["en"]
     known = {lines.tobytes() for lines in (english[i] for i in range(len(english)))}
-    drawn = batches.draw_pairs(data.sentences, plan.sampling, 2000, np.random.default_rng(2))
+    drawn = batches.draw_pairs(data.sentences, plan, 2000, np.random.default_rng(2))
     share = np.mean([a.tobytes() in known or b.tobytes() in known for a, b, _ in drawn])
     assert share == pytest.approx(0.7, abs=0.05)
 
@@ -155,3 +156,48 @@ def test_nothing_is_lost_where_no_word_is_known(ids, seed):
     sequence = np.array(ids, dtype=np.int32)
     rng = np.random.default_rng(seed)
     assert switching.switch_words(sequence, starts, {}, 1.0, rng).tolist() == ids
+
+
+def test_words_have_pairs_of_two_languages_without_a_dictionary(shared):
+    _, _, tokenizer, data = shared
+    rows = dict(zip(data.words.pairs, data.words.rows, strict=True))
+    assert set(rows) == {("en", "de"), ("en", "sw"), ("de", "sw")}
+    texts = set()
+    for corpus, row in rows["de", "sw"].tolist():
+        sides = (data.words.tuples[corpus].sentences[name][row].tolist() for name in ("de", "sw"))
+        texts.add(tuple(tokenizer.decode(side) for side in sides))
+    assert {("Haus", "nyumba"), ("Haus", "Nyumba"), ("Buch", "kitabu")} <= texts
+
+
+def test_held_out_words_are_in_no_training_data(shared):
+    _, _, tokenizer, data = shared
+
+    def texts(table):
+        return {
+            tokenizer.decode(table.tuples[corpus].sentences["en"][row].tolist())
+            for pair, rows in zip(table.pairs, table.rows, strict=True)
+            for corpus, row in rows.tolist()
+            if "en" in pair
+        }
+
+    assert texts(data.held_words) == {"river"}
+    assert "river" not in texts(data.words)
+    known = {tokenizer.decode(list(word)) for word in data.switch["en"]["de"]}
+    assert "house" in known
+    assert "river" not in known
+
+
+def test_words_with_several_translations_have_several_rows(shared):
+    tokenizer = shared[2]
+    pairs = (("house", "Haus"), ("house", "Weg"), ("dog", "Hund"))
+    found = [
+        Dictionary("d", "en", "de", pairs),
+        Dictionary("d", "en", "sw", (("house", "nyumba"),)),
+    ]
+    small, capital = store._word_tuples(found, tokenizer)
+    rows = [
+        [tokenizer.decode(small.sentences[name][i].tolist()) for name in ("en", "de", "sw")] for i in range(3)
+    ]
+    assert rows == [["house", "Haus", "nyumba"], ["house", "Weg", "nyumba"], ["dog", "Hund", ""]]
+    assert small.groups.tolist() == capital.groups.tolist() == [0, 0, 1]
+    assert tokenizer.decode(capital.sentences["en"][0].tolist()) == "House"

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from adaptrans.errors import ConfigError
-from adaptrans.pretraining.config import changed, fingerprint, load_config, parse
+from adaptrans.pretraining.config import SAMPLES, changed, fingerprint, load_config, parse
 
 MINI = Path(__file__).parents[2] / "configs" / "mini.yaml"
 
@@ -71,7 +71,8 @@ def test_mini_reads_only_text_with_a_licence_that_allows_changes():
     plan = load_config(MINI)
     used = {*plan.text.parallel, *plan.text.dictionary}
     used |= {source for parts in plan.text.mono.values() for source in parts}
-    assert used == set(plan.text.sources)
+    assert plan.text.samples
+    assert used | {SAMPLES} == set(plan.text.sources)
     for name, source in plan.text.sources.items():
         assert "ND" not in source.licence.replace("-", " ").split(), name
     excluded = ("ted", "masakhanews", "wmt", "multi30k", "udhr", "xling", "freedict")

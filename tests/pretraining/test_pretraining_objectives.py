@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from adaptrans.pretraining import batches, network, objectives
+from adaptrans.pretraining import batches, network, objectives, store
+from adaptrans.pretraining.config import Alignment, changed
 
 
 def test_contrastive_loss_by_hand():
@@ -55,6 +56,47 @@ def test_every_objective_has_a_gradient(shared, model, name):
     model.zero_grad()
     loss.backward()
     assert float(model.roberta.embeddings.word_embeddings.weight.grad.abs().sum()) > 0
+
+
+def test_aligned_pieces_are_each_others_nearest_and_differ():
+    unit = torch.eye(4)
+    rows = torch.stack([unit[[0, 1, 2, 3]], torch.stack([unit[0], unit[2], unit[2] * 0.9, unit[3]])])
+    ids = torch.tensor([[0, 5, 6, 7], [0, 8, 9, 7]])
+    usable = torch.tensor([[False, True, True, True]] * 2)
+    left, right = objectives.aligned_pieces(rows, ids, usable, threshold=0.5, most=9)
+    # Place 2 finds place 1 of the translation; place 1 finds nothing; place 3 has the same piece.
+    assert (left.tolist(), right.tolist()) == ([2], [5])
+    none = objectives.aligned_pieces(rows, ids, usable, threshold=1.5, most=9)
+    assert [len(side) for side in none] == [0, 0]
+
+
+def test_alignment_has_a_gradient_and_may_find_nothing(shared, model):
+    plan, _, _, data = shared
+    batch = batches.contrastive_batch(data, plan, 1)
+    ids, usable = torch.from_numpy(batch.ids), torch.from_numpy(batch.attention)
+    hidden = network.hidden_states(model, ids, usable)
+    loss = objectives.alignment_loss(model, hidden, ids, usable, Alignment(weight=1, threshold=-1))
+    assert float(loss.detach()) > 0
+    nothing = objectives.alignment_loss(model, hidden, ids, usable, Alignment(weight=1, threshold=2))
+    assert float(nothing.detach()) == 0
+    only = {"share": 1, "pairs": 8, "length": 16}
+    both = changed(plan, objectives={"contrastive": {**only, "alignment": {"weight": 1, "threshold": -1}}})
+    without = changed(plan, objectives={"contrastive": only})
+    losses = [
+        float(objectives.loss_of(model, batch, plan, torch.device("cpu")).detach())
+        for plan in (both, without)
+    ]
+    assert losses[0] > losses[1]
+
+
+def test_new_model_guesses_pieces_as_often_as_they_occur(shared):
+    plan, _, tokenizer, data = shared
+    new = network.make(plan, tokenizer.get_vocab_size())
+    counts = torch.from_numpy(store.counts(data))
+    network.start_bias(new, counts)
+    shares = new.lm_head.bias.softmax(0)
+    assert torch.allclose(shares, (counts + 1) / (counts + 1).sum())
+    assert int(counts.sum()) == sum(data.tokens().values())
 
 
 def test_mean_pool_counts_real_tokens_only():

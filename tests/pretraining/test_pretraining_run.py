@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from adaptrans.errors import ArtefactError, ConfigError, TrainingError
-from adaptrans.pretraining import checkpoint, journal, optimiser, run
+from adaptrans.pretraining import checkpoint, export, journal, optimiser, run
 from adaptrans.pretraining.config import Optimiser, changed, parse
 
 
@@ -27,6 +28,9 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path, text_folder, values):
     plan = parse({**values, "dropout": 0.1, "steps": 24, "optimiser": {"warmup": 2, "average": 0.9}}, "tiny")
     straight = run.prepare(plan, text_folder, tmp_path / "a")
     run.train(straight, quiet=True)
+    # Training a tokenizer twice may give scores that differ in the last digits.
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a" / run.TOKENIZER, tmp_path / "b")
     first = run.prepare(plan, text_folder, tmp_path / "b")
     ticks = iter(range(10_000))
     run.train(first, hours=11 / 3600, quiet=True, clock=lambda: next(ticks) / 4)
@@ -37,7 +41,7 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path, text_folder, values):
 
 # The child is killed in the middle of a step; fork saves importing everything three times.
 SCRIPT = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 from adaptrans.pretraining import checkpoint, run
 from adaptrans.pretraining.config import load_config
@@ -60,6 +64,8 @@ if not child:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 print(checkpoint.read_position(checkpoint.latest(folder / "killed")).step)
 train("killed")
+(folder / "straight").mkdir()
+shutil.copy(folder / "killed" / run.TOKENIZER, folder / "straight")
 train("straight")
 """
 
@@ -76,7 +82,7 @@ def test_kill_nine_loses_nothing(tmp_path, text_folder, config_file):
 
 
 def test_result_loads_as_xlmr(tmp_path, text_folder, values):
-    plan = parse(values, "tiny")
+    plan = parse({**values, "notes": "## Tried\n\nthis and that\n"}, "tiny")
     going = run.prepare(plan, text_folder, tmp_path / "out")
     run.train(going, quiet=True)
     folder = str(tmp_path / "out" / "model")
@@ -90,12 +96,35 @@ def test_result_loads_as_xlmr(tmp_path, text_folder, values):
     assert torch.isfinite(model(**tokenizer("house <mask>", return_tensors="pt")).logits).all()
     text = (tmp_path / "out" / "model" / "README.md").read_text()
     assert "| tales | 359 | not stated in the configuration |" in text
+    assert "adaptrans pretrain pretrain.yaml" in text
+    assert text.endswith("## Tried\n\nthis and that\n")
     assert set(going.measures["retrieval"]) == {"de", "sw"}
+    assert {len(values) for values in going.measures["layers"].values()} == {3}
+    assert going.measures["layers"]["de"][2] == going.measures["retrieval"]["de"]
+    assert set(going.measures["words"]) <= {"de", "sw"}
     # and it can be gone on from
     further = {key: value for key, value in values.items() if key not in ("model", "tokenizer")}
     going = run.prepare(parse({**further, "from": folder}, "tiny"), text_folder, tmp_path / "further")
     assert going.config.model.layers == 2
     run.step_once(going)
+
+
+def test_card_has_the_losses_of_the_run(values):
+    plan = parse({**values, "static": {"steps": 300}}, "tiny")
+    records = [{"step": 0, "static": n, "losses": {"sentences": 5 / n}} for n in (100, 200, 300)]
+    records += [
+        {"step": n, "tokens": n * 1000, "seconds": 36.0 * n, "losses": {"masked": 9 - n / 1000}}
+        for n in range(50, 2001, 50)
+    ]
+    measures = {"loss": {"en": 6.5}, "layers": {"de": [0.5, 0.75, 0.25]}, "words": {"de": [0.1, 0, 0]}}
+    text = export.card(plan, checkpoint.Position(2000, 10, 7200.0, 3, "", ""), [], measures, records)
+    assert "| 200 | 0.03 |" in text
+    rows = [line for line in text.splitlines() if line.endswith("|") and line.count("|") == 5]
+    assert "| 2000 | 2.0 | 20.00 | 7.00 |" in rows
+    assert sum(row.split("|")[1].strip().isdigit() for row in rows) == export.CURVE
+    assert "| de |  | 75.0 (1) | 10.0 (0) |" in text
+    assert "| en | 6.50 |  |  |" in text
+    assert "before them, 300 steps on the embeddings alone" in text
 
 
 def test_changed_configuration_is_refused_unless_accepted(tmp_path, text_folder, values):

@@ -82,3 +82,17 @@ def test_language_left_without_text(text_folder, values):
 def test_no_text_folder(tmp_path):
     with pytest.raises(AdaptransError, match="no text in"):
         locate(tmp_path)
+
+
+def test_sample_sentences_are_a_corpus_of_their_own(text_folder, values):
+    plan = parse({**values, "text": {**values["text"], "samples": 10}}, "tiny")
+    found = read(text_folder, plan)
+    corpus = found.parallel[-1]
+    assert corpus.name == "sample-suite"
+    assert {language: len(lines) for language, lines in corpus.lines.items()} == {
+        "en": 10,
+        "de": 10,
+        "sw": 10,
+    }
+    with pytest.raises(ConfigError, match="sample-suite"):
+        parse({**values, "text": {"samples": 10, "sources": {"other": {"licence": "CC0 1.0"}}}}, "tiny")

@@ -1,0 +1,34 @@
+"""How often each language and each pair of languages is drawn [no torch]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptrans.pretraining.config import Sampling
+from adaptrans.pretraining.store import PairTable
+
+
+def smoothed(sizes: Sequence[float] | NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
+    """Sizes to the power of an exponent, made to sum to 1.
+
+    Source: exponential smoothing of language frequencies, Conneau and Lample 2019.
+
+    Example:
+        >>> smoothed([1, 9], 0.5).tolist()
+        [0.25, 0.75]
+    """
+    powers = np.asarray(sizes, dtype=np.float64) ** exponent
+    return powers / powers.sum()
+
+
+def pair_shares(table: PairTable, sampling: Sampling) -> NDArray[np.float64]:
+    """Probability of each language pair: smoothed size, and the share of pairs with the pivot."""
+    weights = smoothed([len(rows) for rows in table.rows], sampling.smoothing)
+    pivot = np.array([sampling.pivot in pair for pair in table.pairs])
+    if pivot.any() and not pivot.all():
+        weights = np.where(pivot, weights / weights[pivot].sum(), weights / weights[~pivot].sum())
+        weights = weights * np.where(pivot, sampling.pivot_share, 1 - sampling.pivot_share)
+    return weights / weights.sum()
