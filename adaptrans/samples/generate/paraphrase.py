@@ -92,6 +92,14 @@ def _replaced(sentence: Sentence, draw: Draw) -> Sentence | None:
     return (*others, changed)
 
 
+def _other(sentence: Sentence, draw: Draw) -> Sentence | None:
+    """Another sentence of the same form with the same first person."""
+    other = _base(draw)
+    if len(other) != len(sentence) or {event.verb for event in other} & {event.verb for event in sentence}:
+        return None
+    return (replace(other[0], subject=sentence[0].subject), *other[1:])
+
+
 def _other_verb(event: Event, draw: Draw) -> str:
     """Another verb that takes the same object, or the same one."""
     if event.verb in world.PERSON_VERBS:
@@ -108,7 +116,9 @@ def both(draw: Draw) -> tuple[Paraphrase, Paraphrase] | None:
     sentence = _base(draw)
     first = tuple(draw.fronted(event) for event in sentence) if len(sentence) == 1 else sentence
     same = _reordered(first, draw)
-    other = _exchanged(first, draw) if draw.chance(0.5) else _replaced(first, draw)
+    # Half of the negatives share little but a person and the form; the other half are near misses.
+    near = draw.one_of(lambda: _exchanged, lambda: _replaced)
+    other = _other(sentence, draw) if draw.chance(0.5) else near(first, draw)
     if other is None:
         return None
     if len(other) == 1:
