@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import common
+from adaptrans_cli import common, own_tasks
 
 if TYPE_CHECKING:
     from adaptrans.tasks.check import SplitCheck
     from adaptrans.tasks.schema import Task
 
-app = typer.Typer(name="tasks", help="Tasks: list them, show one, check their data.", no_args_is_help=True)
+app = typer.Typer(name="tasks", help="Tasks: list, show, check, preview, begin one.", no_args_is_help=True)
+app.command("new")(own_tasks.new)
+app.command("preview")(own_tasks.preview)
 
 
 def _places(data: Path | None, tasks: Sequence[Path] | None) -> tuple[Path | None, tuple[Path, ...]]:
@@ -88,7 +90,7 @@ def show_task(
         ("kind", task.kind),
         ("roles", ", ".join(task.roles)),
         ("languages", f"{len(task.languages)}: {' '.join(task.languages)}"),
-        ("labels", " ".join(task.labels) or "-"),
+        ("labels", _labels(task)),
         ("scores", ", ".join(task.scores)),
         ("parallel", "yes" if task.parallel else "no"),
         ("max_length", str(task.max_length)),
@@ -178,6 +180,13 @@ def _summary(task: Task, available: dict[str, int] | None) -> dict[str, Any]:
 
 def _at_hand(available: dict[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in available.items() if count) or "-"
+
+
+def _labels(task: Task) -> str:
+    rule = task.labels_from
+    if rule is None:
+        return " ".join(task.labels) or "-"
+    return f"those that stand {rule.at_least} times or more in {rule.split}"
 
 
 def _split_row(task: Task, name: str, available: list[str] | None) -> list[str]:

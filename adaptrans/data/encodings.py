@@ -52,6 +52,7 @@ class Encoder:
             {
                 "kind": f"{self.kind.name}@{self.kind.version}",
                 "labels": list(self.task.labels),
+                "tag_on": self.task.tag_on,
                 "tokenizer": self.tokenizer_key,
                 "max_length": self.max_length,
                 "training": self.training,

@@ -11,12 +11,14 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from adaptrans.errors import DataError
+from adaptrans.files import digest
 from adaptrans.hashes import sha256
 from adaptrans.tasks.locate import missing
 from adaptrans.tasks.schema import Task
-from adaptrans.tasks.sources import Report, is_available, read_examples
+from adaptrans.tasks.sources import Report, identity, is_available, read_examples
 
 MANIFEST = "FILES.tsv"
 
@@ -55,6 +57,14 @@ class SplitCheck:
     remedy: str | None = None
 
 
+class _Reading(NamedTuple):
+    """What was found when a split was read: examples, files verified, notes."""
+
+    examples: int
+    verified: int
+    notes: tuple[str, ...]
+
+
 @dataclass
 class Checker:
     """Checks the splits of tasks against a data folder.
@@ -68,6 +78,7 @@ class Checker:
     skip_bad_rows: bool = False
     _manifest: dict[str, Entry] = field(init=False)
     _hashed: dict[Path, str] = field(init=False, default_factory=dict)
+    _read: dict[str, _Reading] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._manifest = read_manifest(self.data)
@@ -88,17 +99,29 @@ class Checker:
                 published,
                 remedy=str(missing(task, split, language, self.data)),
             )
+        reading = self._reading(task, split, language)
+        notes = list(reading.notes)
+        if published is not None and reading.examples != published:
+            notes.append(f"{reading.examples:,} examples, published are {published:,}")
+        return SplitCheck(
+            str(task), split, language, reading.examples, published, reading.verified, tuple(notes)
+        )
+
+    def _reading(self, task: Task, split: str, language: str) -> _Reading:
+        """Read a split, once for all tasks that read the same files in the same way."""
+        key = digest(identity(task, split, language, self.data))
+        if key in self._read:
+            return self._read[key]
         report = Report(skip_bad_rows=self.skip_bad_rows)
-        examples = read_examples(task, split, language, self.data, report=report)
-        notes = [*report.notes, *(f"left out: {line}" for line in report.skipped)]
-        if published is not None and len(examples) != published:
-            notes.append(f"{len(examples):,} examples, published are {published:,}")
-        if not examples:
+        count = len(read_examples(task, split, language, self.data, report=report))
+        notes = (*report.notes, *(f"left out: {line}" for line in report.skipped))
+        if not count:
             raise DataError(f"{task.name}.{split} has no examples", next(iter(report.rows), self.data))
         # Rows left out are known not to be counted: only the checksum can still be compared.
         whole = not report.skipped
         verified = sum(self._verify(path, rows if whole else None) for path, rows in report.rows.items())
-        return SplitCheck(str(task), split, language, len(examples), published, verified, tuple(notes))
+        self._read[key] = _Reading(count, verified, notes)
+        return self._read[key]
 
     def _verify(self, path: Path, rows: int | None) -> bool:
         """Compare one file with its entry in the manifest; whether there is one."""
@@ -171,7 +194,8 @@ def check_tasks(
             for language in task.languages_of(split):
                 found.append(checker.check(task, split, language))
                 advance(f"{task.name}.{split} {language}")
-            if task.parallel and not skip_bad_rows:
+            items = all(source.counted for source in task.file_sources(split))
+            if task.parallel and items and not skip_bad_rows:
                 _same_size(task, split, found, data)
             results += found
     return results

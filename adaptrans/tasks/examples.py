@@ -8,7 +8,7 @@ into a frozen example and refuses what does not fit, with `RowError`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from adaptrans.registry import Registry
@@ -35,7 +35,7 @@ class TaggingExample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A piece of a context; `start` counts characters from 0."""
+    """A piece of a context; `start` counts characters from 0, -1 if the text stands nowhere in it."""
 
     text: str
     start: int
@@ -70,8 +70,40 @@ class BitextExample:
     english: str
 
 
+@dataclass(frozen=True, slots=True)
+class MiningExample:
+    """A sentence of a corpus and the ids of its translations in the other one (None: not given).
+
+    The first example of a corpus carries the other corpus as pairs of id and sentence.
+    """
+
+    id: str
+    text: str
+    golds: tuple[str, ...] | None
+    pool: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingExample:
+    """A query, a candidate passage, or for training a pair of both.
+
+    `keys` is what the query looks for, or what the passage answers: they fit if they share one.
+    """
+
+    id: str
+    query: str | None
+    passage: str | None
+    keys: tuple[str, ...]
+
+
 Example: TypeAlias = (
-    ClassificationExample | TaggingExample | SpanQAExample | MultipleChoiceExample | BitextExample
+    ClassificationExample
+    | TaggingExample
+    | SpanQAExample
+    | MultipleChoiceExample
+    | BitextExample
+    | MiningExample
+    | RankingExample
 )
 
 
@@ -97,13 +129,16 @@ class Rules:
         labels: The label names; empty for kinds whose label is an index.
         label_map: Raw label (as text) to label name or index.
         labelled: Whether a row without its label is an error.
-        approximate_offsets: Whether an answer's offset may be corrected to the nearest occurrence.
+        approximate_offsets: Whether an answer's offset may be corrected to the nearest occurrence;
+            `or-none`: and the answer kept without a place where there is none.
+        open_labels: Whether a tag need not be among the labels.
     """
 
     labels: tuple[str, ...] = ()
     label_map: Mapping[str, str | int] = field(default_factory=dict)
     labelled: bool = True
-    approximate_offsets: bool = False
+    approximate_offsets: bool | str = False
+    open_labels: bool = False
 
 
 class Builder(Protocol):
@@ -179,7 +214,7 @@ def build_tagging(id: str, fields: Mapping[str, Any], rules: Rules) -> TaggingEx
     if len(raw) != len(words):
         raise RowError(f"{len(words)} words but {len(raw)} tags")
     tags = tuple(raw) if not rules.label_map else tuple(_mapped_tag(tag, rules) for tag in raw)
-    if not set(tags).issubset(rules.labels):
+    if "" in tags or not (rules.open_labels or set(tags).issubset(rules.labels)):
         raise _unknown_tag(words, tags, fields.get("lines"), rules)
     return TaggingExample(id, words, tags)
 
@@ -200,9 +235,10 @@ def _words(raw: Any) -> tuple[str, ...]:
 def _unknown_tag(
     words: Sequence[str], tags: Sequence[str], lines: Sequence[int] | None, rules: Rules
 ) -> RowError:
-    index = next(i for i, tag in enumerate(tags) if tag not in rules.labels)
+    index = next(i for i, tag in enumerate(tags) if not tag or tag not in rules.labels)
     what = f'unknown tag "{tags[index]}" of' if tags[index] else "no tag for"
-    message = f'{what} word {index + 1} "{words[index]}", expected one of {", ".join(rules.labels)}'
+    expected = "" if rules.open_labels else f", expected one of {', '.join(rules.labels)}"
+    message = f'{what} word {index + 1} "{words[index]}"{expected}'
     return RowError(message, line=lines[index] if lines else None)
 
 
@@ -222,16 +258,39 @@ def build_span_qa(id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExa
     lead = len(raw) - len(raw.lstrip())
     context = raw.strip()
     question = _text(fields, "question")
-    answers = tuple(
-        _answer(text, start, raw, lead, rules) for text, start in _answer_pairs(fields.get("answers"))
-    )
+    pairs = _answer_pairs(fields.get("answers"))
+    if rules.approximate_offsets == "or-none":
+        # Where every answer is empty, the question stays, with a gold text that nothing but "" equals.
+        pairs = [pair for pair in pairs if pair[0] != ""] or [("", -1)] * bool(pairs)
+    answers = tuple(_answer(text, start, raw, lead, rules) for text, start in pairs)
     if not answers and rules.labelled:
         raise RowError("the question has no answer")
     return SpanQAExample(id, question, context, answers)
 
 
+NULL_ANSWER = Answer("", 0)
+"""The gold answer of a question that its context does not answer."""
+
+
+def build_span_qa_null(id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
+    """As `build_span_qa`, for questions that may have no answer.
+
+    A question without answers is one its context does not answer, if the field
+    `impossible`, where it is mapped, agrees.
+    """
+    impossible = fields.get("impossible")
+    answers = _answer_pairs(fields.get("answers"))
+    if impossible is not None and bool(impossible) == bool(answers):
+        found = "is marked impossible but has answers" if answers else "has no answer but is not marked so"
+        raise RowError(f"the question {found}")
+    example = build_span_qa(id, fields, replace(rules, labelled=False))
+    if example.answers or not rules.labelled:
+        return example
+    return replace(example, answers=(NULL_ANSWER,))
+
+
 def _answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
-    """(text, start) pairs of SQuAD's list of answers, or of the hub's column form."""
+    """(text, start) pairs of SQuAD's list of answers, the hub's columns, or a list of [start, text]."""
     if raw is None:
         return []
     if isinstance(raw, Mapping):
@@ -239,16 +298,22 @@ def _answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
         if texts is None or starts is None or len(texts) != len(starts):
             raise RowError("answers need as many texts as offsets")
         return list(zip(texts, starts, strict=True))
+    if raw and all(isinstance(item, list | tuple) and len(item) == 2 for item in raw):
+        return [(text, start) for start, text in raw]
     if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):
         raise RowError('an answer lacks "text" or "answer_start"')
     return [(item["text"], item["answer_start"]) for item in raw]
 
 
 def _answer(text: Any, start: Any, context: str, lead: int, rules: Rules) -> Answer:
+    if (text, start) == ("", -1) and rules.approximate_offsets == "or-none":
+        return Answer("", -1)
     if not isinstance(text, str) or not text.strip() or not isinstance(start, int):
         raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
     if context[start : start + len(text)] != text:
         found = _nearest(context, text, start) if rules.approximate_offsets else -1
+        if found < 0 and rules.approximate_offsets == "or-none":
+            return Answer(text.strip(), -1)
         if found < 0:
             there = context[max(start, 0) : max(start, 0) + len(text)]
             raise RowError(f'answer "{text}" is not at offset {start} of its context, "{there}" is')
@@ -292,9 +357,34 @@ def build_bitext(id: str, fields: Mapping[str, Any], rules: Rules) -> BitextExam
     return BitextExample(id, text, english)
 
 
+def build_mining(id: str, fields: Mapping[str, Any], rules: Rules) -> MiningExample:
+    """A sentence as it stands, its translations, and with the first one the other corpus."""
+    text = fields.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise RowError('field "text" is missing or empty')
+    golds = fields.get("golds")
+    if golds is None and rules.labelled:
+        raise RowError("there are no gold pairs")
+    return MiningExample(id, text, None if golds is None else tuple(golds), tuple(fields.get("pool") or ()))
+
+
+def build_ranking(id: str, fields: Mapping[str, Any], rules: Rules) -> RankingExample:
+    """A query with what it looks for, a passage with what it answers, or both together."""
+    texts = [_text(fields, name) if fields.get(name) is not None else None for name in ("query", "passage")]
+    if not any(texts):
+        raise RowError("the row has neither a query nor a passage")
+    keys = tuple(str(key) for key in fields.get("keys") or ())
+    if not keys and texts[0] is not None and rules.labelled:
+        raise RowError("nothing says what answers the query")
+    return RankingExample(id, texts[0], texts[1], keys)
+
+
 KINDS: Registry[Kind] = Registry("kind")
 KINDS.add("classification", Kind(build_classification, ("text", "label"), ("pair",), needs_labels=True))
 KINDS.add("tagging", Kind(build_tagging, ("words", "tags"), ("lines",), needs_labels=True))
 KINDS.add("span_qa", Kind(build_span_qa, ("question", "context", "answers")))
+KINDS.add("span_qa_null", Kind(build_span_qa_null, ("question", "context", "answers"), ("impossible",)))
 KINDS.add("multiple_choice", Kind(build_multiple_choice, ("prompt", "choices", "label")))
 KINDS.add("bitext_retrieval", Kind(build_bitext, ("text", "english")))
+KINDS.add("bitext_mining", Kind(build_mining, ("text", "golds", "pool")))
+KINDS.add("passage_ranking", Kind(build_ranking, ("keys",), ("query", "passage")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
 from typing import Any, TypeAlias
 
@@ -16,7 +16,8 @@ def compile_fields(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], d
     """A function from a row to its fields.
 
     Args:
-        fields: Field name to a dotted path, a template or a list of paths.
+        fields: Field name to a dotted path, a template or a list of paths. A path of a list that
+            ends in `?` may be absent, if all that follow it are.
 
     Raises:
         ConfigError: If a template asks for more than names (attributes, formats).
@@ -37,8 +38,22 @@ def compile_fields(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], d
 def _getter(rule: Any) -> Getter:
     if isinstance(rule, str):
         return _template(rule) if "{" in rule else path_getter(rule)
-    parts = [_getter(item) for item in rule]
-    return lambda row: [part(row) for part in parts]
+    parts = [_getter(item.removesuffix("?")) for item in rule]
+    needed = [not item.endswith("?") for item in rule]
+    if all(needed):
+        return lambda row: [part(row) for part in parts]
+    return lambda row: _shortened([part(row) for part in parts], needed, rule)
+
+
+def _shortened(values: list[Any], needed: list[bool], rule: Sequence[str]) -> list[Any]:
+    """The values without absent ones at the end, where the rule allows them to be absent."""
+    end = len(values)
+    while end and not needed[end - 1] and values[end - 1] in (None, ""):
+        end -= 1
+    for value, must, path in zip(values[:end], needed, rule, strict=False):
+        if not must and value in (None, ""):
+            raise RowError(f'"{path.removesuffix("?")}" is empty, but what follows it is not')
+    return values[:end]
 
 
 def _template(text: str) -> Getter:

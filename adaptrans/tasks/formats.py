@@ -45,7 +45,7 @@ def read_tsv(
     *,
     columns: list[str] | None = None,
     header: bool = False,
-    separator: str = "\t",
+    separator: str | list[str] = "\t",
 ) -> Iterator[Row]:
     """Rows of a tab-separated file without quoting.
 
@@ -54,14 +54,15 @@ def read_tsv(
         problem: Handler of bad rows.
         columns: Column names in order; every row must have exactly these.
         header: Whether the first line names the columns; given columns must then be among them.
-        separator: What stands between two columns.
+        separator: What stands between two columns; of a list, any of its items does.
 
     Raises:
         DataError: If neither columns nor a header say what the columns are.
     """
     expected = columns
+    several = None if isinstance(separator, str) else re.compile("|".join(map(re.escape, separator)))
     for number, line in read_lines(path, problem):
-        cells = line.split(separator)
+        cells = several.split(line) if several else line.split(str(separator))
         if header and number == 1:
             _check_header(cells, columns, path)
             expected = cells
@@ -82,7 +83,12 @@ def _check_header(cells: list[str], wanted: Iterable[str] | None, path: Path) ->
 
 @FORMATS.register("csv")
 def read_csv(
-    path: Path, problem: Problem = strict, *, columns: list[str] | None = None, header: bool = True
+    path: Path,
+    problem: Problem = strict,
+    *,
+    columns: list[str] | None = None,
+    header: bool = True,
+    separator: str = ",",
 ) -> Iterator[Row]:
     """Rows of a comma-separated file; quoted fields may hold line ends.
 
@@ -91,8 +97,10 @@ def read_csv(
         problem: Handler of bad rows.
         columns: Column names where there is no header.
         header: Whether the first line names the columns.
+        separator: What stands between two columns.
     """
-    reader = csv.reader((line for _, line in read_lines(path, problem, keep_ends=True)), strict=True)
+    lines = (line for _, line in read_lines(path, problem, keep_ends=True))
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     expected = None if header else columns
     start = 1
     while True:
@@ -171,7 +179,7 @@ _QUESTION_ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
 
 @FORMATS.register("squad")
 def read_squad(path: Path, problem: Problem = strict) -> Iterator[Row]:
-    """One row per question of a SQuAD file: id, title, context, question, answers.
+    """One row per question of a SQuAD file: id, title, context, question, answers, is_impossible.
 
     The line of a row is that of its id. In a file of one line `path` in the
     row (`data[3].paragraphs[0].qas[2]`) tells where it stands.
@@ -197,6 +205,7 @@ def read_squad(path: Path, problem: Problem = strict) -> Iterator[Row]:
                     "context": paragraph.get("context"),
                     "question": question.get("question"),
                     "answers": question.get("answers"),
+                    "is_impossible": question.get("is_impossible"),
                     "id": str(question["id"]),
                     "path": where,
                 }
@@ -223,57 +232,6 @@ class _id_lines:
                 self.position = match.start()
                 break
         return self.line
-
-
-@FORMATS.register("columns")
-def read_columns(
-    path: Path, problem: Problem = strict, *, prefix: bool = False, missing_tag: str | None = None
-) -> Iterator[Row]:
-    """Sentences of a file with `word TAB tag` lines and blank lines between sentences.
-
-    Args:
-        path: The file.
-        problem: Handler of bad rows; a bad line spoils its sentence.
-        prefix: Whether words carry a `lang:` prefix, removed up to the first colon.
-        missing_tag: Tag of a line without one, in a sentence that has tags; how many were
-            given it stands in the row as `filled`.
-
-    Source: XTREME's preprocessing of PAN-X and UD-POS.
-    """
-    words: list[str] = []
-    tags: list[str | None] = []
-    start, bad, number = 1, False, 0
-    for number, line in read_lines(path, problem):
-        if not line or line.isspace():
-            if words and not bad:
-                yield _sentence(start, words, tags, missing_tag)
-            words, tags, bad = [], [], False
-            continue
-        if not words:
-            start = number
-        cells = line.split("\t")
-        word = cells[0].strip()
-        if prefix:
-            before, colon, word = word.partition(":")
-            if not colon:
-                bad = True
-                problem(DataError(f'word "{before}" has no language prefix', path, number))
-        if len(cells) > 2 or not word:
-            bad = True
-            found = "an empty word" if not word else f"{len(cells)} columns"
-            problem(DataError(f"expected a word and a tag, found {found}", path, number))
-        words.append(word)
-        tags.append((cells[1].strip() or None) if len(cells) == 2 else None)
-    if words and not bad:
-        yield _sentence(start, words, tags, missing_tag)
-
-
-def _sentence(start: int, words: list[str], tags: list[str | None], missing: str | None) -> Row:
-    values: dict[str, Any] = {"words": words, "tags": tags, "lines": range(start, start + len(words))}
-    if None in tags and any(tags):
-        values["tags"] = [tag or missing or "" for tag in tags]
-        values["filled"] = tags.count(None) if missing else 0
-    return Row(start, values)
 
 
 @FORMATS.register("bitext")
@@ -330,3 +288,13 @@ def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:  # noq
 
 
 FORMATS.add("conllu", "adaptrans.tasks.conllu:read_conllu")
+for _name, _reader in (
+    ("columns", "read_columns"),
+    ("characters", "read_characters"),
+    ("supertags", "read_supertags"),
+    ("ccgbank", "read_derivations"),
+):
+    FORMATS.add(_name, f"adaptrans.tasks.tagged:{_reader}")
+FORMATS.add("bucc", "adaptrans.tasks.bucc:read_bucc")
+FORMATS.add("lareqa", "adaptrans.tasks.ranked:read_lareqa")
+FORMATS.add("mewsli", "adaptrans.tasks.ranked:read_mewsli")

@@ -26,17 +26,19 @@ class Located:
         files: Each file, with the English side of a bitext beside it, in reading order.
         format: Name of the reader.
         names: What the placeholders of patterns and options stand for.
+        gold: The gold pairs of two corpora.
     """
 
     source: FileSource | HubSource
     files: tuple[tuple[Path, Path | None], ...]
     format: str
     names: Mapping[str, str]
+    gold: Path | None = None
 
     @property
     def paths(self) -> list[Path]:
-        """All files, the English sides included."""
-        return [path for pair in self.files for path in pair if path is not None]
+        """All files, the English sides and gold pairs included."""
+        return [path for pair in (*self.files, (self.gold,)) for path in pair if path is not None]
 
 
 def find(task: Task, split: str, language: str, data: Path | None, *, fetch: bool = False) -> Located | None:
@@ -90,7 +92,7 @@ def missing(task: Task, split: str, language: str, data: Path | None) -> Missing
         str(PurePosixPath(pattern.format_map(names)))
         for source in task.file_sources(split)
         if not source.languages or language in source.languages
-        for pattern in (*source.path, *([source.beside] if source.beside else []))
+        for pattern in (*source.path, *filter(None, (source.beside, source.gold)))
     ]
     remedies = []
     if wanted:
@@ -112,14 +114,19 @@ def is_offline() -> bool:
 
 
 def _placeholders(language: str) -> Iterator[dict[str, str]]:
-    """What {lang}, {lang3}, {name}, {lower} stand for, once per three-letter code of the language."""
+    """What the placeholders stand for, once per three-letter code of the language.
+
+    {lang}, {lang3}, {name}, {lower}; of a pair such as `de-en` also {first} and {second}.
+    """
+    first, _, second = language.partition("-")
+    pair = {"lang": language, "first": first, "second": second or first}
     try:
         known = get_language(language)
     except UnknownNameError:
-        yield {"lang": language, "lang3": language, "name": language, "lower": language}
+        yield {**pair, "lang3": language, "name": language, "lower": language}
         return
     for code in known.codes3 or (language,):
-        yield {"lang": language, "lang3": code, "name": known.name, "lower": known.name.lower()}
+        yield {**pair, "lang3": code, "name": known.name, "lower": known.name.lower()}
 
 
 def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
@@ -138,7 +145,10 @@ def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
                 if len(beside) != len(pairs):
                     continue
                 pairs = [(path, other) for (path, _), other in zip(pairs, beside, strict=True)]
-            located = Located(source, tuple(pairs), str(source.format), names)
+            gold = _matches(data, source.gold.format_map(names)) if source.gold else []
+            if source.gold and not gold:
+                continue
+            located = Located(source, tuple(pairs), str(source.format), names, gold[0] if gold else None)
             if not source.labelled_only or _has_tags(located):
                 return located
     return None

@@ -22,6 +22,16 @@ _PART = re.compile(
 )
 
 
+def is_name(text: str) -> bool:
+    """Whether a task may have this name.
+
+    Example:
+        >>> is_name("my_task-2"), is_name("My task")
+        (True, False)
+    """
+    return bool(_NAME.match(text))
+
+
 def _as_tuple(value: Any) -> Any:
     """A lone string stands for a list of one."""
     return (value,) if isinstance(value, str) else value
@@ -56,19 +66,26 @@ class ReadRules(Strict):
     drop_labels: Names = Field(default=(), description="rows with these raw labels are left out by design")
     options: dict[str, Any] = Field(default={}, description="options of the format's reader")
     languages: Names = Field(default=(), description="languages this source holds; empty: the split's")
-    approximate_offsets: bool = Field(default=False, description="move answer offsets to the nearest match")
+    approximate_offsets: bool | Literal["or-none"] = Field(
+        default=False,
+        description="move answer offsets to the nearest match; or-none: and keep an answer that stands "
+        "nowhere in its context as a gold text to score with, empty ones left out",
+    )
+    counted: bool = Field(default=True, description="whether its rows are what a manifest counts in the file")
 
 
 class FileSource(ReadRules):
     """Original files in the data folder.
 
     Patterns may hold {lang}, {lang3} (any known three-letter code), {name} and
-    {lower} (English name), and `*`. Several patterns are joined in their order,
-    the files of one pattern in sorted order; `.gz` may follow every name.
+    {lower} (English name), {first} and {second} (of a pair such as `de-en`), and
+    `*`. Several patterns are joined in their order, the files of one pattern in
+    sorted order; `.gz` may follow every name.
     """
 
     path: Names = Field(default=(), description="patterns below the data folder, joined in this order")
     beside: str | None = Field(default=None, description="the English side of a bitext")
+    gold: str | None = Field(default=None, description="the gold pairs of two corpora")
     format: str | None = Field(default=None, description="name of the reader")
     labelled_only: bool = Field(default=False, description="pass over files whose tags were removed")
 
@@ -80,6 +97,15 @@ class HubSource(ReadRules):
     revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
     files: Names = Field(default=(), description="patterns inside the repository, joined in this order")
     where: dict[str, str] = Field(default={}, description="column -> prefix that the language's rows have")
+
+
+class LabelsFrom(Strict):
+    """Labels that are found in the data instead of listed, for tag sets of hundreds."""
+
+    split: str = Field(default="train", description="the split whose labels they are")
+    at_least: int = Field(
+        default=1, ge=1, description="times a label stands there; rarer ones are not learnt"
+    )
 
 
 class Sources(Strict):
@@ -174,11 +200,15 @@ class Task(Strict):
     roles: tuple[Literal["intermediate", "target"], ...]
     languages: tuple[str, ...] = Field(min_length=1)
     labels: tuple[str, ...] = ()
+    labels_from: LabelsFrom | None = Field(default=None, description="in place of labels")
     label_map: LabelMap = {}
     scores: tuple[str, ...] = Field(min_length=1, description="evaluation scores, the primary one first")
+    tag_on: Literal["first_piece", "first_text_piece"] = Field(
+        default="first_piece",
+        description="tagging: which of a word's pieces bears its tag; text passes over a piece for the space alone",
+    )
     parallel: bool = Field(default=False, description="same items in the same order in every language")
     max_length: int = Field(default=128, ge=8, description="sub-words per input")
-    unanswerable: bool = Field(default=False, description="refused: this version does not score it")
     fields: FieldMap = {}
     sources: Sources = Sources()
     splits: dict[str, Split] = Field(min_length=1)
@@ -191,21 +221,23 @@ class Task(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
-        if not _NAME.match(self.name):
+        if not is_name(self.name):
             raise ValueError(f'name "{self.name}" may hold only a-z, 0-9, "_" and "-"')
         try:
             kind = KINDS[self.kind]
         except UnknownNameError as error:
             raise ValueError(str(error)) from None
-        if self.unanswerable:
-            raise ValueError("unanswerable questions are not scored by this version; leave them out")
-        if kind.needs_labels != bool(self.labels):
+        if self.labels_from is not None:
+            self._check_labels_from(self.labels_from)
+        elif kind.needs_labels != bool(self.labels):
             verb = "needs" if kind.needs_labels else "has no"
             raise ValueError(f"a task of kind {self.kind} {verb} labels")
         for what, values in (("language", self.languages), ("label", self.labels)):
             doubled = {value for value in values if values.count(value) > 1}
             if doubled:
                 raise ValueError(f"{what} {sorted(doubled)[0]} is listed twice")
+        if self.kind != "tagging" and "tag_on" in self.model_fields_set:
+            raise ValueError("tag_on is for tasks of kind tagging")
         self._check_fields(kind.required + kind.optional + ("id",))
         self._check_label_maps()
         for name, split in self.splits.items():
@@ -230,6 +262,12 @@ class Task(Strict):
                 if self.labels and label not in self.labels:
                     raise ValueError(f'label map: "{raw}" maps to "{label}", which is not among labels')
 
+    def _check_labels_from(self, rule: LabelsFrom) -> None:
+        if self.kind != "tagging":
+            raise ValueError("labels_from is for tasks of kind tagging; list the labels")
+        if rule.split not in self.splits:
+            raise ValueError(f'labels_from names the split "{rule.split}", which the task does not have')
+
     def _check_split(self, name: str, split: Split) -> None:
         unknown = set(split.languages) - set(self.languages)
         if unknown:
@@ -250,6 +288,11 @@ class Task(Strict):
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def unanswerable(self) -> bool:
+        """Whether a question may have no answer."""
+        return self.kind == "span_qa_null"
 
     def split(self, name: str) -> Split:
         """A split by name.

@@ -34,13 +34,14 @@ class Report:
         skip_bad_rows: Leave out rows that do not fit instead of stopping at the first.
         skipped: One line per row left out: file, line and reason.
         notes: What a reader should know, such as tags filled in by the task's rule.
-        rows: Rows met in each file, those that the task's rules leave out included.
+        rows: Rows met in each file, those that the task's rules leave out included; None where they are
+            not what is counted in the file.
     """
 
     skip_bad_rows: bool = False
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    rows: dict[Path, int] = field(default_factory=dict)
+    rows: dict[Path, int | None] = field(default_factory=dict)
 
     def problem(self, error: DataError) -> None:
         """Raise the error, or list it when bad rows are skipped."""
@@ -89,6 +90,16 @@ def read_examples(
     return examples
 
 
+def stream_examples(task: Task, split: str, language: str, data: Path | None) -> Iterator[Example]:
+    """The examples of a split one after the other, for splits that are too large for a list.
+
+    Raises:
+        MissingDataError: If the data are nowhere.
+        DataError: If a row does not fit, with file and line.
+    """
+    return _stream(task, split, language, data, Report())
+
+
 def available_languages(task: Task, split: str, data: Path | None) -> list[str]:
     """Languages whose data are at hand without the network, in the task's order."""
     return [code for code in task.languages_of(split) if is_available(task, split, code, data)]
@@ -114,17 +125,18 @@ def fingerprint(task: Task, split: str, language: str, data: Path | None, *, lim
     Raises:
         MissingDataError: If the data are nowhere.
     """
-    return digest([READING_VERSION, str(task), _identity(task, split, language, data), limit], 20)
+    return digest([READING_VERSION, str(task), identity(task, split, language, data), limit], 20)
 
 
-def _identity(task: Task, split: str, language: str, data: Path | None) -> Any:
+def identity(task: Task, split: str, language: str, data: Path | None) -> Any:
+    """What decides the examples of a split, the task's own name left out: equal values, equal examples."""
     definition = task.split(split)
     held = [[name, s.holdout.share] for name, s in task.splits.items() if s.holdout and s.holdout.of == split]
     if definition.holdout:
-        return ["holdout", split, _identity(task, definition.holdout.of, language, data)]
+        return ["holdout", split, identity(task, definition.holdout.of, language, data)]
     if definition.compose:
         parts = _parts_or_raise(task, split, language, data)
-        return ["from", held, [[str(o), _identity(o, name, language, data)] for o, name in parts]]
+        return ["from", held, [[str(o), identity(o, name, language, data)] for o, name in parts]]
     located = _located(task, split, language, data)
     source = located.source
     reading = source.model_dump(mode="json", include={"fields", "label_map", "drop_labels", "options"})
@@ -163,6 +175,7 @@ def _intervals(task: Task, split: str) -> dict[str, tuple[float, float]]:
 # What examples share that must not stand on both sides of a holdout: a passage, a premise, a sentence.
 _GROUPS: dict[str, Callable[[Any], str]] = {
     "span_qa": lambda example: example.context,
+    "span_qa_null": lambda example: example.context,
     "classification": lambda example: example.text,
 }
 
@@ -228,20 +241,22 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
         label_map=source.label_map or {},
         labelled=task.split(split).labelled,
         approximate_offsets=source.approximate_offsets,
+        open_labels=task.labels_from is not None,
     )
     mapped, build = compile_fields(source.fields), KINDS[task.kind].build
     wanted = _row_filter(located)
     ids: dict[str, tuple[Path, int]] | None = {} if "id" in source.fields else None
-    index = filled = 0
+    index = filled = nowhere = 0
     for path, beside in located.files:
         options = _options(located, path, beside)
-        report.rows[path] = 0
+        report.rows[path], met, others = 0, 0, 0
         for row in FORMATS[located.format](path, report.problem, **options):
-            report.rows[path] += 1
+            met += 1
             if row.values is None or not wanted(row.values):
                 continue
             id = f"{split}-{language}-{index}"
             index += 1
+            others += len(row.values.get("pool") or ())
             try:
                 fields = mapped(row.values)
                 if source.drop_labels and str(fields.get("label")).strip() in source.drop_labels:
@@ -256,12 +271,16 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
                 report.problem(DataError(message, path, error.line or row.line))
                 continue
             filled += row.values.get("filled") or 0
+            nowhere += sum(answer.start < 0 for answer in getattr(example, "answers", ()))
             yield example
+        report.rows[path] = met if source.counted else None
         if beside is not None:
-            report.rows[beside] = report.rows[path]
+            report.rows[beside] = others or met
     if filled:
+        report.notes.append(f"{filled} word(s) without a tag were given one")
+    if nowhere:
         report.notes.append(
-            f"{task.name}.{split} [{language}]: {filled} word(s) without a tag were given one"
+            f"{nowhere} answer(s) stand nowhere in their passage: scored with, not trained on"
         )
 
 
@@ -299,6 +318,8 @@ def _options(located: Located, path: Path, beside: Path | None) -> dict[str, Any
     for key in options:
         if key not in known:
             raise UnknownNameError(f"option of format {located.format}", key, known)
+    if located.gold is not None:
+        options["gold"] = located.gold
     if beside is not None:
         options["beside"] = beside
     elif "beside" in known:

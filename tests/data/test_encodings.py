@@ -34,7 +34,7 @@ def counted():
 @pytest.fixture
 def encoder(counted):
     kind = Kind("made up", 1, counted, lambda features, padding_id: {}, None)
-    return Encoder(kind, SimpleNamespace(labels=("a", "b")), None, "tok", 128, True)
+    return Encoder(kind, SimpleNamespace(labels=("a", "b"), tag_on="first_piece"), None, "tok", 128, True)
 
 
 def rows(dataset):
@@ -61,7 +61,7 @@ def test_every_input_changes_the_key(encoder):
         encoder,
         replace(encoder, kind=replace(encoder.kind, name="other")),
         replace(encoder, kind=replace(encoder.kind, version=2)),
-        replace(encoder, task=SimpleNamespace(labels=("b", "a"))),
+        replace(encoder, task=SimpleNamespace(labels=("b", "a"), tag_on="first_piece")),
         replace(encoder, tokenizer_key="kot"),
         replace(encoder, max_length=64),
         replace(encoder, training=False),
@@ -101,7 +101,16 @@ def test_the_part_of_a_killed_process_is_not_taken_for_whole(encoder, counted, t
 
 
 @pytest.mark.parametrize(
-    "name", ["classification", "tagging", "span_qa", "multiple_choice", "bitext_retrieval"]
+    "name",
+    [
+        "classification",
+        "tagging",
+        "span_qa",
+        "multiple_choice",
+        "bitext_retrieval",
+        "bitext_mining",
+        "passage_ranking",
+    ],
 )
 def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, monkeypatch):
     from transformers import AutoTokenizer
@@ -135,11 +144,21 @@ def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, 
             made.BitextExample("1", "cat " * 90, "人"),
             made.BitextExample("2", "c", "d"),
         ],
+        "bitext_mining": [
+            made.MiningExample("de-1", "a", (), (("en-1", "b"), ("en-2", "cat " * 90))),
+            made.MiningExample("de-2", "cat " * 90, ("en-1",), ()),
+            made.MiningExample("de-3", "人", None, ()),
+        ],
+        "passage_ranking": [
+            made.RankingExample("1", "Who?", "the cat", ("a",)),
+            made.RankingExample("2", "cat " * 90, "人", ("b",)),
+            made.RankingExample("3", "Where?", "cat " * 90, ()),
+        ],
     }[name]
-    kind, task = KINDS[name], SimpleNamespace(labels=("x", "y"))
+    kind, task = KINDS[name], SimpleNamespace(labels=("x", "y"), labels_from=None, tag_on="first_piece")
     encoder = Encoder(kind, task, AutoTokenizer.from_pretrained(str(tiny_backbone)), "tok", 64, True)
     dataset = encode(encoder, items, "data", tmp_path)
     assert rows(dataset) == kind.encode(items, encoder.tokenizer, task, 64, True)
     batch = kind.collate(rows(dataset), 1)
     assert batch["input_ids"].shape == batch["attention_mask"].shape
-    assert batch["input_ids"].shape[0] == len(dataset)
+    assert batch["input_ids"].shape[0] == (2 if name == "passage_ranking" else 1) * len(dataset)

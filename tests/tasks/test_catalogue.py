@@ -21,7 +21,80 @@ XTREME = {
     "tatoeba": "ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw "
     "zh kk tr et fi hu",
 }
-INTERMEDIATE = {"mnli", "anli", "squad", "csqa", "csqa_v1", "hellaswag", "cosmosqa", "copa"}
+INTERMEDIATE = [
+    "mnli",
+    "anli",
+    "snli",
+    "anli_plus",
+    "qqp",
+    "squad",
+    "squad2",
+    "hellaswag",
+    "ccg",
+    "cosmosqa",
+    "csqa",
+    "csqa_v1",
+    "siqa",
+    "copa",
+    "arc",
+    "m_arc",
+    "ocnli",
+    "cmrc2018",
+    "klue_nli",
+    "klue_sts",
+    "klue_ner",
+    "kornli",
+    "parsinlu_entailment",
+    "parsinlu_farstail",
+    "parsinlu_qqp",
+    "parsinlu_choice",
+    "parsinlu_reading",
+    "farstail",
+    "jaquad",
+    "arcd",
+    "squad_it",
+    "ud",
+]
+TARGETS = [
+    "xnli",
+    "pawsx",
+    "udpos",
+    "panx",
+    "xquad",
+    "mlqa",
+    "mlqa_cross",
+    "multichecklist",
+    "tydiqa",
+    "bucc2018",
+    "tatoeba",
+    "xcopa",
+    "xcopa_translated",
+    "lareqa",
+    "mewslix",
+    "udpos_r",
+    "panx_r",
+    "tatoeba_r",
+    "xquad_r",
+    "tatoeba_all",
+    "wikiann",
+    "m_hellaswag",
+    "xstorycloze",
+    "xcsqa",
+    "xcodah",
+    "americasnli",
+    "masakhaner1",
+    "masakhaner2",
+    "masakhapos",
+    "xvnli_text",
+    "xvnli_text_translated",
+]
+XTREME_R = {
+    "udpos_r": XTREME["udpos"] + " lt pl uk wo ro",
+    "panx_r": XTREME["panx"] + " qu pl uk az lt pa gu ro",
+    "tatoeba_r": XTREME["tatoeba"] + " az lt pl uk ro",
+    "xquad_r": XTREME["xquad"] + " ro",
+    "mlqa": "en es de ar hi vi zh",
+}
 
 
 @pytest.mark.parametrize("name", catalogue.names())
@@ -32,8 +105,9 @@ def test_every_task_loads_and_is_documented(name):
     assert len(task.citation) > 30
     assert task.homepage.startswith("https://")
     assert catalogue.get(name) is task
-    for code in task.languages:
-        assert languages.get(code).code == code
+    for language in task.languages:
+        for code in language.split("-"):
+            assert languages.get(code).code == code
     for split in task.splits:
         assert set(task.languages_of(split)) <= {*task.languages, "en"}
         counts = task.split(split).counts
@@ -42,11 +116,12 @@ def test_every_task_loads_and_is_documented(name):
 
 
 def test_the_catalogue_is_what_was_announced():
-    assert set(catalogue.names()) == INTERMEDIATE | set(XTREME)
-    assert {name for name in catalogue.names() if "intermediate" in catalogue.get(name).roles} == INTERMEDIATE
+    assert set(catalogue.names()) == {*INTERMEDIATE, *TARGETS}
+    both = {name for name in catalogue.names() if "intermediate" in catalogue.get(name).roles}
+    assert both == set(INTERMEDIATE)
 
 
-@pytest.mark.parametrize(("name", "codes"), XTREME.items())
+@pytest.mark.parametrize(("name", "codes"), {**XTREME, **XTREME_R}.items())
 def test_languages_of_the_targets(name, codes):
     task = catalogue.get(name)
     assert set(task.languages) == set(codes.split())

@@ -2,7 +2,7 @@ import pytest
 
 from adaptrans.errors import DataError
 from adaptrans.tasks.conllu import read_conllu
-from adaptrans.tasks.formats import read_columns
+from adaptrans.tasks.tagged import read_columns
 
 
 def conllu(*tokens):

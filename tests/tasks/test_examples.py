@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from adaptrans.tasks.examples import (
     KINDS,
+    NULL_ANSWER,
     Answer,
     RowError,
     Rules,
@@ -20,7 +21,9 @@ NLI = Rules(labels=("entailment", "neutral"), label_map={"e": "entailment", "0":
 
 
 def test_every_kind_has_a_builder():
-    assert KINDS.names() == ["bitext_retrieval", "classification", "multiple_choice", "span_qa", "tagging"]
+    from adaptrans.tasks import kinds
+
+    assert KINDS.names() == kinds.KINDS.names()
 
 
 def test_examples_are_frozen():
@@ -158,3 +161,48 @@ def test_bitext_refuses_an_empty_side():
     assert build_bitext("1", {"text": "a\n", "english": " b"}, Rules()).english == "b"
     with pytest.raises(RowError, match="empty"):
         build_bitext("1", {"text": "a", "english": " "}, Rules())
+
+
+def nullable(**fields):
+    return KINDS["span_qa_null"].build("1", {"question": "?", "context": "The cat.", **fields}, Rules())
+
+
+def test_a_question_without_an_answer():
+    assert nullable(answers=[]).answers == (NULL_ANSWER,)
+    assert nullable(answers={"text": [], "answer_start": []}, impossible=True).answers == (NULL_ANSWER,)
+    assert nullable(answers=[{"text": "cat", "answer_start": 4}], impossible=False).answers[0].start == 4
+    with pytest.raises(RowError, match="marked impossible but has answers"):
+        nullable(answers=[{"text": "cat", "answer_start": 4}], impossible=True)
+    with pytest.raises(RowError, match="no answer but is not marked"):
+        nullable(answers=[], impossible=False)
+    with pytest.raises(RowError, match="is not at offset 3"):
+        nullable(answers=[{"text": "cat", "answer_start": 3}])
+    assert (
+        KINDS["span_qa_null"].build("1", {"question": "?", "context": "c"}, Rules(labelled=False)).answers
+        == ()
+    )
+
+
+def test_answers_that_stand_nowhere_are_kept_without_a_place():
+    rules = Rules(approximate_offsets="or-none")
+    given = [
+        {"text": "dog", "answer_start": 4},
+        {"text": "cat", "answer_start": 9},
+        {"text": "", "answer_start": 0},
+    ]
+    example = KINDS["span_qa"].build("1", {"question": "?", "context": "The cat.", "answers": given}, rules)
+    assert [(answer.text, answer.start) for answer in example.answers] == [("dog", -1), ("cat", 4)]
+    lone = KINDS["span_qa"].build("1", {"question": "?", "context": "c", "answers": [[0, ""]]}, rules)
+    assert [(answer.text, answer.start) for answer in lone.answers] == [("", -1)]
+
+
+def test_answers_as_pairs_of_start_and_text():
+    example = build_span_qa("1", {"question": "?", "context": "The cat.", "answers": [[4, "cat"]]}, Rules())
+    assert example.answers[0].start == 4
+
+
+def test_open_labels_need_a_tag_all_the_same():
+    rules = Rules(labels=("N",), open_labels=True)
+    assert KINDS["tagging"].build("1", {"words": ["a"], "tags": ["Z"]}, rules).tags == ("Z",)
+    with pytest.raises(RowError, match=r'no tag for word 2 "b"$'):
+        KINDS["tagging"].build("1", {"words": ["a", "b"], "tags": ["N", ""]}, rules)

@@ -48,3 +48,13 @@ def test_a_template_never_reaches_attributes():
     mapped = compile_fields({"text": "{a.__class__}"})
     with pytest.raises(RowError):
         mapped(ROW)
+
+
+def test_a_path_may_be_absent_where_all_that_follow_are():
+    mapped = compile_fields({"choices": ["a", "b", "c?", "d?"]})
+    assert mapped({"a": "1", "b": "2", "c": "3", "d": "4"})["choices"] == ["1", "2", "3", "4"]
+    assert mapped({"a": "1", "b": "2", "c": "3"})["choices"] == ["1", "2", "3"]
+    assert mapped({"a": "1", "b": "2", "c": "", "d": None})["choices"] == ["1", "2"]
+    assert mapped({"a": "1"})["choices"] == ["1", None]
+    with pytest.raises(RowError, match='"c" is empty, but what follows'):
+        mapped({"a": "1", "b": "2", "d": "4"})

@@ -11,7 +11,6 @@ from adaptrans.errors import DataError
 from adaptrans.tasks.formats import (
     FORMATS,
     read_bitext,
-    read_columns,
     read_csv,
     read_json,
     read_jsonl,
@@ -20,6 +19,7 @@ from adaptrans.tasks.formats import (
     read_tsv,
 )
 from adaptrans.tasks.lines import read_lines
+from adaptrans.tasks.tagged import read_columns
 
 COLUMNS = ["one", "two"]
 # Everything that is text in UTF-8, other line separators than the line feed included.

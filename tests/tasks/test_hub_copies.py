@@ -103,6 +103,26 @@ ONE_FILE = [
     ("tatoeba", "test", "fa", "google/xtreme/tatoeba.pes/validation-00000-of-00001.parquet",
      lambda r: {"source_sentence": r["text"] + "\n", "target_sentence": r["english"] + "\n",
                 "source_lang": "pes", "target_lang": "eng"}),
+    ("squad2", "dev", "en", "rajpurkar/squad_v2/squad_v2/validation-00000-of-00001.parquet", squad_columns),
+    ("siqa", "dev", "en", "allenai/social_i_qa/default/validation/0000.parquet",
+     lambda r: {**r, "label": {"A": "1", "B": "2", "C": "3"}[r["correct"]]}),
+    ("mlqa", "dev", "hi", "google/xtreme/MLQA.hi.hi/validation-00000-of-00001.parquet", squad_columns),
+    ("mlqa_cross", "dev", "de-es", "google/xtreme/MLQA.de.es/validation-00000-of-00001.parquet",
+     squad_columns),
+    ("cmrc2018", "trial", "zh", "hfl/cmrc2018/data/test-00000-of-00001.parquet", squad_columns),
+    ("arcd", "test", "ar", "hsseinmz/arcd/plain_text/validation-00000-of-00001.parquet", squad_columns),
+    ("squad_it", "test", "it", "crux82/squad_it/default/test/0000.parquet", squad_columns),
+    ("m_arc", "test", "hy", "alexandrainst/m_arc/hy/test/0000.parquet",
+     lambda r: {"option_d": None, "option_e": None, **r}),
+    ("klue_nli", "dev", "ko", "klue/klue/nli/validation-00000-of-00001.parquet",
+     lambda r: {"guid": r["guid"], "premise": r["premise"], "hypothesis": r["hypothesis"],
+                "label": NLI[r["gold_label"]]}),
+    ("klue_sts", "dev", "ko", "klue/klue/sts/validation-00000-of-00001.parquet",
+     lambda r: {name: r[name] for name in ("guid", "sentence1", "sentence2", "labels")}),
+    ("kornli", "dev", "ko", "kakaobrain/kor_nli/xnli/validation-00000-of-00001.parquet",
+     lambda r: {"premise": r["sentence1"], "hypothesis": r["sentence2"], "label": NLI[r["gold_label"]]}),
+    ("panx_r", "dev", "qu", "unimelb-nlp/wikiann/qu/validation-00000-of-00001.parquet", tagged),
+    ("xcopa_translated", "test", "sw", "cambridgeltl/xcopa/translation-sw/test-00000-of-00001.parquet", dict),
 ]  # fmt: skip
 
 
@@ -276,3 +296,93 @@ def test_a_hub_out_of_reach_says_so_in_one_line(fake_hub):
 def test_looking_never_asks_the_hub(fake_hub):
     assert available_languages(catalogue.get("xnli"), "test", None) == []
     assert fake_hub[1] == []
+
+
+def test_pairs_without_a_gold_label_are_left_out_of_ocnli(data_folder, tmp_path):
+    (rows,) = raw(data_folder, "ocnli", "dev", "zh")
+    numbers = {"neutral": 0, "entailment": 1, "contradiction": 2, "-": -1}
+    write_parquet(
+        tmp_path / "clue/clue/ocnli/validation-00000-of-00001.parquet",
+        [{**{key: r[key] for key in ("sentence1", "sentence2")}, "label": numbers[r["label"]]} for r in rows],
+    )
+    kept = sum(row["label"] != "-" for row in rows)
+    same(data_folder, tmp_path, "ocnli", "dev", "zh", kept)
+    assert kept < len(rows)
+
+
+@pytest.mark.parametrize("name", ["xcsqa", "xcodah"])
+def test_japanese_has_a_code_of_its_own_in_xcsr(tmp_path, name):
+    folder = {"xcsqa": "X-CSQA", "xcodah": "X-CODAH"}[name]
+    labels = "ABCDE" if name == "xcsqa" else "ABCD"
+    choices = [{"label": label, "text": f"text {label}"} for label in labels]
+    stem = "why?" if name == "xcsqa" else ""
+    row = {"id": "1", "lang": "jap", "question": {"stem": stem, "choices": choices}, "answerKey": "B"}
+    path = tmp_path / f"files/X-CSR_datasets/{folder}/jap/dev.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    columns = {"label": list(labels), "text": [choice["text"] for choice in choices]}
+    write_parquet(
+        tmp_path / f"hub/INK-USC/xcsr/{folder}-jap/validation-00000-of-00001.parquet",
+        [{**row, "question": {"stem": stem, "choices": columns}}],
+    )
+    task = catalogue.get(name)
+    (example,) = read_examples(task, "dev", "ja", tmp_path / "files")
+    assert (example.prompt, example.label, len(example.choices)) == (stem, 1, len(labels))
+    assert read_examples(task, "dev", "ja", tmp_path / "hub") == [example]
+
+
+def test_stories_from_files_and_from_the_hub(tmp_path):
+    header = ["InputStoryid", *(f"InputSentence{n}" for n in range(1, 5)), "RandomFifthSentenceQuiz1"]
+    header += ["RandomFifthSentenceQuiz2", "AnswerRightEnding"]
+    values = ["s1", "One.", "Two.", "Three.", "Four.", "Right.", "Wrong.", "1"]
+    path = tmp_path / "files/xstorycloze/spring2016.val.eu.tsv.split_20_80_eval.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\t".join(header) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
+    names = ["story_id", *(f"input_sentence_{n}" for n in range(1, 5)), "sentence_quiz1", "sentence_quiz2"]
+    columns = dict(zip([*names, "answer_right_ending"], [*values[:-1], 1], strict=True))
+    write_parquet(tmp_path / "hub/juletxara/xstory_cloze/eu/eval/0000.parquet", [columns])
+    task = catalogue.get("xstorycloze")
+    (example,) = read_examples(task, "test", "eu", tmp_path / "files")
+    assert (example.prompt, example.choices, example.label) == (
+        "One. Two. Three. Four.",
+        ("Right.", "Wrong."),
+        0,
+    )
+    assert read_examples(task, "test", "eu", tmp_path / "hub") == [example]
+
+
+def test_the_parts_of_anli_plus_are_joined(tmp_path):
+    rows = {
+        "snli_1.0/snli_1.0_dev.jsonl": [
+            {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"},
+            {"sentence1": "a", "sentence2": "c", "gold_label": "-"},
+        ],
+        "multinli_1.0/multinli_1.0_dev_matched.jsonl": [
+            {"sentence1": "d", "sentence2": "e", "gold_label": "entailment"}
+        ],
+        **{
+            f"anli/anli_v1.0/R{n}/dev.jsonl": [
+                {"uid": f"u{n}", "context": "f", "hypothesis": "g", "label": "c"}
+            ]
+            for n in (1, 2, 3)
+        },
+    }
+    for name, lines in rows.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    examples = read_examples(catalogue.get("anli_plus"), "dev", "en", tmp_path)
+    assert [example.label for example in examples] == ["neutral", "entailment", *["contradiction"] * 3]
+    assert len({example.id for example in examples}) == 5
+
+
+def test_arc_with_letters_and_with_numbers(tmp_path):
+    path = tmp_path / "arc/ARC-Challenge-Dev.jsonl"
+    path.parent.mkdir()
+    rows = []
+    for labels, answer in (("ABC", "C"), ("1234", "2"), ("ABCDE", "E")):
+        choices = [{"text": f"text {label}", "label": label} for label in labels]
+        rows.append({"id": labels, "question": {"stem": "why?", "choices": choices}, "answerKey": answer})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    examples = read_examples(catalogue.get("arc"), "dev", "en", tmp_path)
+    assert [(len(example.choices), example.label) for example in examples] == [(3, 2), (4, 1), (5, 4)]

@@ -216,7 +216,7 @@ def test_filled_tags_are_noted(tmp_path):
     report = Report()
     (example,) = read_examples(catalogue.get("udpos"), "dev", "de", tmp_path, report=report)
     assert example.tags == ("NOUN", "X")
-    assert report.notes == ["udpos.dev [de]: 1 word(s) without a tag were given one"]
+    assert report.notes == ["1 word(s) without a tag were given one"]
 
 
 def test_fingerprint_follows_content_rules_and_version(tmp_path, monkeypatch):

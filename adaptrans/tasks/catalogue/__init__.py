@@ -1,6 +1,7 @@
 """The tasks that ship, one YAML file each, and how a user's own are found. Torch-free.
 
-A name is looked up in the given folders first, in their order, then here.
+A name is looked up in the given folders first, in their order, then here and in
+the installed packages that bring tasks, where no two may be the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.tasks import schema
+from adaptrans.tasks import packages, schema
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
 
@@ -25,6 +26,7 @@ _MODELS: dict[str, type[schema.Strict]] = {
     "sources": schema.Sources,
     "splits": schema.Split,
     "holdout": schema.Holdout,
+    "labels_from": schema.LabelsFrom,
 }
 
 
@@ -75,10 +77,28 @@ def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
         if not Path(folder).is_dir():
             remedy = "give --tasks a folder of YAML files"
             raise ConfigError(f"{folder}: no such folder of tasks", remedy=remedy)
-    for folder in (*folders, HERE):
-        for path in sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]):
+    for folder in (*folders, HERE, *packages.folders()):
+        for path in _task_files(Path(folder)):
             found.setdefault(path.stem, path)
     return found
+
+
+def _task_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def _refuse_namesakes(path: Path) -> None:
+    """A name that the catalogue and packages give to several tasks stands for none of them."""
+    brought = packages.folders()
+    if not brought or path.parent not in {HERE, *brought}:
+        return
+    places = [folder for folder in (HERE, *brought) if any(p.stem == path.stem for p in _task_files(folder))]
+    if len(places) > 1:
+        named = " and ".join(brought.get(place, "the catalogue") for place in places)
+        raise ConfigError(
+            f'"{path.stem}" is a task of {named}',
+            remedy="remove a package, or give the folder of the one you mean with --tasks",
+        )
 
 
 def _get(name: str, folders: tuple[Path, ...], loading: tuple[str, ...], known: dict[str, Task]) -> Task:
@@ -90,7 +110,8 @@ def _get(name: str, folders: tuple[Path, ...], loading: tuple[str, ...], known: 
     if name in loading:
         raise ConfigError(f"tasks refer to each other in a circle: {' -> '.join((*loading, name))}")
     path = index[name]
-    if path.parent == HERE and not folders and not known:
+    _refuse_namesakes(path)
+    if not folders and not known:
         return _shipped(path)
     return _from_file(path, folders, (*loading, name), known)
 

@@ -39,6 +39,7 @@ class Answers:
             JSON-serialisable.
         gold: (example) to the gold value the task's scores compare a prediction with; None or an
             empty list if the data has none.
+        whole: Whether the inputs of a step are each other's wrong answers, so that it cannot be cut.
     """
 
     head: str
@@ -46,6 +47,7 @@ class Answers:
     decode: Callable[[Any, Sequence[Feature]], list[Any]]
     predict: Callable[[Any, Sequence[Any], Sequence[str]], Any]
     gold: Callable[[Any], Any]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,5 +78,14 @@ class Kind:
 
 
 KINDS: Registry[Kind] = Registry("kind of task")
-for _name in ("classification", "tagging", "span_qa", "multiple_choice", "bitext_retrieval"):
+for _name in (
+    "classification",
+    "tagging",
+    "span_qa",
+    "span_qa_null",
+    "multiple_choice",
+    "bitext_retrieval",
+    "bitext_mining",
+    "passage_ranking",
+):
     KINDS.add(_name, f"adaptrans.tasks.kinds.{_name}:KIND")

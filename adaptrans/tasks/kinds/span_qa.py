@@ -17,7 +17,7 @@ import torch
 from adaptrans.errors import ConfigError
 from adaptrans.tasks.examples import SpanQAExample
 from adaptrans.tasks.kinds import Answers, Batch, Feature, Kind
-from adaptrans.tasks.kinds.tensors import padded_inputs, summed_cross_entropy
+from adaptrans.tasks.kinds.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -124,9 +124,11 @@ def encode(
         spans = windows(len(ids), capacity)
         owners = [best_window(piece, spans) if len(spans) > 1 else 0 for piece in range(len(ids))]
         answer = None
-        if training and example.answers:
-            first = example.answers[0]
-            answer = answer_pieces(offsets, first.start, first.start + len(first.text))
+        placed = [given for given in example.answers if given.start >= 0]
+        if training and placed:
+            answer = answer_pieces(offsets, placed[0].start, placed[0].start + len(placed[0].text))
+        # Of a question whose answers stand nowhere in the passage nothing can be learnt.
+        outside = IGNORED if example.answers and not placed else 0
         for number, (start, end) in enumerate(spans):
             whole = tokenizer.build_inputs_with_special_tokens(question, ids[start:end])
             # The passage is followed by one closing token in every pair form of XLM-R.
@@ -141,8 +143,8 @@ def encode(
                     "char_starts": [offset[0] for offset in offsets[start:end]],
                     "char_ends": [offset[1] for offset in offsets[start:end]],
                     "may_start": [owner == number for owner in owners[start:end]],
-                    "start": first_piece + answer[0] - start if inside and answer else 0,
-                    "end": first_piece + answer[1] - start if inside and answer else 0,
+                    "start": first_piece + answer[0] - start if inside and answer else outside,
+                    "end": first_piece + answer[1] - start if inside and answer else outside,
                 }
             )
     return features

@@ -1,7 +1,9 @@
 """One tag per word (part of speech, named entities).
 
-The tag sits on a word's first piece. A sentence longer than the limit becomes
-several model inputs that start at word boundaries, and is joined again for
+The tag sits on a word's first piece, as in XTREME, or (`tag_on: first_text_piece`)
+on the first that has text: in scripts written without spaces, most words begin
+with a piece that stands for the space alone and says nothing of the word. A
+sentence longer than the limit becomes several model inputs that start at word boundaries, and is joined again for
 scoring: the rule of XTREME's preprocessing (google-research/xtreme
 `utils_preprocess.py`). Words are found by the tokenizer's word ids, never by
 counting pieces.
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from adaptrans.tasks.schema import Task
+
+SPACE = "\u2581"
+"""The piece of SentencePiece that stands for a space."""
 
 RESERVED_PIECES = 3
 """Pieces kept free of the maximum length for XLM-R (its pair form takes one more than `<s> </s>`)."""
@@ -73,19 +78,23 @@ def encode(
     max_length: int,
     training: bool,  # noqa: ARG001 - the same in training and evaluation
 ) -> list[Feature]:
-    """One feature per segment; `starts` are the positions of the words' first pieces."""
+    """One feature per segment; `starts` are the positions of the pieces that bear the words' tags."""
     budget = max_length - RESERVED_PIECES
     number = {label: index for index, label in enumerate(task.labels)}
+    space = tokenizer.convert_tokens_to_ids(SPACE) if task.tag_on == "first_text_piece" else None
     features = []
     pieces_of = word_pieces([example.words for example in examples], tokenizer, budget)
     for index, (example, pieces) in enumerate(zip(examples, pieces_of, strict=True)):
         for words in segments([len(ids) for ids in pieces], budget):
             ids, starts, labels = [tokenizer.bos_token_id], [], [IGNORED]
             for word in words:
-                starts.append(len(ids))
+                place = int(len(pieces[word]) > 1 and pieces[word][0] == space)
+                starts.append(len(ids) + place)
                 ids.extend(pieces[word])
-                first = IGNORED if example.tags is None else number[example.tags[word]]
-                labels.extend([first, *[IGNORED] * (len(pieces[word]) - 1)])
+                own = [IGNORED] * len(pieces[word])
+                if example.tags is not None:
+                    own[place] = _label(example.tags[word], number, task)
+                labels.extend(own)
             ids.append(tokenizer.eos_token_id)
             labels.append(IGNORED)
             features.append(
@@ -98,6 +107,11 @@ def encode(
                 }
             )
     return features
+
+
+def _label(tag: str, number: dict[str, int], task: Task) -> int:
+    """The number of a tag; a tag too rare to be learnt enters no loss."""
+    return number.get(tag, IGNORED) if task.labels_from is not None else number[tag]
 
 
 def collate(features: Sequence[Feature], padding_id: int) -> Batch:
@@ -114,7 +128,7 @@ def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
 
 
 def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[list[int]]:
-    """Number of the tag with the highest logit at every word's first piece."""
+    """Number of the tag with the highest logit at the piece that bears each word's tag."""
     best = logits.float().argmax(dim=-1).tolist()
     return [[row[start] for start in feature["starts"]] for feature, row in zip(features, best, strict=True)]
 

@@ -1,4 +1,4 @@
-"""A tokenizer, a task that has nothing but labels, and texts in many scripts."""
+"""A task that has nothing but labels, and texts in many scripts."""
 
 from types import SimpleNamespace
 
@@ -16,16 +16,11 @@ HARD = [
 
 
 @pytest.fixture(scope="session")
-def tokenizer(tiny_backbone):
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(tiny_backbone))
-
-
-@pytest.fixture(scope="session")
 def task():
     """`task("A", "B")`: all that `encode` needs of a task."""
-    return lambda *labels: SimpleNamespace(labels=labels)
+    return lambda *labels, tag_on="first_piece": SimpleNamespace(
+        labels=labels, labels_from=None, tag_on=tag_on
+    )
 
 
 @pytest.fixture(scope="session")

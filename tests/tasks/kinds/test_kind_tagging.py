@@ -77,17 +77,22 @@ def test_the_budget_keeps_three_pieces_free(tokenizer, task):
     assert [feature["length"] for feature in features] == [15, 15, 15, 3]
 
 
-def test_the_tag_sits_on_the_first_piece_only(tokenizer, task):
+@pytest.mark.parametrize("tag_on", ["first_piece", "first_text_piece"])
+def test_the_tag_sits_on_one_piece_only(tokenizer, task, tag_on):
     words = ("international", "cats", "x")
     sizes = [len(tokenizer(word, add_special_tokens=False)["input_ids"]) for word in words]
     assert max(sizes) > 1, "the test needs a word of several pieces"
     example = TaggingExample("1", words, ("B-PER", "O", "B-LOC"))
-    (feature,) = encode([example], tokenizer, task(*TAGS), 128, True)
+    (feature,) = encode([example], tokenizer, task(*TAGS, tag_on=tag_on), 128, True)
+    pieces = [tokenizer.tokenize(word) for word in words]
+    bare = [int(found[0] == "▁" and len(found) > 1) for found in pieces]
+    assert 0 < sum(bare) < len(bare), "the test needs words with and without a piece for the space alone"
+    bare = bare if tag_on == "first_text_piece" else [0, 0, 0]
     expected = [IGNORED]
-    for size, tag in zip(sizes, (1, 0, 3), strict=True):
-        expected += [tag] + [IGNORED] * (size - 1)
+    for size, tag, place in zip(sizes, (1, 0, 3), bare, strict=True):
+        expected += [IGNORED] * place + [tag] + [IGNORED] * (size - 1 - place)
     assert feature["token_labels"] == [*expected, IGNORED]
-    assert feature["starts"] == [1, 1 + sizes[0], 1 + sizes[0] + sizes[1]]
+    assert feature["starts"] == [1 + bare[0], 1 + sizes[0] + bare[1], 1 + sizes[0] + sizes[1] + bare[2]]
     assert feature["input_ids"][0] == tokenizer.bos_token_id
     assert feature["input_ids"][-1] == tokenizer.eos_token_id
     assert feature["length"] == len(feature["input_ids"]) == len(feature["token_labels"])

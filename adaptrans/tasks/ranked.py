@@ -1,0 +1,198 @@
+"""Queries, candidates and training pairs of LAReQA and Mewsli-X, from their authors' files. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from adaptrans.errors import DataError
+from adaptrans.registry import Registry
+from adaptrans.tasks.formats import Row, read_jsonl
+from adaptrans.tasks.lines import Problem, read_text, strict
+
+# A sentence ends at a full stop, question or exclamation mark before white space and a capital or digit.
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+(?=[\"'(\[]?[A-Z0-9])")
+
+PARTS: Registry[Callable[[Mapping[str, Any], str, str], Iterator[dict[str, Any]]]] = Registry("part")
+"""What is taken of a paragraph of XQuAD-R: (paragraph, its number, language) to rows."""
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """First and one past last character of each English sentence, for files that do not say it.
+
+    Example:
+        >>> sentence_spans("It rained. We left at 5. Why?")
+        [(0, 10), (11, 24), (25, 29)]
+    """
+    starts = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
+    ends = [*(match.start() for match in _SENTENCE_END.finditer(text)), len(text)]
+    return list(zip(starts, ends, strict=True))
+
+
+def read_lareqa(
+    path: Path, problem: Problem = strict, *, part: str = "questions", language: str = "en"
+) -> Iterator[Row]:
+    """Rows of a file in XQuAD-R's form, which is SQuAD's with the sentences of each context.
+
+    Args:
+        path: The file.
+        problem: Handler of bad paragraphs.
+        part: `questions`, `candidates` (the sentences of their contexts), or `pairs` of the two.
+        language: Language of the file, the beginning of a candidate's id.
+
+    A question is looked up by its id; a candidate answers the questions whose answer begins in it, or
+    in an equal sentence of its context. Questions whose answer begins in no sentence are left out,
+    and contexts without any other question.
+    """
+    rows_of = PARTS[part]
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+        paragraphs = [item for article in document["data"] for item in article["paragraphs"]]
+    except json.JSONDecodeError as error:
+        raise DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, error.lineno) from None
+    except (KeyError, TypeError):
+        raise DataError('the file has no list "data" of articles with paragraphs', path, 1) from None
+    for number, paragraph in enumerate(paragraphs):
+        try:
+            found = list(rows_of(_checked(paragraph), str(number), language))
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            problem(DataError(f"paragraph {number} is not in XQuAD-R's form ({reason})", path))
+            continue
+        yield from (Row(1, values) for values in found)
+
+
+def _checked(paragraph: Mapping[str, Any]) -> dict[str, Any]:
+    """A paragraph with its sentences, and for each the ids of the questions that it answers."""
+    context = paragraph["context"]
+    spans = [tuple(span) for span in paragraph.get("sentence_breaks") or sentence_spans(context)]
+    # One Turkish sentence of the published files is spelt otherwise than in its context: it stays so.
+    sentences = paragraph.get("sentences") or [context[start:end] for start, end in spans]
+    if len(sentences) != len(spans):
+        raise ValueError(f"{len(sentences)} sentences, {len(spans)} sentence_breaks")
+    answers: list[list[str]] = [[] for _ in sentences]
+    kept = []
+    for question in paragraph["qas"]:
+        begin = question["answers"][0]["answer_start"]
+        place = next((i for i, (start, end) in enumerate(spans) if start <= begin < end), None)
+        if place is None:
+            continue
+        kept.append((str(question["id"]), str(question["question"]), place))
+        for other, sentence in enumerate(sentences):
+            if sentence == sentences[place]:
+                answers[other].append(str(question["id"]))
+    return {"context": context, "sentences": sentences, "answers": answers, "questions": kept}
+
+
+def _passage(sentence: str, context: str) -> str:
+    """A candidate's text: sentence and context joined as they are, line breaks removed.
+
+    Source: google-research/xtreme third_party/ranking, the encoding of LAReQA.
+    """
+    return f"{sentence}{context}".replace("\n", "")
+
+
+@PARTS.register("questions")
+def _questions(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    for id, question, _ in paragraph["questions"]:
+        yield {"id": id, "query": question, "keys": [id]}
+
+
+@PARTS.register("candidates")
+def _candidates(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:
+    if paragraph["questions"]:
+        for place, sentence in enumerate(paragraph["sentences"]):
+            yield {
+                "id": f"{language}:{number}:{place}",
+                "passage": _passage(sentence, paragraph["context"]),
+                "keys": paragraph["answers"][place],
+            }
+
+
+@PARTS.register("pairs")
+def _pairs(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    for id, question, place in paragraph["questions"]:
+        passage = _passage(paragraph["sentences"][place], paragraph["context"])
+        yield {"id": id, "query": question, "passage": passage, "keys": [id]}
+
+
+def read_mewsli(
+    path: Path, problem: Problem = strict, *, part: str = "mentions", language: str = ""
+) -> Iterator[Row]:
+    """Rows of Mewsli-X: mentions of entities in one sentence, entities, or pairs of the two.
+
+    Args:
+        path: The file of JSON lines.
+        problem: Handler of bad lines.
+        part: `mentions` of WikiNews, `entities`, or `pairs` of Wikipedia.
+        language: Mentions of this language alone; empty for all.
+    """
+    rows_of = MEWSLI[part]
+    for row in read_jsonl(path, problem):
+        assert row.values is not None
+        try:
+            for values in rows_of(row.values, language):
+                yield Row(row.line, values)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            problem(DataError(f"not in Mewsli-X's form ({reason})", path, row.line))
+
+
+MEWSLI: Registry[Callable[[Mapping[str, Any], str], Iterator[dict[str, Any]]]] = Registry("part")
+
+
+def mention_query(context: Mapping[str, Any], mention: Mapping[str, Any]) -> str:
+    """`mention: left { mention } right`, with what stands in the mention's sentence on either side.
+
+    Raises:
+        ValueError: If the mention is not where its offsets say.
+
+    Source: google-research/xtreme, the queries of Mewsli-X.
+
+    Example:
+        >>> mention_query({"text": "A. I saw Bonn today.", "sentence_spans": [{"start": 3, "end": 20}]},
+        ...               {"mention_span": {"start": 9, "end": 13, "text": "Bonn"}})
+        'Bonn: I saw { Bonn } today.'
+    """
+    span, text = mention["mention_span"], context["text"]
+    start, end = span["start"], span["end"]
+    if not text:
+        raise ValueError("the article has no text: run the authors' script that puts it back")
+    if text[start:end] != span["text"]:
+        raise ValueError(f"{span['text']!r} is not at {start}")
+    around = [item for item in context["sentence_spans"] if item["start"] <= start < item["end"]]
+    first = around[0]["start"] if around else 0
+    last = max(around[0]["end"], end) if around else len(text)
+    left, right = text[first:start].strip(), text[end:last].strip()
+    return " ".join(f"{span['text']}: {left} {{ {span['text']} }} {right}".split())
+
+
+@MEWSLI.register("mentions")
+def _mentions(values: Mapping[str, Any], language: str) -> Iterator[dict[str, Any]]:
+    if language in ("", values["context"]["language"]):
+        for mention in values["mentions"]:
+            query = mention_query(values["context"], mention)
+            yield {"id": mention["example_id"], "query": query, "keys": [mention["entity_id"]]}
+
+
+@MEWSLI.register("entities")
+def _entities(values: Mapping[str, Any], language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    id = values["entity_id"]
+    yield {"id": id, "passage": values["description"], "keys": [id]}
+
+
+@MEWSLI.register("pairs")
+def _mention_pairs(values: Mapping[str, Any], language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    inside = values["contextual_mention"]
+    query = mention_query(inside["context"], inside["mention"])
+    entity = values["entity"]
+    yield {
+        "id": inside["mention"]["example_id"],
+        "query": query,
+        "passage": entity["description"],
+        "keys": [entity["entity_id"]],
+    }
