@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, SetupError
-from adaptrans.models import library, methods
+from adaptrans.models import fusing, library, merging, methods
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.chain import Chain
 from adaptrans.models.checks import check
 from adaptrans.models.heads import HeadSpec, logits
+from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
-from adaptrans.models.nodes import Adapter, Continue, Full, Layer, Reference, Setup, Target, below_target
+from adaptrans.models.nodes import (
+    Adapter,
+    Arithmetic,
+    Average,
+    Continue,
+    Full,
+    Fuse,
+    LanguageSlot,
+    Layer,
+    Reference,
+    Setup,
+    Target,
+    below_target,
+    has_language,
+    mix_name,
+)
 
 __all__ = [
     "Assembled",
@@ -25,6 +42,8 @@ __all__ = [
     "load_trained_state",
     "logits",
     "trained_state",
+    "with_head",
+    "without_embeddings",
 ]
 
 
@@ -45,6 +64,10 @@ class Assembled:
         composition: What is active, as the library prints it.
         parents: Artefacts it was built from, by reference as in the setup.
         seed: Seed of the fresh weights.
+        fusions: The fusions, lowest first; they are trained with the target.
+        layers: What is active, lowest first.
+        heads: All heads by their names in the model: several for a model of several tasks, which `with_head`
+            chooses from.
     """
 
     model: library.Model
@@ -59,6 +82,20 @@ class Assembled:
     composition: str
     parents: Mapping[str, Path]
     seed: int
+    fusions: tuple[Fused, ...] = ()
+    heads: Mapping[str, HeadSpec] = field(default_factory=dict)
+    layers: tuple[str | Fused, ...] = ()
+
+
+def with_head(assembled: Assembled, name: str) -> Assembled:
+    """The same model, answering with another of its heads.
+
+    Args:
+        assembled: A model of several tasks.
+        name: Name of the head in the model.
+    """
+    head = assembled.heads[name]
+    return replace(assembled, target=head.name, head=head, head_name=name)
 
 
 def assemble(
@@ -70,6 +107,7 @@ def assemble(
     method: str,
     parents: Mapping[str, Path],
     seed: int,
+    more_heads: Sequence[HeadSpec] = (),
 ) -> Assembled:
     """Build the model of a setup.
 
@@ -82,6 +120,7 @@ def assemble(
         method: Adapter method of the target adapter. A setup that trains the whole model ignores it.
         parents: Artefact folders by reference, written as in the setup.
         seed: Seed of the fresh weights, the only thing that they depend on.
+        more_heads: Heads of the further tasks of a multi-task run.
 
     Returns:
         The model on the CPU, in evaluation mode; what is trained, and only that, requires gradients.
@@ -104,7 +143,7 @@ def assemble(
         )
     check(setup, method, retrieval=target is None)
     layers = below_target(setup) if target is None else setup.layers
-    builder = _Builder(backbone, setup, parents, seed)
+    builder = _Builder(backbone, setup, parents, seed, tuple(more_heads))
     if any(isinstance(layer, Full) for layer in layers) or not layers:
         return builder.whole(layers, head)
     return builder.stacked(layers, target, head, methods.parse(method))
@@ -118,24 +157,25 @@ class _Builder:
     setup: Setup
     parents: Mapping[str, Path]
     seed: int
+    more_heads: tuple[HeadSpec, ...] = ()
 
-    def parent(self, reference: Reference) -> Manifest:
-        """The checked artefact of a reference."""
-        if str(reference) not in self.parents:
+    def parent(self, name: str) -> Manifest:
+        """The checked artefact of a reference, or of a mix, by its text."""
+        if name not in self.parents:
             raise SetupError(
-                f"{self.setup}: no artefact is given for '{reference}'",
+                f"{self.setup}: no artefact is given for '{name}'",
                 remedy="train it, or give its address",
             )
-        manifest = read_manifest(self.parents[str(reference)])
-        check_backbone(manifest.backbone, self.backbone, str(reference))
+        manifest = read_manifest(self.parents[name])
+        check_backbone(manifest.backbone, self.backbone, name)
         return manifest
 
     def whole(self, layers: Sequence[Layer], head: HeadSpec | None) -> Assembled:
         """The whole model, or the bare backbone."""
         model = library.bare_model(self.backbone)
         for layer in layers:
-            for source in layer.sources if isinstance(layer, Full) else ():
-                library.load_encoder(model, self.parent(source).encoder_folder)
+            if isinstance(layer, Full) and layer.sources:
+                library.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
         return self.finish(model, [], None, head, methods.FULL if layers else "none")
 
     def stacked(
@@ -149,58 +189,71 @@ class _Builder:
             )
         model = library.bare_model(self.backbone)
         adapter = library.module_name(target) if target is not None else None
-        names: list[str] = []
-        taken = [adapter] if adapter else []
-        below: list[Manifest] = []
+        stack = Chain(model, target, [adapter] if adapter else [])
         for layer in layers:
             match layer:
+                case LanguageSlot():
+                    manifest = self.parent(next((name for name in self.parents if name[:1] == "{"), "{lang}"))
+                    stack.layers.append(stack.load(manifest))
                 case Reference():
-                    manifest = self.parent(layer)
-                    self.check_below(layer, manifest, below)
-                    if len(layers) > 1:
-                        self.check_stack(layer, manifest)
-                    name = library.module_name(manifest.target, taken)
-                    library.load_adapter(model, name, manifest.adapter_folder)
-                    below.append(manifest)
-                    taken.append(name)
-                    names.append(name)
+                    manifest = self.member(layer, "Stack" if len(layers) > 1 else None, stack.below)
+                    stack.layers.append(stack.load(manifest))
+                    stack.below.append(manifest)
+                case Fuse(sources):
+                    members = [self.member(source, "Fuse", stack.below) for source in sources]
+                    stack.fuse([stack.load(manifest) for manifest in members], self.seed)
+                case Average() | Arithmetic():
+                    terms = merging.terms(layer)
+                    members = [self.member(source, "Merge", stack.below) for source, _ in terms]
+                    stack.merge(members, [weight for _, weight in terms])
                 case Continue(source) if adapter is not None:
-                    manifest = self.parent(source)
-                    self.check_below(source, manifest, below)
+                    manifest = self.member(source, None, stack.below)
                     self.check_method(source, manifest, method)
                     library.load_adapter(model, adapter, manifest.adapter_folder)
-                    names.append(adapter)
+                    stack.layers.append(adapter)
                 case Adapter() | Target() if adapter is not None:
                     library.add_adapter(model, adapter, method, self.seed)
-                    names.append(adapter)
-        for name in names[1:]:
-            if library.inverts(model, name):
-                raise SetupError(
-                    f"{self.setup}: the invertible part of '{name}' has no effect above another adapter",
-                    remedy="use a method without it, for instance seq_bn",
-                )
-        return self.finish(model, names, adapter, head, str(method))
+                    stack.layers.append(adapter)
+        own = adapter if adapter in stack.layers else None
+        self.check_layers(stack)
+        return self.finish(model, stack.layers, own, head, str(method))
 
-    def check_below(self, reference: Reference, manifest: Manifest, below: Sequence[Manifest]) -> None:
+    def member(self, reference: Reference, block: str | None, below: Sequence[Manifest | None]) -> Manifest:
+        """The checked artefact of an adapter that takes part in a block."""
+        manifest = self.parent(str(reference))
+        self.check_below(reference, manifest, below)
+        if block is not None and manifest.adapter is not None:
+            reason = methods.parse(manifest.method).obstacle(block)
+            if reason:
+                raise SetupError(
+                    f"{self.setup}: '{reference}' cannot be {DONE[block]}, for {reason}",
+                    remedy=f"train it with seq_bn, or write 'continue({reference})'",
+                )
+        return manifest
+
+    def check_below(self, reference: Reference, manifest: Manifest, below: Sequence[Manifest | None]) -> None:
         """Refuse an adapter without those that it was trained on top of."""
-        own = [str(item) for item in manifest.below]
+        lower = manifest.setup.layers[:-1]
+        if (LanguageSlot() in lower) != has_language(self.setup):
+            which = "above" if LanguageSlot() in lower else "without"
+            raise SetupError(
+                f"{self.setup}: '{reference}' was trained {which} a language adapter",
+                remedy="use it as it was trained, or name the task alone, which is then trained to fit",
+            )
+        lower = tuple(layer for layer in lower if layer != LanguageSlot())
+        if not all(isinstance(layer, Reference) for layer in lower):
+            raise SetupError(
+                f"{self.setup}: '{reference}' was trained as '{manifest.setup}', and works only so",
+                remedy="name an adapter that was trained alone or on top of stored adapters",
+            )
+        own = [str(layer) for layer in lower]
         contents = [manifest.parents.get(name, {}).get("content") for name in own]
-        if own and [item.content() for item in below[-len(own) :]] != contents:
+        found = [item.content() if item else None for item in below[-len(own) :]] if own else []
+        if own and (found != contents or None in found):
             chain = " > ".join([*own, str(reference), "target"])
             raise SetupError(
                 f"{self.setup}: '{reference}' was trained as '{manifest.setup}', on that same '{own[-1]}'",
                 remedy=f"nearest: '{chain}'",
-            )
-
-    def check_stack(self, reference: Reference, manifest: Manifest) -> None:
-        """Refuse an adapter of a method that does not stack."""
-        reason = None
-        if manifest.adapter is not None:
-            reason = methods.parse(manifest.method).obstacle("Stack")
-        if reason:
-            raise SetupError(
-                f"{self.setup}: '{reference}' cannot be stacked, for {reason}",
-                remedy=f"train it with seq_bn, or write 'continue({reference})'",
             )
 
     def check_method(self, reference: Reference, manifest: Manifest, method: methods.Method) -> None:
@@ -211,20 +264,44 @@ class _Builder:
                 remedy=f"use the method {manifest.method}",
             )
 
+    def check_layers(self, stack: Chain) -> None:
+        """Refuse what the library would compute without a word, or fail at in its first forward pass."""
+        names = [layer for layer in stack.layers if isinstance(layer, str)]
+        for name in names:
+            if name != stack.layers[0] and library.inverts(stack.model, name):
+                raise SetupError(
+                    f"{self.setup}: the invertible part of '{name}' has no effect above another adapter",
+                    remedy="use a method without it, for instance seq_bn",
+                )
+        for fused in (layer for layer in stack.layers if isinstance(layer, Fused)):
+            places = fusing.places_of(stack.model, fused.members[0])
+            for name in names:
+                if not fusing.places_of(stack.model, name) <= places:
+                    raise SetupError(
+                        f"{self.setup}: '{name}' is in layers that the fused adapters leave out",
+                        remedy="give all of them the same method and the same leave_out",
+                    )
+
     def finish(
         self,
         model: library.Model,
-        stack: Sequence[str],
+        stack: Sequence[str | Fused],
         adapter: str | None,
         head: HeadSpec | None,
         method: str,
     ) -> Assembled:
         """Add the head, freeze what is not trained, activate."""
-        head_name = library.module_name(head.name) if head is not None else None
-        if head is not None and head_name is not None:
-            library.add_head(model, head_name, head, self.seed)
-        whole = head is not None and adapter is None
-        trained = library.freeze_all_but(model, adapter, head_name, whole=whole)
+        heads: dict[str, HeadSpec] = {}
+        for item in (head, *self.more_heads) if head is not None else ():
+            name = library.module_name(item.name, list(heads))
+            library.add_head(model, name, item, self.seed)
+            heads[name] = item
+        head_name = next(iter(heads), None)
+        fusions = tuple(layer for layer in stack if isinstance(layer, Fused))
+        whole = head is not None and adapter is None and not fusions
+        trained = library.freeze_all_but(
+            model, adapter, list(heads), whole=whole, fusions=[fused.name for fused in fusions]
+        )
         composition = library.activate(model, stack, head_name)
         loose = [name for name in trained if library.owner(name) not in (None, adapter)]
         if loose:
@@ -243,7 +320,26 @@ class _Builder:
             composition,
             dict(self.parents),
             self.seed,
+            fusions,
+            heads,
+            tuple(stack),
         )
+
+
+DONE = {"Stack": "stacked", "Fuse": "fused", "Merge": "merged"}
+"""What happens to an adapter in each block."""
+
+
+def without_embeddings(assembled: Assembled) -> Assembled:
+    """The same model with its embeddings frozen, where they were to be trained.
+
+    Words that the training data do not show then keep their place beside those that they do.
+    """
+    own = dict(assembled.model.named_parameters())
+    frozen = [name for name in assembled.trained if ".embeddings." in name]
+    for name in frozen:
+        own[name].requires_grad_(False)
+    return replace(assembled, trained=tuple(name for name in assembled.trained if name not in frozen))
 
 
 def trained_state(assembled: Assembled) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
     artefact.json            see `adaptrans.models.manifest`
     adapters/NAME/           the trained adapter, in the adapters library's own format
+    fusions/NAME/            a trained fusion over frozen adapters, likewise
     heads/NAME/              its head, likewise
     backbone/                for a whole model: the encoder, as transformers reads it
 
@@ -20,7 +21,7 @@ from typing import Any
 from adaptrans.environment import package_versions
 from adaptrans.errors import ArtefactError
 from adaptrans.files import write_json, written_whole
-from adaptrans.models import library
+from adaptrans.models import fusing, library
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.backbone import Backbone, identify
 from adaptrans.models.heads import HeadSpec
@@ -32,7 +33,7 @@ from adaptrans.models.manifest import (
     check_backbone,
     read_manifest,
 )
-from adaptrans.models.nodes import Adapter, Continue, Full, Setup
+from adaptrans.models.nodes import Adapter, Continue, Full, Setup, references
 
 
 def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +47,7 @@ def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] |
     Raises:
         ArtefactError: If nothing was trained, the folder holds something else, or a key of `extra` is taken.
     """
-    if assembled.head is None or assembled.head_name is None:
+    if assembled.head is None and assembled.adapter is None:
         raise ArtefactError(
             f"{assembled.setup} without a target trained nothing", remedy="evaluate it directly"
         )
@@ -61,9 +62,12 @@ def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] |
             library.save_adapter(
                 assembled.model, assembled.adapter, temporary / "adapters" / assembled.adapter
             )
-        else:
+        for fused in assembled.fusions:
+            fusing.save_fusion(assembled.model, fused.name, temporary / "fusions" / fused.name)
+        if assembled.adapter is None and not assembled.fusions:
             library.save_encoder(assembled.model, temporary / "backbone")
-        library.save_head(assembled.model, assembled.head_name, temporary / "heads" / assembled.head_name)
+        for name in assembled.heads:
+            library.save_head(assembled.model, name, temporary / "heads" / name)
         write_json(temporary / NAME, {**_described(assembled, folder), **(extra or {})})
 
 
@@ -82,26 +86,38 @@ def load_artefact(
         ArtefactError: If something is missing, damaged or changed, or the base is another one.
     """
     manifest = read_manifest(folder)
+    if manifest.head is None:
+        raise ArtefactError(
+            f"{folder} is a language adapter and answers nothing alone", remedy="use it in a setup, as {lang}"
+        )
     base = backbone or identify(manifest.backbone["name"])
     check_backbone(manifest.backbone, base, str(folder))
-    head = HeadSpec(manifest.head["name"], manifest.head["type"], tuple(manifest.head["labels"]))
     assembled = assemble(
         base,
         _skeleton(manifest.setup),
         target=manifest.target,
-        head=head,
+        head=_head(manifest.head),
         method=manifest.method,
         parents=_parents(manifest, parents or {}),
         seed=manifest.seed,
+        more_heads=[
+            HeadSpec(item["name"], item["type"], tuple(item["labels"])) for item in manifest.more_heads
+        ],
     )
-    model, head_name = assembled.model, assembled.head_name
+    model = assembled.model
     if assembled.adapter is not None:
         library.replace_adapter(model, assembled.adapter, manifest.adapter_folder)
-    else:
+    for fused in assembled.fusions:
+        fusing.load_fusion(model, fused.name, manifest.fusion_folder(fused.name))
+    if assembled.adapter is None and not assembled.fusions:
         library.load_encoder(model, manifest.encoder_folder)
-    if head_name is not None:
-        library.load_head(model, head_name, manifest.head_folder)
+    for name in assembled.heads:
+        library.load_head(model, name, folder / "heads" / name)
     return replace(assembled, setup=manifest.setup)
+
+
+def _head(values: Mapping[str, Any]) -> HeadSpec:
+    return HeadSpec(values["name"], values["type"], tuple(values["labels"]))
 
 
 def _is_empty(folder: Path) -> bool:
@@ -110,24 +126,24 @@ def _is_empty(folder: Path) -> bool:
 
 def _described(assembled: Assembled, folder: Path) -> dict[str, Any]:
     """The artefact's own keys."""
-    assert assembled.head is not None
     base = asdict(assembled.backbone)
     # Where the base lies is this machine's affair; its name and hash are what identifies it.
     del base["path"]
-    needed = set() if assembled.adapter is None else _frozen(assembled)
+    needed = _frozen(assembled)
+    heads = [
+        {"name": head.name, "module": name, "type": head.type, "labels": list(head.labels)}
+        for name, head in assembled.heads.items()
+    ]
     return {
         "format": FORMAT,
         "setup": str(assembled.setup),
         "method": assembled.method,
         "seed": assembled.seed,
-        "target": assembled.head.name,
+        "target": assembled.target,
         "adapter": assembled.adapter,
-        "head": {
-            "name": assembled.head.name,
-            "module": assembled.head_name,
-            "type": assembled.head.type,
-            "labels": list(assembled.head.labels),
-        },
+        "fusions": [fused.name for fused in assembled.fusions],
+        "head": heads[0] if heads else None,
+        "more_heads": heads[1:],
         "backbone": base,
         "parents": {
             name: _parent(path, folder, needed=name in needed)
@@ -144,9 +160,11 @@ def _parent(path: Path, folder: Path, *, needed: bool) -> dict[str, Any]:
 
 
 def _frozen(assembled: Assembled) -> set[str]:
-    """References whose adapters answer below the trained one."""
-    below = () if isinstance(assembled.setup.layers[-1], Continue) else assembled.setup.layers[:-1]
-    return {str(layer) for layer in below}
+    """References whose adapters answer together with what was trained."""
+    if isinstance(assembled.setup.layers[-1], Continue | Full):
+        return set()
+    languages = {name for name in assembled.parents if name.startswith("{")}
+    return languages | {str(reference) for reference in references(assembled.setup)}
 
 
 def _skeleton(setup: Setup) -> Setup:

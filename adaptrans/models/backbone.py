@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from adaptrans import mini
 from adaptrans.errors import ArtefactError
 from adaptrans.files import digest
-from adaptrans.hashes import cached_sha256
+from adaptrans.hashes import cache_folder, cached_sha256
+from adaptrans.models.control import control_of, make_control
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -72,14 +73,15 @@ BUNDLED = {"mini": mini.FOLDER}
 """Encoders that ship with the package, by name."""
 
 
-def identify(name_or_folder: str | Path, cache: Path | None = None) -> Backbone:
+def identify(name_or_folder: str | Path, cache: Path | None = None, controls: Path | None = None) -> Backbone:
     """Find a backbone and hash it; no model is loaded.
 
     Args:
-        name_or_folder: A folder, or a name on the Hugging Face Hub. What the hub cache holds is used as it
-            is; what it lacks is downloaded, unless HF_HUB_OFFLINE is set.
+        name_or_folder: A folder, a name on the Hugging Face Hub, or `random(NAME)`, the control of one. What
+            the hub cache holds is used as it is; what it lacks is downloaded, unless HF_HUB_OFFLINE is set.
         cache: Folder of the remembered hashes of weight files; by default that of `adaptrans.hashes`, which
             all stores share: ADAPTRANS_CACHE, else adaptrans in the user's cache folder.
+        controls: Folder where controls are made; by default in the same place.
 
     Returns:
         The backbone; weight files whose size and time have not changed are not read again.
@@ -88,7 +90,8 @@ def identify(name_or_folder: str | Path, cache: Path | None = None) -> Backbone:
         ArtefactError: If there is no such backbone, or none that can be used.
     """
     name = str(name_or_folder)
-    folder, revision = _locate(name)
+    shuffled = None if Path(name).is_dir() else control_of(name)
+    folder, revision = _locate(name) if shuffled is None else _control(shuffled, cache, controls)
     config = _read_object(folder / "config.json", name)
     architecture = config.get("model_type")
     if architecture not in ARCHITECTURES:
@@ -103,6 +106,19 @@ def identify(name_or_folder: str | Path, cache: Path | None = None) -> Backbone:
     essentials = {key: config.get(key) for key in ESSENTIALS}
     fingerprint = digest([essentials, hashes], 64)
     return Backbone(name, folder, revision, architecture, depth, width, vocabulary, fingerprint)
+
+
+def _control(name: str, cache: Path | None, controls: Path | None) -> tuple[Path, str | None]:
+    """Folder and revision of the control of a backbone."""
+    backbone = identify(name, cache)
+    shared = [backbone.path / file for file in ("config.json", INDEX, *TOKENIZER_FILES)]
+    folder = make_control(
+        [path for path in shared if path.is_file()],
+        weight_files(backbone.path, name),
+        backbone.fingerprint,
+        controls or cache_folder() / "controls",
+    )
+    return folder, backbone.revision
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:

@@ -20,6 +20,8 @@ from adaptrans.models.nodes import (
     Setup,
     Target,
     below_target,
+    has_fusion,
+    has_language,
     is_full,
     references,
 )
@@ -54,6 +56,15 @@ def check(setup: Setup, method: str, *, retrieval: bool = False) -> None:
     nearest = nearest_adapter(setup, parsed, retrieval)
     for block in blocks(layers):
         _refuse(setup, parsed.obstacle(block), nearest)
+    if parsed.inverts and len(layers) > 1:
+        reason = f"the invertible part of {parsed.name} has no effect above another adapter"
+        _refuse(setup, reason, nearest)
+    if retrieval and has_language(setup):
+        reason = "a pair of sentences would need two language adapters at once"
+        _refuse(setup, reason, nearest)
+    if retrieval and has_fusion(setup):
+        reason = "a fusion is trained with its target, and a retrieval target has no training"
+        _refuse(setup, reason, nearest)
     _refuse(setup, _untrained(setup), nearest)
 
 
@@ -72,7 +83,7 @@ def blocks(layers: tuple[Layer, ...]) -> list[str]:
                 needed += ["Stack(l, Fuse)"] if place > 0 else []
                 needed += ["Stack(Fuse, t)"] if place + 1 < len(layers) else []
             case Average() | Arithmetic():
-                needed.append("Average")
+                needed.append("Merge")
     if len(layers) > 1:
         needed.append("Stack")
     return needed
@@ -82,17 +93,9 @@ def _untrained(setup: Setup) -> str | None:
     """Why this version does not train a setup, or None."""
     for layer in setup.layers:
         match layer:
-            case Full(sources) if len(sources) > 1:
-                return "a mix of several intermediate tasks is not trained by this version"
-            case Fuse():
-                return "fusion is not trained by this version"
-            case Average():
-                return "averaging is not done by this version"
-            case Arithmetic():
-                return "task arithmetic is not done by this version"
-            case LanguageSlot():
-                return "language adapters are not trained by this version"
-    if setup.policy:
+            case Full(sources) if len(sources) > 1 and any(item.run or item.address for item in sources):
+                return "a mix is trained from tasks, not from stored runs"
+    if setup.policy and not has_language(setup):
         return f"the policy '{setup.policy}' has no language adapter to act on"
     return None
 
@@ -109,7 +112,10 @@ def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> st
         match layer:
             case Reference():
                 kept.append(layer)
-            case Fuse(sources) | Average(sources):
+            case Fuse(sources):
+                merges = method.obstacle("Merge") is None
+                kept.append(Average(sources) if merges else sources[0])
+            case Average(sources):
                 kept.append(sources[0])
             case Arithmetic(terms):
                 kept.append(terms[0][1])
@@ -117,6 +123,8 @@ def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> st
                 return str(layer)
     if not kept:
         return str(Adapter())
-    if method.obstacle("Stack") and not (retrieval and len(kept) == 1):
+    if has_language(setup) and not retrieval and not (method.obstacle("Stack") or method.inverts):
+        kept = [LanguageSlot(), *kept]
+    if (method.obstacle("Stack") or method.inverts) and not (retrieval and len(kept) == 1):
         return str(Continue(kept[-1])) if isinstance(kept[-1], Reference) else str(Adapter())
     return str(Setup((*kept, Target())))

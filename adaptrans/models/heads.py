@@ -38,6 +38,8 @@ HEADS.add("classification", HeadType("classification", "num_labels", 2, 2))
 HEADS.add("tagging", HeadType("tagging", "num_labels", 1, 2))
 HEADS.add("span_qa", HeadType("question_answering", "num_labels", 1, 0))
 HEADS.add("multiple_choice", HeadType("multiple_choice", "num_choices", 2, 2))
+# A vector: its numbers are the labels, of the first token as in classification.
+HEADS.add("passage_ranking", HeadType("classification", "num_labels", 1, 2))
 
 
 @dataclass(frozen=True)

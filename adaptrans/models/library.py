@@ -14,15 +14,15 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
-from adapters import ADAPTER_CONFIG_MAP, AdapterConfig, Stack, XLMRobertaAdapterModel
-from adapters.loading import AdapterLoader
-from safetensors.torch import load_file, save_file
+from adapters import ADAPTER_CONFIG_MAP, AdapterConfig, Fuse, Stack, XLMRobertaAdapterModel
+from adapters.loading import AdapterFusionLoader, AdapterLoader
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
@@ -30,7 +30,8 @@ from transformers.modeling_utils import no_init_weights
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
-from adaptrans.models.methods import Method
+from adaptrans.models.methods import Method, left_out
+from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tensors
 
 Model: TypeAlias = XLMRobertaAdapterModel
 
@@ -44,6 +45,16 @@ _OWNER = re.compile(
     r"(?:^|\.)(?:[A-Za-z_]*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings"
     r"|shared_parameters)\.([^.]+)\."
 )
+# The library's container of fusions; the next name is the fusion's.
+_FUSION = re.compile(r"\.adapter_fusion_layer\.([^.]+)\.")
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fusion in a model: its name, and the names of the adapters that it weighs."""
+
+    name: str
+    members: tuple[str, ...]
 
 
 @contextmanager
@@ -83,11 +94,7 @@ def bare_model(backbone: Backbone) -> Model:
         ArtefactError: If weights are missing or damaged.
     """
     try:
-        config = XLMRobertaConfig.from_pretrained(str(backbone.path), local_files_only=True)
-        # Traces of an adapter model that was saved in this folder would come back as stray modules.
-        for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
-            if hasattr(config, name):
-                delattr(config, name)
+        config = _config(backbone)
         with no_init_weights():
             model = XLMRobertaAdapterModel._from_config(
                 config, dtype=torch.float32, attn_implementation="sdpa"
@@ -114,6 +121,22 @@ def bare_model(backbone: Backbone) -> Model:
     return model.eval()
 
 
+def _config(backbone: Backbone) -> XLMRobertaConfig:
+    """The configuration of a backbone, one object for each model: models change theirs."""
+    config = XLMRobertaConfig.from_pretrained(str(backbone.path), local_files_only=True)
+    # Traces of an adapter model that was saved in this folder would come back as stray modules.
+    for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
+        if hasattr(config, name):
+            delattr(config, name)
+    return config
+
+
+def empty_model(backbone: Backbone) -> Model:
+    """A model of a backbone's form without any numbers in it, for counting."""
+    with torch.device("meta"):
+        return XLMRobertaAdapterModel(_config(backbone))
+
+
 def module_name(name: str, taken: Sequence[str] = ()) -> str:
     """A name that a torch module can have, different from those taken.
 
@@ -131,14 +154,22 @@ def module_name(name: str, taken: Sequence[str] = ()) -> str:
     return free
 
 
+def has_adapter(model: Model, name: str) -> bool:
+    """Whether the model has an adapter of this name."""
+    return name in model.adapters_config.adapters
+
+
 def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
     """Add a fresh adapter; its weights depend on `seed` alone.
 
     Raises:
         SetupError: If the method's options make no adapter for this model.
     """
+    options = dict(method.options)
+    if options.get("leave_out"):
+        options["leave_out"] = left_out(options["leave_out"], model.config.num_hidden_layers)
     try:
-        config = ADAPTER_CONFIG_MAP[method.name].replace(**method.options)
+        config = ADAPTER_CONFIG_MAP[method.name].replace(**options)
         with seeded(seed, "adapter"):
             model.add_adapter(name, config=config)
     except Exception as error:  # whatever the library raises for an impossible value
@@ -190,6 +221,34 @@ def owner(key: str) -> str | None:
     return match[1] if match else None
 
 
+def fusion_of(key: str) -> str | None:
+    """The fusion that a tensor of the model belongs to, None for all others.
+
+    Example:
+        >>> fusion_of("roberta.encoder.layer.0.output.adapter_fusion_layer.xnli.query.weight")
+        'xnli'
+    """
+    match = _FUSION.search(key)
+    return match[1] if match else None
+
+
+def fusion_description(model: Model, name: str) -> dict[str, Any]:
+    """A fusion's configuration and members as the library's own files hold them."""
+    _, members = model.adapters_config.get_fusion(name)
+    _, config = AdapterFusionLoader(model).save_to_state_dict(name)
+    return {**config, "adapter_names": list(members)}
+
+
+def anonymous(key: str) -> str:
+    """The name of an adapter's tensor without the adapter's own.
+
+    Example:
+        >>> anonymous("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        'roberta.encoder.layer.0.output.adapters.*.adapter_up.bias'
+    """
+    return _renamed(key, "*")
+
+
 def _renamed(key: str, name: str) -> str:
     match = _OWNER.search(key)
     return f"{key[: match.start(1)]}{name}{key[match.end(1) :]}" if match else key
@@ -198,6 +257,13 @@ def _renamed(key: str, name: str) -> str:
 def inverts(model: Model, name: str) -> bool:
     """Whether an adapter has an invertible part at the embeddings."""
     return name in model.base_model.invertible_adapters
+
+
+def inverted(model: Model, name: str, states: Tensor) -> Tensor:
+    """States, shape (pieces, width), with the invertible part of an adapter undone, if it has one."""
+    if not inverts(model, name):
+        return states
+    return model.base_model.invertible_adapters[name](states.unsqueeze(0), rev=True).squeeze(0)
 
 
 def add_head(model: Model, name: str, head: HeadSpec, seed: int) -> None:
@@ -216,25 +282,30 @@ def encoder_tensors(model: Model) -> dict[str, Tensor]:
     return {
         key: value
         for key, value in tensors(model).items()
-        if key.startswith("roberta.") and not key.startswith(UNUSED) and owner(key) is None
+        if key.startswith("roberta.") and not key.startswith(UNUSED) and not (owner(key) or fusion_of(key))
     }
 
 
-def activate(model: Model, adapters: Sequence[str], head: str | None) -> str:
-    """Let a stack of adapters and a head answer, and nothing else.
+def activate(model: Model, layers: Sequence[str | Fused], head: str | None) -> str:
+    """Let a stack of adapters and fusions, lowest first, and a head answer, and nothing else.
 
     Returns:
         The composition as the library prints it, or `none`.
     """
-    block = None if not adapters else adapters[0] if len(adapters) == 1 else Stack(*adapters)
+    blocks = [
+        Fuse(*layer.members, name=layer.name) if isinstance(layer, Fused) else layer for layer in layers
+    ]
+    block = None if not blocks else blocks[0] if len(blocks) == 1 else Stack(*blocks)
     with _quiet():
         model.set_active_adapters(block)
     model.active_head = head
     return "none" if block is None else str(block)
 
 
-def freeze_all_but(model: Model, adapter: str | None, head: str | None, *, whole: bool) -> tuple[str, ...]:
-    """Set what is trained: an adapter or the whole encoder, and the head.
+def freeze_all_but(
+    model: Model, adapter: str | None, heads: Sequence[str], *, whole: bool, fusions: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Set what is trained: an adapter, fusions, or the whole encoder, and heads.
 
     Returns:
         Names of the trained parameters, in the order of the model.
@@ -246,10 +317,11 @@ def freeze_all_but(model: Model, adapter: str | None, head: str | None, *, whole
         # Some methods share random matrices that stay frozen; the library knows which.
         names = {key for key, p in model.named_parameters() if p.requires_grad and owner(key) == adapter}
     model.eval()
-    encoder = set(encoder_tensors(model)) if whole else set()
+    names |= set(encoder_tensors(model)) if whole else set()
     trained = []
     for key, parameter in model.named_parameters():
-        chosen = key in names or key in encoder or (head is not None and key.startswith(f"heads.{head}."))
+        own_head = key.startswith(tuple(f"heads.{head}." for head in heads))
+        chosen = key in names or own_head or fusion_of(key) in fusions
         parameter.requires_grad_(chosen)
         trained += [key] if chosen else []
     return tuple(trained)
@@ -300,44 +372,3 @@ def load_head(model: Model, name: str, folder: Path) -> None:
         ArtefactError: If the file is missing, damaged, or of another head.
     """
     copy_tensors(head_tensors(model, name), read_tensors(folder / HEAD_WEIGHTS), f"the head in {folder}")
-
-
-def write_tensors(path: Path, values: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file."""
-    plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
-    save_file(plain, str(path), metadata={"format": "pt"})
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        ArtefactError: If it is missing or damaged.
-    """
-    try:
-        return load_file(str(path))
-    except Exception as error:  # FileNotFoundError, or SafetensorError, which is a bare Exception
-        raise ArtefactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
-
-
-def copy_tensors(
-    own: Mapping[str, Tensor],
-    stored: Mapping[str, Tensor],
-    what: str,
-    remedy: str = "use it with the model and the setup it was saved from",
-) -> None:
-    """Copy stored tensors into a model's own, which must have the same names and shapes.
-
-    Raises:
-        ArtefactError: If they do not; then nothing has been copied.
-    """
-    for only, verb in ((own.keys() - stored.keys(), "lacks"), (stored.keys() - own.keys(), "also holds")):
-        if only:
-            raise ArtefactError(f"{what} {verb} {len(only)} tensors, the first is {min(only)}", remedy=remedy)
-    for name, value in stored.items():
-        if own[name].shape != value.shape:
-            shapes = f"{list(value.shape)}, the model needs {list(own[name].shape)}"
-            raise ArtefactError(f"{what}: {name} has shape {shapes}", remedy=remedy)
-    with torch.no_grad():
-        for name, value in stored.items():
-            own[name].copy_(value)

@@ -1,7 +1,8 @@
 """What an artefact says of itself: `artefact.json`, read and checked. Torch-free.
 
 Keys that this module knows: `format`, `setup`, `method`, `seed`, `target`,
-`adapter` (its name in the library), `head`, `backbone`, `parents`, `versions`.
+`adapter` (its name in the library), `fusions` (theirs, lowest first), `head`,
+`more_heads` (of a multi-task run), `backbone`, `parents`, `versions`.
 Others belong to whoever saved the artefact and are kept as they are.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.files import read_json
 from adaptrans.models.backbone import Backbone
-from adaptrans.models.nodes import Reference, Setup, Target, references
+from adaptrans.models.nodes import Setup
 from adaptrans.models.setup import parse
 
 FORMAT = 1
@@ -29,7 +30,9 @@ OWN_KEYS = (
     "seed",
     "target",
     "adapter",
+    "fusions",
     "head",
+    "more_heads",
     "backbone",
     "parents",
     "versions",
@@ -43,7 +46,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "target": str,
     "adapter": (str, type(None)),
-    "head": dict,
+    "head": (dict, type(None)),
     "backbone": dict,
     "parents": dict,
 }
@@ -60,12 +63,14 @@ class Manifest:
         method: Adapter method, or `full`.
         seed: Seed of the fresh weights.
         target: The task it was trained on.
-        adapter: Name of its adapter in the library; None for a whole model.
-        head: `name`, `type` and `labels` of its head.
+        adapter: Name of its adapter in the library; None for a whole model, or a fusion alone.
+        head: `name`, `type` and `labels` of its head; None for a language adapter.
         backbone: Name and identity of its base.
         parents: By reference as in the setup: `path` from the artefact, and `content`, the hash of its
             weights, if the artefact cannot answer without it.
         values: The whole file.
+        fusions: Names of its fusions in the library, lowest first.
+        more_heads: The heads of the further tasks of a multi-task run, as `head`.
     """
 
     folder: Path
@@ -74,18 +79,25 @@ class Manifest:
     seed: int
     target: str
     adapter: str | None
-    head: Mapping[str, Any]
+    head: Mapping[str, Any] | None
     backbone: Mapping[str, Any]
     parents: Mapping[str, Mapping[str, Any]]
     values: Mapping[str, Any]
+    fusions: tuple[str, ...] = ()
+    more_heads: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def adapter_folder(self) -> Path:
         """Where its adapter is.
 
         Raises:
-            ArtefactError: If it has none, being a whole model.
+            ArtefactError: If it has none, being a whole model or a fusion.
         """
+        if self.adapter is None and self.fusions:
+            raise ArtefactError(
+                f"{self.folder} is a fusion ({self.setup}) and has no adapter of its own",
+                remedy=f"build on its parts, or train {self.target} with '{self.setup} > target'",
+            )
         if self.adapter is None:
             raise ArtefactError(
                 f"{self.folder} is a whole model ({self.setup}) and has no adapter",
@@ -94,28 +106,22 @@ class Manifest:
         return self.folder / "adapters" / self.adapter
 
     @property
-    def head_folder(self) -> Path:
-        """Where its head is."""
-        return self.folder / "heads" / str(self.head["module"])
-
-    @property
     def encoder_folder(self) -> Path:
         """Where its encoder is.
 
         Raises:
             ArtefactError: If it has none, being an adapter.
         """
-        if self.adapter is not None:
+        if self.adapter is not None or self.fusions:
             raise ArtefactError(
                 f"{self.folder} is an adapter ({self.setup}) and has no encoder of its own",
                 remedy=f"write '{self.target} > target' to build on it, or train {self.target} with 'full'",
             )
         return self.folder / "backbone"
 
-    @property
-    def below(self) -> tuple[Reference, ...]:
-        """The stored adapters that its own adapter was trained on top of."""
-        return references(self.setup) if Target() in self.setup.layers else ()
+    def fusion_folder(self, name: str) -> Path:
+        """Where one of its fusions is."""
+        return self.folder / "fusions" / name
 
     def content(self) -> str:
         """Hash of its weights and of what says how they are used."""
@@ -157,7 +163,9 @@ def read_manifest(folder: Path) -> Manifest:
     except SetupError as error:
         raise ArtefactError(f"{path}: {error.message}", remedy="train or fetch it again") from error
     known = {key: values[key] for key in _TYPES if key != "setup"}
-    return Manifest(folder=folder, setup=setup, values=values, **known)
+    fusions = tuple(values.get("fusions", ()))
+    more = tuple(values.get("more_heads", ()))
+    return Manifest(folder=folder, setup=setup, values=values, fusions=fusions, more_heads=more, **known)
 
 
 def _problems(values: Mapping[str, Any]) -> Iterator[str]:
@@ -166,11 +174,24 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str]:
         if key not in values or not isinstance(values[key], kind):
             yield key
     for part, keys in _PARTS.items():
+        if values[part] is None:
+            continue
         yield from (f"{part}.{key}" for key in keys if key not in values[part])
-    if not isinstance(values["head"]["labels"], list):
+    head = values["head"]
+    if head is not None and not isinstance(head["labels"], list):
         yield "head.labels"
     # A module's name is the name of its folder; one that climbs out of the artefact is none of ours.
-    for name in (values["head"]["module"], values["adapter"]):
+    fusions, more = values.get("fusions", []), values.get("more_heads", [])
+    if not isinstance(fusions, list):
+        yield "fusions"
+        return
+    if not isinstance(more, list) or not all(
+        isinstance(i, dict) and {*_PARTS["head"]} <= i.keys() for i in more
+    ):
+        yield "more_heads"
+        return
+    module = [] if head is None else [head["module"]]
+    for name in (*module, values["adapter"], *fusions, *(item["module"] for item in more)):
         if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
             yield f"the module name {name!r}"
     for name, parent in values["parents"].items():

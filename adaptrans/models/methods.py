@@ -30,6 +30,7 @@ BLOCKS = (
     "Average",
     "Split",
     "MultiTask",
+    "Merge",
 )
 # Method by block, in the order of BLOCKS. Source: forward passes of adapters 1.3.0 on XLM-R; the Stack column
 # further by comparing each stack with its parts: a parallel adapter reads the input of its layer, not what
@@ -38,20 +39,24 @@ BLOCKS = (
 #   no      the library raises NotImplementedError
 #   error   the library fails in another way
 #   silent  no error, but only one adapter has an effect
+#   first   no error, but of the invertible parts only the first one has an effect
+#   unsound no error, but nothing says that a weighted sum of such weights is of use
 COMPOSITION = {
-    "seq_bn double_seq_bn seq_bn_inv double_seq_bn_inv compacter compacter++": (
-        "ok ok ok ok error ok ok ok ok ok ok"
-    ),
-    "par_bn scaled_par_bn": "silent ok silent silent error error error ok ok ok ok",
-    "lora dora vera ia3": "ok no no no error ok ok ok ok no ok",
-    "prefix_tuning": "ok no no no error ok ok ok no no ok",
-    "mam": "silent error error error error ok ok ok no no ok",
-    "unipelt": "ok error error error error error error ok no no ok",
-    "prompt_tuning loreft noreft direft": " ".join(["silent"] * len(BLOCKS)),
+    "seq_bn double_seq_bn compacter compacter++": "ok ok ok ok error ok ok ok ok ok ok ok",
+    "seq_bn_inv double_seq_bn_inv": "ok first first first error ok ok ok ok ok ok ok",
+    "par_bn scaled_par_bn": "silent ok silent silent error error error ok ok ok ok ok",
+    "lora ia3": "ok no no no error ok ok ok ok no ok ok",
+    "dora vera": "ok no no no error ok ok ok ok no ok unsound",
+    "prefix_tuning": "ok no no no error ok ok ok no no ok unsound",
+    "mam": "silent error error error error ok ok ok no no ok unsound",
+    "unipelt": "ok error error error error error error ok no no ok unsound",
+    "prompt_tuning loreft noreft direft": " ".join(["silent"] * 11 + ["unsound"]),
 }
 REASONS = {
     "no": "the adapters library does not implement {block} of {method}",
     "error": "{block} of {method} fails in the adapters library",
+    "first": "of several adapters of {method} only the first one's invertible part has an effect in {block}",
+    "unsound": "only bottlenecks, lora and ia3 are merged, not {method}",
     "silent": "the adapters library does not compose {method}: only one adapter would have an effect",
 }
 
@@ -126,6 +131,11 @@ class Method:
         """Whether the method puts tokens of its own into the sequence."""
         return self.name == "prompt_tuning"
 
+    @property
+    def inverts(self) -> bool:
+        """Whether the method has an invertible part at the embeddings, which acts below all adapters."""
+        return self.name.endswith("_inv") or bool(self.options.get("inv_adapter"))
+
     def obstacle(self, block: str) -> str | None:
         """Why the method cannot stand in a block of the table, or None when it can.
 
@@ -137,6 +147,32 @@ class Method:
         """
         cell = CELLS[self.name][block]
         return None if cell == "ok" else REASONS[cell].format(block=block, method=self.name)
+
+
+def left_out(value: Value, depth: int) -> list[int]:
+    """The 0-based encoder layers that an option `leave_out` means.
+
+    Args:
+        value: A list of layers, `last`, or `first:N`.
+        depth: Layers of the encoder.
+
+    Raises:
+        SetupError: If it is none of these.
+
+    Example:
+        >>> left_out("last", 12), left_out("first:3", 12), left_out([0, 11], 12)
+        ([11], [0, 1, 2], [0, 11])
+    """
+    match = re.fullmatch(r"first:(\d+)", value) if isinstance(value, str) else None
+    if value == "last":
+        return [depth - 1]
+    found = list(range(int(match[1]))) if match else value
+    if isinstance(found, list) and all(type(layer) is int and 0 <= layer < depth for layer in found):
+        return found
+    raise SetupError(
+        f"leave_out={value!r} names no layers of an encoder with {depth}",
+        remedy=f"write 'last', 'first:6', or a list of layers from 0 to {depth - 1}",
+    )
 
 
 def names() -> list[str]:

@@ -52,7 +52,7 @@ class Full:
     sources: tuple[Reference, ...] = ()
 
     def __str__(self) -> str:
-        return f"full({' + '.join(map(str, self.sources))})" if self.sources else "full"
+        return f"full({mix_name(self.sources)})" if self.sources else "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,58 @@ def references(setup: Setup) -> tuple[Reference, ...]:
     return tuple(source for layer in setup.layers for source in sources_of(layer))
 
 
+def mix_name(sources: tuple[Reference, ...]) -> str:
+    """The name of a run that trains several tasks at once, as a setup writes it.
+
+    Example:
+        >>> mix_name((Reference("mnli"), Reference("squad", ("de",))))
+        'mnli + squad[de]'
+    """
+    return " + ".join(map(str, sources))
+
+
+def parents_of(setup: Setup) -> tuple[tuple[Reference, ...], ...]:
+    """The stored runs that a setup builds on, lowest layer first: a task each, or several for a mix.
+
+    Example:
+        >>> [mix_name(item) for item in parents_of(Setup((Full((Reference("a"), Reference("b"))),)))]
+        ['a + b']
+        >>> [mix_name(item) for item in parents_of(Setup((Fuse((Reference("a"), Reference("b"))),)))]
+        ['a', 'b']
+    """
+    found: list[tuple[Reference, ...]] = []
+    for layer in setup.layers:
+        match layer:
+            case Full((_, *_) as sources):
+                found.append(tuple(sources))
+            case _:
+                found += [(source,) for source in sources_of(layer)]
+    return tuple(found)
+
+
 def is_full(setup: Setup) -> bool:
     """Whether the whole model is trained, not an adapter."""
     return any(isinstance(layer, Full) for layer in setup.layers)
+
+
+def has_language(setup: Setup) -> bool:
+    """Whether a language adapter stands at the bottom."""
+    return LanguageSlot() in setup.layers
+
+
+def language_parent(language: str) -> str:
+    """The name under which a setup's parents hold a language adapter.
+
+    Example:
+        >>> language_parent("sw")
+        '{sw}'
+    """
+    return "{" + language + "}"
+
+
+def has_fusion(setup: Setup) -> bool:
+    """Whether a fusion is trained, which takes a target to train it on."""
+    return any(isinstance(layer, Fuse) for layer in setup.layers)
 
 
 def below_target(setup: Setup) -> tuple[Layer, ...]:

@@ -41,7 +41,11 @@ from adaptrans.models.nodes import (
     Setup,
     Target,
     below_target,
+    has_fusion,
+    has_language,
     is_full,
+    mix_name,
+    parents_of,
     references,
     sources_of,
 )
@@ -60,7 +64,11 @@ __all__ = [
     "Target",
     "below_target",
     "check",
+    "has_fusion",
+    "has_language",
     "is_full",
+    "mix_name",
+    "parents_of",
     "parse",
     "references",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from adaptrans.data.mixing import CAP
 from adaptrans.errors import ConfigError, UnknownNameError
 
 FULL_LEARNING_RATE = 2e-5
@@ -14,6 +15,12 @@ FULL_LEARNING_RATE = 2e-5
 
 ADAPTER_LEARNING_RATE = 1e-4
 """The adapters library's rate for adapter training (adapter-hub/adapters `docs/training.md`)."""
+
+FUSION_LEARNING_RATE = 5e-5
+"""The adapters library's rate for fusion training (adapter-hub/adapters `docs/training.md`)."""
+
+FUSION_REGULARISATION = 0.01
+"""Weight of the value matrices' distance to the identity (adapters `get_fusion_regularization_loss`)."""
 
 
 class TrainingConfig(BaseModel):
@@ -23,6 +30,28 @@ class TrainingConfig(BaseModel):
 
     learning_rate: float | None = Field(
         None, gt=0, description="Peak rate; by default 2e-5 for whole models (xtreme), 1e-4 for adapters."
+    )
+    fusion_learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Peak rate of a fusion; by default learning_rate if that is given, else 5e-5 (adapters).",
+    )
+    fusion_regularisation: float = Field(
+        FUSION_REGULARISATION,
+        ge=0,
+        description="Weight of the fusion's squared distance to the identity in the loss (adapters: 0.01).",
+    )
+    mixing: Literal["proportional", "uniform"] = Field(
+        "proportional", description="Multi-task runs: tasks drawn by size, or all alike."
+    )
+    mixing_cap: int | None = Field(
+        CAP, ge=1, description="Multi-task runs: size beyond which a task is not drawn more often."
+    )
+    mixing_temperature: float = Field(
+        1.0, gt=0, description="Multi-task runs: draws by size ** (1 / temperature), as jiant does."
+    )
+    mixing_weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="Multi-task runs: how often each task is drawn, by name, instead of by size."
     )
     epochs: float = Field(3.0, gt=0, description="Passes over the training data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
@@ -43,6 +72,9 @@ class TrainingConfig(BaseModel):
         None, ge=1, description="Stop after this many dev scores without a better one; by default never."
     )
     keep_best: bool = Field(True, description="End with the weights of the best dev score, head included.")
+    freeze_embeddings: bool = Field(
+        False, description="Whole model: leave the embeddings as they are, also of words not trained on."
+    )
     limit_train: int | None = Field(
         None, ge=1, description="Train on so many examples, evenly spaced over the data."
     )
@@ -59,10 +91,59 @@ class TrainingConfig(BaseModel):
         """The peak learning rate, the method's own where none is given."""
         return self.learning_rate or (FULL_LEARNING_RATE if whole_model else ADAPTER_LEARNING_RATE)
 
-    def inputs(self, whole_model: bool) -> dict[str, Any]:
-        """What enters the key of a run: all that can change its result."""
-        values = self.model_dump(exclude={"checkpoint_seconds", "log_every"})
-        return {**values, "learning_rate": self.rate(whole_model)}
+    @property
+    def fusion_rate(self) -> float:
+        """The peak learning rate of a fusion."""
+        return self.fusion_learning_rate or self.learning_rate or FUSION_LEARNING_RATE
+
+    def resolved(self, whole_model: bool) -> TrainingConfig:
+        """The same options with every rate filled in."""
+        rates = {"learning_rate": self.rate(whole_model), "fusion_learning_rate": self.fusion_rate}
+        return self.model_copy(update=rates)
+
+    def inputs(self, whole_model: bool, fusion: bool = False, mix: bool = False) -> dict[str, Any]:
+        """What enters the key of a run: all that can change its result.
+
+        Args:
+            whole_model: Whether every weight is trained.
+            fusion: Whether a fusion is trained.
+            mix: Whether several tasks are trained at once.
+        """
+        values = self.resolved(whole_model).model_dump(exclude={"checkpoint_seconds", "log_every"})
+        # Options of a fusion or a mix have no part in other runs, whose keys they leave alone.
+        left_out = tuple(prefix for prefix, used in (("fusion_", fusion), ("mixing", mix)) if not used)
+        if not (whole_model and self.freeze_embeddings):
+            left_out += ("freeze_",)
+        return {name: value for name, value in values.items() if not name.startswith(left_out)}
+
+
+class Select(BaseModel):
+    """The half of one language's sentences on which `layer: best` chooses; the other half is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    language: str = Field(description="Code of the language.")
+    half: Literal["first", "second"] = Field("first", description="Which half of its sentences.")
+
+    def chosen(self, number: int) -> range:
+        """Places of the half among so many sentences.
+
+        Example:
+            >>> Select(language="de").chosen(5), Select(language="de", half="second").chosen(5)
+            (range(0, 2), range(2, 5))
+        """
+        return range(number // 2) if self.half == "first" else range(number // 2, number)
+
+    def scored(self, number: int) -> range:
+        """Places of the other half.
+
+        Example:
+            >>> Select(language="de").scored(5)
+            range(2, 5)
+        """
+        return Select(language=self.language, half="second" if self.half == "first" else "first").chosen(
+            number
+        )
 
 
 class EvaluationConfig(BaseModel):
@@ -79,11 +160,22 @@ class EvaluationConfig(BaseModel):
     )
     tokens_per_batch: int = Field(8192, ge=16, description="Padded tokens per forward pass.")
     max_length: int | None = Field(None, ge=16, description="Pieces per input; by default the task's own.")
-    layer: int | None = Field(
-        None, ge=0, description="Retrieval: hidden_states[layer], 0 = embeddings; 14 of 24 by default."
+    layer: Annotated[int, Field(ge=0)] | Literal["best"] | None = Field(
+        None,
+        description="Retrieval: hidden_states[layer], 0 = embeddings, or best; 14 of 24 by default.",
     )
+    select: Select | None = Field(None, description="Retrieval: where layer: best chooses the layer.")
     pooling: Literal["mean", "cls"] = Field("mean", description="Retrieval: all tokens, or the first one.")
+    threshold: Literal["dev", "own"] | float = Field(
+        "dev", description="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split."
+    )
     samples: int = Field(1000, ge=100, description="Resamples of the bootstrap interval.")
+
+    @model_validator(mode="after")
+    def _best_needs_a_half(self) -> EvaluationConfig:
+        if (self.layer == "best") != (self.select is not None):
+            raise ValueError("layer: best and select belong together, as select: {language: de, half: first}")
+        return self
 
 
 Config = TypeVar("Config", bound=BaseModel)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
@@ -17,16 +17,28 @@ from adaptrans.files import digest
 from adaptrans.hub.store import Run
 from adaptrans.models.backbone import tokenizer_fingerprint
 from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.models.setup import Setup, below_target, is_full
+from adaptrans.models.setup import (
+    Policy,
+    Reference,
+    Setup,
+    below_target,
+    has_fusion,
+    has_language,
+    is_full,
+    mix_name,
+)
 from adaptrans.runs.config import EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import sources
 from adaptrans.tasks.schema import Task
 
-RECIPE = 1
+RECIPE = 2
 """Raised when training or evaluation changes in a way that can change a result."""
 
-UNTRAINED_KINDS = ("bitext_retrieval",)
+OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
+"""What of the inputs differs between the tasks of a multi-task run."""
+
+UNTRAINED_KINDS = ("bitext_retrieval", "bitext_mining")
 
 
 def is_retrieval(task: Task) -> bool:
@@ -37,7 +49,8 @@ def is_retrieval(task: Task) -> bool:
 def definition(task: Task) -> str:
     """Hash of what a task file says of scoring and labels; the data have fingerprints of their own."""
     said = task.model_dump(
-        mode="json", include={"kind", "labels", "label_map", "scores", "parallel", "languages", "max_length"}
+        mode="json",
+        include={"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"},
     )
     return digest(said)
 
@@ -71,6 +84,7 @@ class TrainSpec:
         seed: Its seed.
         parents: Runs whose artefacts it builds on, by reference as written in the setup.
         languages: Languages of the training data; by default English, or the task's only one.
+        others: For a multi-task run, a spec of each further task; a step trains one of all of them.
     """
 
     workspace: Workspace
@@ -82,6 +96,17 @@ class TrainSpec:
     seed: int
     parents: Mapping[str, Run] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
+    others: tuple[TrainSpec, ...] = ()
+
+    @property
+    def parts(self) -> tuple[TrainSpec, ...]:
+        """One spec for each task, this one's first."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def reference(self) -> str:
+        """The tasks with their languages, as a setup names them."""
+        return mix_name(tuple(Reference(part.task.name, part.languages) for part in self.parts))
 
     @property
     def whole_model(self) -> bool:
@@ -131,6 +156,7 @@ class TrainSpec:
     @functools.cached_property
     def inputs(self) -> dict[str, Any]:
         """All that can change the result."""
+        others = [{name: other.inputs[name] for name in OF_EACH_TASK} for other in self.others]
         return {
             "recipe": RECIPE,
             "phase": self.phase,
@@ -138,7 +164,9 @@ class TrainSpec:
             "task": str(self.task),
             "definition": definition(self.task),
             "method": self.trained_method,
-            "config": self.config.inputs(self.whole_model),
+            "config": self.config.inputs(
+                self.whole_model, fusion=has_fusion(self.setup), mix=bool(self.others)
+            ),
             "max_length": self.max_length,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
@@ -147,6 +175,7 @@ class TrainSpec:
             "languages": list(self.languages),
             "train": self.data_keys("train"),
             "dev": self.data_keys("dev") if self.has_dev else {},
+            **({"mix": others} if others else {}),
         }
 
     @property
@@ -174,6 +203,10 @@ class TrainSpec:
         }
         with contextlib.suppress(MissingDataError):
             own["train"] = self.data_keys("train")
+        if [(str(other.task), list(other.languages)) for other in self.others] != [
+            (other["task"], other["languages"]) for other in inputs.get("mix", [])
+        ]:
+            return False
         return all(inputs.get(name) == value for name, value in own.items())
 
     @property
@@ -189,7 +222,8 @@ class TrainSpec:
     @functools.cached_property
     def run(self) -> Run:
         """The run of these inputs in the store."""
-        label = f"{self.task.name}.{self.setup}.{self.trained_method}.s{self.seed}"
+        name = "+".join(part.task.name for part in self.parts)
+        label = f"{name}.{self.setup}.{self.trained_method}.s{self.seed}"
         return self.workspace.store.run(self.phase, label, self.inputs)
 
 
@@ -219,6 +253,7 @@ class EvaluateSpec:
         languages: Languages to evaluate; empty for all that have data.
         method: Adapter method of the setup.
         seed: Seed of the runs it evaluates.
+        language_runs: For a setup with `{lang}`, the language adapters at hand, by language.
     """
 
     workspace: Workspace
@@ -230,6 +265,12 @@ class EvaluateSpec:
     languages: tuple[str, ...] = ()
     method: str = DEFAULT_METHOD
     seed: int = 1
+    language_runs: Mapping[str, Run] = field(default_factory=dict)
+
+    @property
+    def policy(self) -> Policy:
+        """Which language adapter is used at test time."""
+        return self.setup.policy or "swap"
 
     @functools.cached_property
     def wanted_languages(self) -> tuple[str, ...]:
@@ -262,8 +303,10 @@ class EvaluateSpec:
         return "full" if is_full(self.setup) else self.method
 
     @functools.cached_property
-    def layer(self) -> int:
-        """The layer whose vectors are compared."""
+    def layer(self) -> int | None:
+        """The layer whose vectors are compared; None where the best one is chosen, see `Select`."""
+        if self.config.layer == "best":
+            return None
         depth = self.workspace.backbone.depth
         layer = default_layer(depth) if self.config.layer is None else self.config.layer
         if not 0 <= layer <= depth:
@@ -290,9 +333,31 @@ class EvaluateSpec:
             "trained": self.trained.key if self.trained else None,
             "parents": {name: run.key for name, run in sorted(self.parents.items())},
         }
+        if has_language(self.setup):
+            swapped = self.language_runs if self.policy == "swap" else {}
+            used = {code: swapped[code].key for code in self.wanted_languages if code in swapped}
+            values |= {"policy": self.policy, "language_adapters": used}
         if is_retrieval(self.task):
             values |= {"layer": self.layer, "pooling": self.config.pooling}
+        if self.task.kind == "bitext_mining":
+            values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
+        if self.config.select is not None and is_retrieval(self.task):
+            language = self.config.select.language
+            if language not in self.task.languages:
+                raise UnknownNameError(f"language of {self.task.name}", language, self.task.languages)
+            half = {"data": self.workspace.data_key(self.task, self.config.split, language)}
+            values |= {"layer": "best", "select": {**self.config.select.model_dump(), **half}}
         return values
+
+    @property
+    def _tuned_on(self) -> dict[str, str]:
+        """Mining: fingerprints of the dev data that the threshold is tuned on."""
+        found: dict[str, str] = {}
+        if self.config.threshold == "dev" and self.config.split != "dev":
+            for language in self.wanted_languages:
+                with contextlib.suppress(MissingDataError):
+                    found[language] = self.workspace.data_key(self.task, "dev", language)
+        return found
 
     @property
     def record(self) -> dict[str, Any]:

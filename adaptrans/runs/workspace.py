@@ -12,6 +12,7 @@ from adaptrans.hub.store import Store
 from adaptrans.models.backbone import Backbone
 from adaptrans.tasks import catalogue, sources
 from adaptrans.tasks.examples import Example
+from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
 
 SAMPLES = "samples"
@@ -106,8 +107,8 @@ class Workspace:
                 f"the data folder {self.data} does not exist", remedy="give an existing folder with --data"
             )
         if name in self.tasks:
-            return self.tasks[name]
+            return with_labels(self.tasks[name], self.data)
         known = [*self.tasks, *catalogue.names(self.folders)]
         if name not in known:
             raise UnknownNameError("task", name, known, remedy="adaptrans tasks list shows all")
-        return catalogue.get(name, self.folders)
+        return with_labels(catalogue.get(name, self.folders), self.data)

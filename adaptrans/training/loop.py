@@ -17,22 +17,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from adaptrans.data.batches import epoch_batches, micro_batches, padding_share
+from adaptrans.data.batches import micro_batches, padding_share
 from adaptrans.data.encodings import rows
 from adaptrans.devices import autocast
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, logits, trained_state
+from adaptrans.models.fusing import is_value, regularisation
+from adaptrans.models.library import fusion_of
 from adaptrans.progress import progress
 from adaptrans.runs.config import TrainingConfig
-from adaptrans.tasks.kinds import Answers, Kind
 from adaptrans.tasks.kinds.tensors import collated
 from adaptrans.training import checkpoint
 from adaptrans.training.checkpoint import Place
 from adaptrans.training.log import TrainingLog
+from adaptrans.training.streams import Source, Streams
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from datasets import Dataset
 
     from adaptrans.progress import Meter
 
@@ -44,10 +45,8 @@ class Job:
     Args:
         description: What is trained, for the progress bar.
         assembled: The model under its setup.
-        kind: Kind of the task.
-        features: Encoded training data.
-        example_ids: Ids of the examples, so that a failure names them.
-        config: The options, `learning_rate` filled in.
+        sources: The tasks that are trained, one in each step; mostly a single one.
+        config: The options, rates filled in.
         seed: Seed of batches and dropout.
         folder: The run's folder, for log and checkpoints.
         padding_id: Id of the padding token.
@@ -58,9 +57,7 @@ class Job:
 
     description: str
     assembled: Assembled
-    kind: Kind
-    features: Dataset
-    example_ids: Sequence[str]
+    sources: tuple[Source, ...]
     config: TrainingConfig
     seed: int
     folder: Path
@@ -119,9 +116,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
         TrainingError: If a loss or a gradient is not a finite number; names the step and the examples.
         ArtefactError: If the checkpoint cannot be read.
     """
-    if job.kind.answers is None:
-        raise TrainingError(f"{job.kind.name} has no training", remedy="evaluate it directly")
-    run = _Training(job, job.kind.answers, accelerator)
+    run = _Training(job, accelerator)
     run.resume()
     with (
         TrainingLog(job.folder, run.place.step) as log,
@@ -136,15 +131,14 @@ def train(job: Job, accelerator: Accelerator) -> Place:
 class _Training:
     """The state of one run of `train`."""
 
-    def __init__(self, job: Job, answers: Answers, accelerator: Accelerator) -> None:
+    def __init__(self, job: Job, accelerator: Accelerator) -> None:
         self.job = job
-        self.answers = answers
         self.accelerator = accelerator
-        self.plan = Plan.of(job.config, len(job.features))
-        self.lengths: list[int] = job.features["length"][:]
+        self.streams = Streams(job.sources, job.config, job.seed)
+        self.plan = Plan.of(job.config, self.streams.items)
         named = dict(job.assembled.model.named_parameters())
         self.parameters = {name: named[name] for name in job.assembled.trained}
-        self.optimiser = _optimiser(self.parameters, job.config)
+        self.optimiser = _optimiser(self.parameters, job.assembled, job.config)
         self.folder = job.folder / "checkpoints"
         self.best_file = self.folder / "best.safetensors"
         self.place = Place(precision=job.precision, device=job.device.type)
@@ -179,22 +173,23 @@ class _Training:
         self.saved_at = time.monotonic()
 
     def steps(self, log: TrainingLog, meter: Meter) -> None:
+        self.streams.start(self.place.step, self.plan.total_steps)
         while not self.place.finished:
-            epoch, offset = divmod(self.place.step, self.plan.steps_per_epoch)
-            batches = epoch_batches(self.lengths, self.job.config.batch_size, seed=self.job.seed, epoch=epoch)
-            for batch in batches[offset:]:
-                self.one_step(batch, log, meter)
-                if self.place.finished:
-                    break
+            task, batch = self.streams.take()
+            self.one_step(task, batch, log, meter)
 
-    def one_step(self, batch: list[int], log: TrainingLog, meter: Meter) -> None:
+    def one_step(self, task: int, batch: list[int], log: TrainingLog, meter: Meter) -> None:
+        """Train one batch of one task."""
         began = time.monotonic()
         config = self.job.config
         factor = self.plan.rate_factor(self.place.step, config.decay)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        parts = micro_batches(batch, self.lengths, config.tokens_per_batch)
-        loss, norm = self.gradients(parts, log)
+        lengths = self.streams.lengths[task]
+        source = self.job.sources[task]
+        whole = source.answers.whole
+        parts = [batch] if whole else micro_batches(batch, lengths, config.tokens_per_batch)
+        loss, extra, norm = self.gradients(source, parts, log)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
@@ -204,42 +199,58 @@ class _Training:
         if step % config.log_every == 0 or step == self.plan.total_steps:
             log.add(
                 step,
+                **({"task": source.name} if len(self.job.sources) > 1 else {}),
                 loss=loss,
+                **extra,
                 learning_rate=self.optimiser.param_groups[0]["lr"],
                 gradient_norm=norm,
-                tokens_per_second=sum(self.lengths[i] for i in batch) / max(seconds, 1e-9),
-                padding=padding_share(parts, self.lengths),
+                tokens_per_second=sum(lengths[i] for i in batch) / max(seconds, 1e-9),
+                padding=padding_share(parts, lengths),
             )
         meter.to(step, f"loss {loss:.3f}")
         self.after_step(log)
 
-    def gradients(self, parts: Sequence[Sequence[int]], log: TrainingLog) -> tuple[float, float]:
-        """Gradients of the step's mean loss, clipped; returns the loss and the norm before clipping."""
+    def gradients(
+        self, source: Source, parts: Sequence[Sequence[int]], log: TrainingLog
+    ) -> tuple[float, dict[str, float], float]:
+        """Gradients of the step's mean loss and what is added to it, clipped.
+
+        Returns:
+            The mean loss, what is added to it by name, and the norm before clipping.
+        """
         self.job.assembled.model.train()
         total, terms = 0.0, 0
         for part in parts:
-            features = rows(self.job.features, part)
-            batch = collated(self.job.kind, features, self.job.padding_id, self.job.device)
+            features = rows(source.features, part)
+            batch = collated(source.kind, features, self.job.padding_id, self.job.device)
             with autocast(self.job.device, self.job.precision):
-                output = logits(self.job.assembled, batch)
-            loss, number = self.answers.loss(output, batch)
+                output = (source.forward or logits)(source.assembled, batch)
+            loss, number = source.answers.loss(output, batch)
             value = loss.item()
             if not math.isfinite(value):
-                self.stop(log, f"the loss is {value}", features)
+                self.stop(log, source, f"the loss is {value}", features)
             self.accelerator.backward(loss)
             total += value
             terms += number
         for parameter in self.parameters.values():
             if parameter.grad is not None:
                 parameter.grad.div_(max(terms, 1))
+        extra = self.regularise()
         norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
         if not math.isfinite(norm):
-            self.stop(
-                log,
-                f"the gradient norm is {norm}",
-                rows(self.job.features, [i for part in parts for i in part]),
-            )
-        return total / max(terms, 1), norm
+            whole = rows(source.features, [i for part in parts for i in part])
+            self.stop(log, source, f"the gradient norm is {norm}", whole)
+        return total / max(terms, 1), extra, norm
+
+    def regularise(self) -> dict[str, float]:
+        """Add the gradient of what keeps fusions near the identity; returns its value by name."""
+        names = [fused.name for fused in self.job.assembled.fusions]
+        weight = self.job.config.fusion_regularisation
+        if not names or not weight:
+            return {}
+        value = regularisation(self.job.assembled.model, names, weight)
+        value.backward()
+        return {"fusion_regularisation": value.item()}
 
     def after_step(self, log: TrainingLog) -> None:
         """Dev score, best weights, early stop, end, checkpoint."""
@@ -266,9 +277,9 @@ class _Training:
         else:
             place.stale += 1
 
-    def stop(self, log: TrainingLog, reason: str, features: Sequence[dict[str, Any]]) -> None:
+    def stop(self, log: TrainingLog, source: Source, reason: str, features: Sequence[dict[str, Any]]) -> None:
         """Raise, naming step and examples; the log has all of them."""
-        ids = list(dict.fromkeys(self.job.example_ids[feature["example"]] for feature in features))
+        ids = list(dict.fromkeys(source.example_ids[feature["example"]] for feature in features))
         log.add(self.place.step + 1, stopped=reason, examples=ids)
         shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more (see log.jsonl)" if len(ids) > 8 else "")
         raise TrainingError(
@@ -277,15 +288,35 @@ class _Training:
         )
 
 
-def _optimiser(parameters: dict[str, Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW; no decay for biases and layer norms, as in the reference scripts."""
+def _optimiser(
+    parameters: dict[str, Tensor], assembled: Assembled, config: TrainingConfig
+) -> torch.optim.Optimizer:
+    """AdamW; no decay for biases and layer norms, as in the reference scripts.
+
+    A fusion learns at its own rate, and so does the head when nothing else is trained: that is what the
+    library's example does. Value matrices, drawn to the identity, are not drawn to zero as well.
+    """
     assert config.learning_rate is not None
-    decayed = [p for p in parameters.values() if p.dim() > 1]
-    others = [p for p in parameters.values() if p.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay, "peak": config.learning_rate},
-        {"params": others, "weight_decay": 0.0, "peak": config.learning_rate},
-    ]
+    assert config.fusion_learning_rate is not None
+    alone = bool(assembled.fusions) and assembled.adapter is None
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in parameters.items():
+        fused = alone or fusion_of(name) is not None
+        decays = parameter.dim() > 1 and not is_value(name)
+        groups.setdefault((fused, decays), []).append(parameter)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, eps=config.adam_epsilon
+        [
+            {
+                "params": groups[fused, decays],
+                "weight_decay": config.weight_decay if decays else 0.0,
+                "peak": config.fusion_learning_rate if fused else config.learning_rate,
+            }
+            # The order decides nothing but which rate the log shows: that of the target's own weights.
+            for fused, decays in ((False, True), (False, False), (True, True), (True, False))
+            if (fused, decays) in groups
+        ],
+        lr=config.learning_rate,
+        eps=config.adam_epsilon,
+        # One pass over each tensor instead of ten; on a GPU the default is as quick, and its state elsewhere.
+        fused=all(parameter.device.type == "cpu" for parameter in parameters.values()) or None,
     )

@@ -15,13 +15,14 @@ from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.predict import Predictor
 from adaptrans.files import digest
 from adaptrans.hub.store import Run
-from adaptrans.models.adapting import Assembled, HeadSpec, assemble
+from adaptrans.models.adapting import Assembled, HeadSpec, assemble, with_head, without_embeddings
 from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.progress import progress
 from adaptrans.runs.specs import TrainSpec
 from adaptrans.tasks.kinds import KINDS, Kind
 from adaptrans.training.loop import Job, train
+from adaptrans.training.streams import Source
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -54,32 +55,44 @@ def _train(spec: TrainSpec, run: Run) -> None:
     device = pick_device(spec.workspace.device)
     precision = pick_precision(spec.config.precision, device)
     run.log_environment(environment(str(device), precision))
-    data = _Data(spec)
-    examples, features = data.split("train", spec.config.limit_train, training=True)
+    parts = [_Data(part) for part in spec.parts]
+    splits = [data.split("train", spec.config.limit_train, training=True) for data in parts]
+    head, *more_heads = (data.head(examples) for data, (examples, _) in zip(parts, splits, strict=True))
     assembled = assemble(
         spec.workspace.backbone,
         spec.setup,
         target=spec.task.name,
-        head=data.head(examples),
+        head=head,
+        more_heads=more_heads,
         method=spec.method,
         parents={name: parent.artefact for name, parent in spec.parents.items()},
         seed=spec.seed,
     )
-    accelerator = _accelerator(device)
+    if spec.config.freeze_embeddings:
+        assembled = without_embeddings(assembled)
+    accelerator = accelerator_for(device)
     assembled.model.to(device)
+    sources = tuple(
+        Source(
+            data.spec.reference,
+            with_head(assembled, name),
+            data.kind,
+            features,
+            [example.id for example in examples],
+        )
+        for name, data, (examples, features) in zip(assembled.heads, parts, splits, strict=True)
+    )
     job = Job(
-        description=f"{spec.phase} {spec.task.name} ({spec.setup})",
+        description=f"{spec.phase} {spec.reference} ({spec.setup})",
         assembled=assembled,
-        kind=data.kind,
-        features=features,
-        example_ids=[example.id for example in examples],
-        config=spec.config.model_copy(update={"learning_rate": spec.config.rate(spec.whole_model)}),
+        sources=sources,
+        config=spec.config.resolved(spec.whole_model),
         seed=spec.seed,
         folder=run.path,
-        padding_id=data.padding_id,
+        padding_id=parts[0].padding_id,
         device=device,
         precision=precision,
-        dev_score=data.dev_score(device, precision),
+        dev_score=_mean_dev_score(sources, [data.dev_score(device, precision) for data in parts]),
     )
     place = train(job, accelerator)
     scores = {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step}
@@ -91,7 +104,8 @@ def _train(spec: TrainSpec, run: Run) -> None:
             "kind": spec.task.kind,
             "trained_by": run.key,
             "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
-            "training_data": {"languages": list(spec.train_languages), "note": spec.task.note},
+            "training_data": {"languages": _train_languages(spec), "note": spec.task.note},
+            **({"mix": [part.reference for part in spec.parts]} if spec.others else {}),
             "scores": scores,
         },
     )
@@ -101,9 +115,9 @@ def _train(spec: TrainSpec, run: Run) -> None:
             **scores,
             "seconds": place.seconds,
             "trained_parameters": trained,
-            "examples": len(examples),
+            "examples": sum(len(examples) for examples, _ in splits),
             "source_languages": source_languages(spec),
-            "notes": training_notes(spec, data.notes),
+            "notes": training_notes(spec, [note for data in parts for note in data.notes]),
         }
     )
     run.sweep()
@@ -112,25 +126,45 @@ def _train(spec: TrainSpec, run: Run) -> None:
 def source_languages(spec: TrainSpec) -> list[str]:
     """Languages that had labels in this run or in one it builds on."""
     inherited = [code for parent in spec.parents.values() for code in parent.result()["source_languages"]]
-    return sorted({*spec.train_languages, *inherited})
+    return sorted({*_train_languages(spec), *inherited})
+
+
+def _train_languages(spec: TrainSpec) -> list[str]:
+    """Languages of the training data of all its tasks."""
+    return list(dict.fromkeys(code for part in spec.parts for code in part.train_languages))
 
 
 def training_notes(spec: TrainSpec, read: Sequence[str]) -> list[str]:
     """What the reader of a score made with this run has to know, notes of its parents included."""
     notes = dict.fromkeys(note for parent in spec.parents.values() for note in parent.result()["notes"])
-    for split in ("train", "dev") if spec.has_dev else ("train",):
-        own = spec.task.split(split).note
-        if own:
-            notes[f"{spec.task.name} {split}: {own}"] = None
-    if spec.config.limit_train is not None:
-        notes[f"{spec.task.name}: trained on {spec.config.limit_train} examples only"] = None
-    if not spec.has_dev:
-        notes[f"{spec.task.name}: no dev set, so the weights of the last step"] = None
+    for part in spec.parts:
+        for split in ("train", "dev") if part.has_dev else ("train",):
+            own = part.task.split(split).note
+            if own:
+                notes[f"{part.task.name} {split}: {own}"] = None
+        if spec.config.limit_train is not None:
+            notes[f"{part.task.name}: trained on {spec.config.limit_train} examples only"] = None
+    lacking = [part.task.name for part in spec.parts if not part.has_dev]
+    if len(lacking) == len(spec.parts):
+        notes[f"{spec.reference}: no dev set, so the weights of the last step"] = None
+    elif lacking:
+        notes[f"{spec.reference}: no dev set of {', '.join(lacking)}, so selected on the others"] = None
     notes.update(dict.fromkeys(read))
     return list(notes)
 
 
-def _accelerator(device: torch.device) -> Accelerator:
+def _mean_dev_score(
+    sources: Sequence[Source], scores: Sequence[Callable[[Assembled], float] | None]
+) -> Callable[[Assembled], float] | None:
+    """The mean of the tasks' dev scores, None where no task has a dev set."""
+    pairs = [(source, score) for source, score in zip(sources, scores, strict=True) if score is not None]
+    if not pairs:
+        return None
+    return lambda _: sum(score(source.assembled) for source, score in pairs) / len(pairs)
+
+
+def accelerator_for(device: torch.device) -> Accelerator:
+    """What distributes a run over devices; here one process."""
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=device.type == "cpu")
@@ -188,6 +222,8 @@ class _Data:
         labels = self.spec.task.labels
         if self.kind.name == "multiple_choice":
             labels = tuple(str(i) for i in range(max(len(example.choices) for example in examples)))
+        if self.kind.name == "passage_ranking":
+            labels = tuple(str(i) for i in range(self.spec.workspace.backbone.width))
         return HeadSpec(self.spec.task.name, answers.head, labels)
 
     def dev_score(self, device: torch.device, precision: str) -> Callable[[Assembled], float] | None:

@@ -15,7 +15,14 @@ from adaptrans.models.manifest import read_manifest
 
 KINDS = ["classification", "tagging", "span_qa", "multiple_choice"]
 SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "mnli > squad > target"]
-
+COMPOSED = [
+    "full(mnli + squad)",
+    "fuse(mnli, squad)",
+    "fuse(mnli, squad, qqp) > target",
+    "qqp > fuse(mnli, squad) > target",
+    "average(2*mnli, 1*squad) > target",
+    "mnli + squad - qqp > target",
+]
 RELOAD = """
 import sys
 from pathlib import Path
@@ -43,9 +50,9 @@ def answers(assembled, batch):
 def test_logits_are_equal_in_another_process(build, parents, tools, tmp_path):
     from safetensors.torch import save_file
 
-    expected = {}
+    expected, parents = {}, {**parents, "mnli + squad": parents["whole"]}
     for kind in KINDS:
-        for number, text in enumerate(SETUPS):
+        for number, text in enumerate([*SETUPS, *COMPOSED]):
             folder = tmp_path / "all" / f"{kind}{number}"
             assembled, batch = build(text, tools.spec(kind), parents), tools.batch_of(kind)
             save_artefact(assembled, folder / "artefact")
@@ -242,7 +249,7 @@ def test_the_manifest_is_read_without_a_model(parents):
     manifest = read_manifest(parents["mnli"])
     assert (manifest.target, manifest.method, manifest.adapter) == ("mnli", "seq_bn", "mnli")
     assert str(manifest.setup) == "adapter"
-    assert manifest.below == ()
+    assert manifest.fusions == ()
     assert manifest.content() != read_manifest(parents["squad"]).content()
     code = "import sys, adaptrans.models.manifest; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -65,7 +65,7 @@ def test_which_methods_stack():
 
 
 @pytest.mark.parametrize("name", ["prompt_tuning", "loreft"])
-@pytest.mark.parametrize("block", methods.BLOCKS)
+@pytest.mark.parametrize("block", [block for block in methods.BLOCKS if block != "Merge"])
 def test_methods_that_ignore_composition_are_refused_everywhere(name, block):
     assert "only one adapter" in methods.parse(name).obstacle(block)
 
@@ -75,15 +75,26 @@ def test_fusion_is_for_bottlenecks():
     assert allowed == {
         "seq_bn",
         "double_seq_bn",
-        "seq_bn_inv",
-        "double_seq_bn_inv",
         "par_bn",
         "scaled_par_bn",
         "compacter",
         "compacter++",
     }
+    assert "only the first one's invertible part" in methods.parse("seq_bn_inv").obstacle("Fuse")
+
+
+def test_what_is_merged():
+    allowed = {name for name in methods.names() if methods.parse(name).obstacle("Merge") is None}
+    bottlenecks = {name for name, options in methods.OPTIONS_OF.items() if "mh_adapter" in options}
+    assert allowed == {*bottlenecks, "lora", "ia3"}
 
 
 def test_full_is_not_an_adapter_method_but_is_suggested():
     with pytest.raises(AdaptransError, match='did you mean "full"'):
         methods.parse("ful")
+
+
+@pytest.mark.parametrize("value", ["first", "first:9", [4], [-1], 3, ["last"], [True]])
+def test_layers_that_are_none_are_refused(value):
+    with pytest.raises(AdaptransError, match=r"write 'last', 'first:6', or a list of layers from 0 to 3"):
+        methods.left_out(value, 4)

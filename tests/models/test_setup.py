@@ -167,7 +167,9 @@ def test_any_text_is_a_setup_or_a_setup_error_of_one_line(text):
         assert parse(str(tree)) == tree
 
 
-@given(setups(), st.sampled_from(["full", "seq_bn", "lora", "mam", "prompt_tuning"]), st.booleans())
+@given(
+    setups(), st.sampled_from(["full", "seq_bn", "seq_bn_inv", "lora", "mam", "prompt_tuning"]), st.booleans()
+)
 @settings(max_examples=300, deadline=None)
 def test_the_nearest_setup_of_a_refusal_runs(tree, method, retrieval):
     refusal = attempt(lambda: check(tree, method, retrieval=retrieval))
@@ -241,7 +243,8 @@ def test_what_is_below_the_target(text, below):
 
 @pytest.mark.parametrize("method", ["seq_bn", "lora", "prefix_tuning", "seq_bn[reduction_factor=8]"])
 @pytest.mark.parametrize(
-    "text", ["full", "full(mnli)", "adapter", "continue(mnli)", "mnli > target", "a > b > target"]
+    "text",
+    ["full", "full(mnli)", "full(a + b)", "adapter", "continue(mnli)", "mnli > target", "a > b > target"],
 )
 @pytest.mark.parametrize("retrieval", [False, True])
 def test_what_this_version_runs_is_not_refused(text, method, retrieval):
@@ -252,32 +255,38 @@ def test_what_this_version_runs_is_not_refused(text, method, retrieval):
     ("text", "method", "message"),
     [
         (
-            "fuse(mnli, squad)",
-            "seq_bn",
-            "fuse(mnli, squad): fusion is not trained by this version; nearest that runs: 'mnli > target'",
+            "fuse(a, b) > target",
+            "lora",
+            "does not implement Fuse of lora; nearest that runs: 'average(a, b) > target'",
         ),
-        ("fuse(a, b) > target", "lora", "does not implement Fuse of lora; nearest that runs: 'a > target'"),
+        ("fuse(a, b)", "prefix_tuning", "Fuse of prefix_tuning; nearest that runs: 'a > target'"),
         ("fuse(a, b) > target", "mam", "Fuse of mam fails in the adapters library"),
-        ("a > fuse(b, c)", "ia3", "does not implement Fuse of ia3; nearest that runs: 'a > b > target'"),
+        (
+            "a > fuse(b, c)",
+            "ia3",
+            "does not implement Fuse of ia3; nearest that runs: 'a > average(b, c) > target'",
+        ),
         (
             "mnli > target",
             "prompt_tuning",
             "only one adapter would have an effect; nearest that runs: 'continue(",
         ),
+        (
+            "mnli > target",
+            "seq_bn_inv",
+            "has no effect above another adapter; nearest that runs: 'continue(mnli)'",
+        ),
         ("mnli > target", "loreft", "the adapters library does not compose loreft"),
         ("mnli > target", "par_bn", "does not compose par_bn: only one adapter would have an effect"),
-        ("average(a, b) > target", "prefix_tuning", "does not implement Average of prefix_tuning"),
         (
             "average(a, b) > target",
-            "seq_bn",
-            "averaging is not done by this version; nearest that runs: 'a > target'",
+            "prefix_tuning",
+            "only bottlenecks, lora and ia3 are merged, not prefix_tuning; nearest that runs: 'a > target'",
         ),
-        ("a + b - c > target", "seq_bn", "task arithmetic is not done by this version"),
-        ("{lang} > mnli > target", "seq_bn", "language adapters are not trained by this version"),
-        ("{lang} > target", "seq_bn", "nearest that runs: 'adapter'"),
+        ("{lang} > fuse(a, b)", "lora", "nearest that runs: '{lang} > average(a, b) > target'"),
+        ("{lang} > target", "par_bn", "nearest that runs: 'adapter'"),
         ("mnli > target @ swap", "seq_bn", "the policy 'swap' has no language adapter to act on"),
-        ("full(a + b)", "full", "a mix of several intermediate tasks is not trained"),
-        ("full(a + b)", "seq_bn", "nearest that runs: 'full(a)'"),
+        ("full(a + b#12)", "full", "a mix is trained from tasks, not from stored runs; nearest that runs"),
         ("mnli > target", "full", "nearest that runs: 'full(mnli)'"),
     ],
 )
@@ -285,6 +294,22 @@ def test_what_cannot_run_is_refused_with_the_nearest(text, method, message):
     with pytest.raises(SetupError) as caught:
         check(parse(text), method, retrieval=False)
     assert message in str(caught.value)
+
+
+def test_language_adapters_have_a_policy_and_no_retrieval():
+    for text in ("{lang} > target", "{lang} > a > target @ none", "{lang} > fuse(a, b) @ keep-source"):
+        check(parse(text), "seq_bn")
+        with pytest.raises(SetupError, match="two language adapters at once; nearest that runs: '"):
+            check(parse(text), "seq_bn", retrieval=True)
+
+
+def test_a_fusion_is_refused_where_nothing_is_trained():
+    for text in ("fuse(a, b)", "fuse(a, b) > target"):
+        check(parse(text), "seq_bn")
+        with pytest.raises(
+            SetupError, match=r"has no training; nearest that runs: 'average\(a, b\) > target'"
+        ):
+            check(parse(text), "seq_bn", retrieval=True)
 
 
 def test_retrieval_needs_no_stack_over_one_adapter():

@@ -1,7 +1,7 @@
 import pytest
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.runs.config import TrainingConfig, training_config
+from adaptrans.runs.config import TrainingConfig, evaluation_config, training_config
 
 
 def test_later_layers_win_and_none_is_not_given():
@@ -35,4 +35,28 @@ def test_rates_default_by_what_is_trained():
 def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     inputs = TrainingConfig().inputs(whole_model=False)
     left_out = set(TrainingConfig.model_fields) - set(inputs)
-    assert left_out == {"checkpoint_seconds", "log_every"}
+    fusion = {"fusion_learning_rate", "fusion_regularisation"}
+    mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
+    assert left_out == {"checkpoint_seconds", "log_every", "freeze_embeddings", *fusion, *mix}
+    frozen = TrainingConfig(freeze_embeddings=True)
+    assert frozen.inputs(whole_model=False) == inputs
+    assert set(frozen.inputs(whole_model=True)) - set(inputs) == {"freeze_embeddings"}
+    assert set(TrainingConfig().inputs(whole_model=True, mix=True)) - set(inputs) == mix
+    with_fusion = TrainingConfig().inputs(whole_model=False, fusion=True)
+    assert set(with_fusion) - set(inputs) == fusion
+
+
+def test_a_fusion_learns_at_its_own_rate_or_at_the_one_that_is_given():
+    assert TrainingConfig().resolved(False).fusion_learning_rate == 5e-5
+    assert TrainingConfig(learning_rate=1e-3).resolved(False).fusion_learning_rate == 1e-3
+    both = TrainingConfig(learning_rate=1e-3, fusion_learning_rate=2e-4).resolved(False)
+    assert (both.learning_rate, both.fusion_learning_rate) == (1e-3, 2e-4)
+    assert both.resolved(False) == both
+
+
+def test_the_best_layer_and_its_half_belong_together():
+    with pytest.raises(ConfigError, match="belong together"):
+        evaluation_config({"layer": "best"})
+    with pytest.raises(ConfigError, match="belong together"):
+        evaluation_config({"select": {"language": "de"}})
+    assert evaluation_config({"layer": "best", "select": {"language": "de"}}).select.half == "first"

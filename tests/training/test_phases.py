@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from adaptrans.errors import ArtefactError, MissingDataError, TrainingError
+from adaptrans.models import fusing
 from adaptrans.models.adapting import trained_state
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.setup import parse
@@ -71,7 +72,8 @@ def test_every_kind_trains_and_learns(planner, setup, task):
     assert list((run.path / "tensorboard").glob("events*"))
 
 
-def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch):
+@pytest.mark.parametrize("setup", ["nli > target", "fuse(nli, qa)", "fuse(nli, qa) > target"])
+def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, setup):
     scores = iter([10.0, 50.0, 30.0, 20.0])
     snapshots = []
 
@@ -82,13 +84,14 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch):
 
         return score
 
-    spec = spec_of(planner, "nli > target", "xnli", evaluate_every=1, learning_rate=1e-2, max_steps=4)
+    spec = spec_of(planner, setup, "xnli", evaluate_every=1, learning_rate=1e-2, max_steps=4)
     monkeypatch.setattr(phases._Data, "dev_score", scripted)
     run = run_training(spec)
     assert run.result()["dev_step"] == 2
     kept = trained_state(load_artefact(run.artefact, spec.workspace.backbone))
     assert kept.keys() == snapshots[1].keys()
     assert any(name.startswith("heads.") for name in kept)
+    assert any(".adapter_fusion_layer." in name for name in kept) == setup.startswith("fuse")
     for name, value in kept.items():
         assert torch.equal(value, snapshots[1][name]), name
         assert not torch.equal(value, snapshots[3][name]), name
@@ -129,7 +132,18 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("setup", ["full", "adapter", "nli > target", "continue(nli)"])
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "full",
+        "adapter",
+        "nli > target",
+        "continue(nli)",
+        "fuse(nli, qa)",
+        "fuse(nli, qa) > target",
+        "average(nli, qa) > target",
+    ],
+)
 def test_a_resumed_run_equals_an_undisturbed_one(planner, tmp_path, monkeypatch, setup):
     options = {"evaluate_every": 3, "epochs": 2, "checkpoint_seconds": 0}
     expected = run_training(spec_of(planner, setup, "xnli", **options))
@@ -138,10 +152,10 @@ def test_a_resumed_run_equals_an_undisturbed_one(planner, tmp_path, monkeypatch,
     original = loop._Training.one_step
     for last in (2, 4):
 
-        def until(self, batch, log, meter, last=last):
+        def until(self, task, batch, log, meter, last=last):
             if self.place.step == last:
                 raise Killed
-            original(self, batch, log, meter)
+            original(self, task, batch, log, meter)
 
         monkeypatch.setattr(loop._Training, "one_step", until)
         with pytest.raises(Killed):
@@ -202,10 +216,10 @@ def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch)
     spec = spec_of(planner, "adapter", "xnli", checkpoint_seconds=0, precision="auto")
     original = loop._Training.one_step
 
-    def until(self, batch, log, meter):
+    def until(self, task, batch, log, meter):
         if self.place.step == 2:
             raise Killed
-        original(self, batch, log, meter)
+        original(self, task, batch, log, meter)
 
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "bf16")
     monkeypatch.setattr(loop._Training, "one_step", until)
@@ -228,3 +242,72 @@ def test_a_holdout_does_not_share_a_passage_with_its_origin(planner):
         assert train
         assert dev
         assert not train & dev
+
+
+def test_a_fusion_is_regularised_at_its_own_rate(planner):
+    def rates(setup, **options):
+        spec = spec_of(planner, setup, "xnli", max_steps=1, warmup=0, log_every=1, **options)
+        run = run_training(spec)
+        lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+        return run, next(line for line in lines if "loss" in line)
+
+    run, line = rates("fuse(nli, qa) > target")
+    assert line["learning_rate"] == 1e-4
+    # 32 x 32 values at 1e-6 off the identity, the diagonal not, in 4 layers.
+    assert line["fusion_regularisation"] == pytest.approx(0.01 * 4 * 32 * 31 * 1e-12, rel=1e-3)
+    assert run.result()["trained_parameters"] > 4 * (3 * 32 * 32 + 2 * 32)
+    alone, line = rates("fuse(nli, qa)")
+    assert line["learning_rate"] == 5e-5
+    free, line = rates("fuse(nli, qa)", fusion_regularisation=0)
+    assert "fusion_regularisation" not in line
+    faster, _ = rates("fuse(nli, qa)", fusion_learning_rate=1e-3)
+    assert len({run.key for run in (alone, free, faster)}) == 3
+    assert "fusion_regularisation" not in rates("nli > target")[0].config()["config"]
+
+
+def test_a_strong_regularisation_holds_the_value_matrices_near_the_identity(planner):
+    def distance(weight):
+        options = {
+            "learning_rate": 1e-2,
+            "fusion_regularisation": weight,
+            "max_steps": 10,
+            "keep_best": False,
+        }
+        run = run_training(spec_of(planner, "fuse(nli, qa)", "xnli", warmup=0, **options))
+        fused = load_artefact(run.artefact, planner.workspace.backbone)
+        return fusing.regularisation(fused.model, ["xnli"], 1.0).item()
+
+    assert distance(10.0) < 0.5 * distance(0.0)
+
+
+def test_frozen_embeddings_stay_and_all_else_moves(planner):
+    from adaptrans.models.adapting import assemble
+    from adaptrans.models.artefact import load_artefact
+
+    def trained(freeze):
+        here = replace(
+            planner,
+            config_for=lambda name, whole: training_config(
+                {"max_steps": 2, "precision": "fp32", "max_length": 64, "freeze_embeddings": freeze}
+            ),
+        )
+        (*_, spec) = [
+            *here.target(parse("full"), here.workspace.task("udpos"))[1],
+            here.target(parse("full"), here.workspace.task("udpos"))[0],
+        ]
+        run = run_training(spec)
+        return spec, run, load_artefact(run.artefact, spec.workspace.backbone).model.state_dict()
+
+    spec, run, moved = trained(False)
+    frozen_spec, frozen_run, kept = trained(True)
+    bare = assemble(
+        spec.workspace.backbone, parse("full"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    ).model.state_dict()
+    embeddings = [name for name in bare if ".embeddings." in name]
+    assert embeddings
+    assert all(kept[name].equal(bare[name]) for name in embeddings)
+    assert not all(moved[name].equal(bare[name]) for name in embeddings)
+    layers = [name for name in bare if ".layer.0." in name and name.endswith("weight")]
+    assert not any(kept[name].equal(bare[name]) for name in layers)
+    assert spec.run.key != frozen_spec.run.key
+    assert frozen_run.result()["trained_parameters"] < run.result()["trained_parameters"]

@@ -1,0 +1,76 @@
+"""How many parameters each method trains on a backbone, and how many bytes its adapter takes on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from adaptrans.errors import SetupError
+from adaptrans.models import fusing, library, methods
+from adaptrans.models.backbone import Backbone
+from adaptrans.models.library import Fused
+from adaptrans.models.methods import FULL, Method
+
+FUSION = "fusion"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one method costs on one backbone.
+
+    Args:
+        name: The method, `full`, or `fusion`.
+        trained: Parameters that are trained, without the head; None if the method does not fit the backbone.
+        stored: Bytes of its weights on disk: more than it trains where some are frozen.
+        problem: Why it does not fit; empty if it does.
+    """
+
+    name: str
+    trained: int | None
+    stored: int | None
+    problem: str = ""
+
+
+def sizes(backbone: Backbone) -> list[Size]:
+    """The cost of every method with its default options, of the whole model, and of a fusion over seq_bn.
+
+    Nothing is loaded or computed: the model has no numbers in it. A fusion costs the same over any number of
+    adapters.
+    """
+    model = library.empty_model(backbone)
+    encoder = library.encoder_tensors(model)
+    found = [Size(FULL, _parameters(encoder), _bytes(encoder))]
+    found += [_adapter(model, methods.parse(name)) for name in methods.names()]
+    members = ("one", "two")
+    with torch.device("meta"):
+        for name in members:
+            library.add_adapter(model, name, methods.parse("seq_bn"), seed=0)
+        fusing.add_fusion(model, Fused(FUSION, members), seed=0)
+    own = fusing.fusion_tensors(model, FUSION)
+    return [*found, Size(FUSION, _parameters(own), _bytes(own))]
+
+
+def _adapter(model: library.Model, method: Method) -> Size:
+    # Orthogonal matrices take minutes to draw and have as many entries as others.
+    light = replace(method, options={"orthogonality": False}) if method.name == "loreft" else method
+    name = library.module_name(method.name)
+    try:
+        with torch.device("meta"):
+            library.add_adapter(model, name, light, seed=0)
+    except SetupError as problem:
+        return Size(method.name, None, None, problem.message)
+    trained = library.freeze_all_but(model, name, [], whole=False)
+    parameters = dict(model.named_parameters())
+    own = library.adapter_tensors(model, name)
+    return Size(method.name, sum(parameters[key].numel() for key in trained), _bytes(own))
+
+
+def _parameters(tensors: Mapping[str, Tensor]) -> int:
+    return sum(value.numel() for value in tensors.values())
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(value.numel() * value.element_size() for value in tensors.values())

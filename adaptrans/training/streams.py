@@ -1,0 +1,108 @@
+"""What each step of a run trains: batches of one task, or of several in turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adaptrans.data.batches import epoch_batches
+from adaptrans.data.mixing import capped_sizes, schedule, shares
+from adaptrans.models.adapting import Assembled
+from adaptrans.runs.config import TrainingConfig
+from adaptrans.tasks.kinds import Answers, Kind
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Source:
+    """One task of a run.
+
+    Args:
+        name: The task as the setup names it.
+        assembled: The model with the task's head; all tasks share the model.
+        kind: Kind of the task.
+        features: Encoded training data.
+        example_ids: Ids of the examples, so that a failure names them.
+        forward: What gives the logits of a batch; by default the model's own head.
+    """
+
+    name: str
+    assembled: Assembled
+    kind: Kind
+    features: Dataset
+    example_ids: Sequence[str]
+    forward: Callable[[Assembled, Any], Any] | None = None
+
+    @property
+    def answers(self) -> Answers:
+        """How the task learns."""
+        assert self.kind.answers is not None, "only kinds with a head are trained"
+        return self.kind.answers
+
+
+class Streams:
+    """The batches of all tasks of a run, by step.
+
+    The task of a step and its batch depend on seed, sizes and options alone, so that a place in the run is
+    one number.
+
+    Args:
+        sources: The tasks.
+        config: Batch size and mixing.
+        seed: The run's seed.
+    """
+
+    def __init__(self, sources: Sequence[Source], config: TrainingConfig, seed: int) -> None:
+        self.sources = tuple(sources)
+        self.lengths: list[list[int]] = [source.features["length"][:] for source in sources]
+        self._config = config
+        self._seed = seed
+        self._order: list[int] = []
+        self._taken: Counter[int] = Counter()
+        self._next = 0
+        self._epochs: dict[int, tuple[int, list[list[int]]]] = {}
+
+    @property
+    def items(self) -> int:
+        """Inputs of an epoch: those of all tasks, none counted beyond the cap."""
+        sizes = [len(lengths) for lengths in self.lengths]
+        return sizes[0] if len(sizes) == 1 else sum(capped_sizes(sizes, self._config.mixing_cap))
+
+    @property
+    def shares(self) -> list[float]:
+        """How often each task is drawn."""
+        config = self._config
+        if config.mixing_weights is not None and len(self.sources) > 1:
+            weights = [config.mixing_weights[source.name] for source in self.sources]
+            return [weight / sum(weights) for weight in weights]
+        if config.mixing == "uniform":
+            return [1 / len(self.sources)] * len(self.sources)
+        sizes = [len(lengths) for lengths in self.lengths]
+        return shares(sizes, cap=config.mixing_cap, temperature=config.mixing_temperature)
+
+    def start(self, step: int, total: int) -> None:
+        """Go to a step of a run of so many."""
+        self._order = schedule(self.shares, total, seed=self._seed)
+        self._taken = Counter(self._order[:step])
+        self._next = step
+
+    def take(self) -> tuple[int, list[int]]:
+        """Number of the next step's task, and the items of its batch."""
+        task = self._order[self._next]
+        batch = self._batch(task, self._taken[task])
+        self._taken[task] += 1
+        self._next += 1
+        return task, batch
+
+    def _batch(self, task: int, number: int) -> list[int]:
+        size = self._config.batch_size
+        per_epoch = -(-len(self.lengths[task]) // size)
+        epoch, offset = divmod(number, per_epoch)
+        if self._epochs.get(task, (None,))[0] != epoch:
+            batches = epoch_batches(self.lengths[task], size, seed=self._seed, epoch=epoch)
+            self._epochs[task] = (epoch, batches)
+        return self._epochs[task][1][offset]
