@@ -32,6 +32,13 @@ def evaluate(
         int | None, typer.Option("--layer", help="Retrieval: hidden_states[LAYER], 0 = embeddings.")
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="Retrieval: mean or cls.")] = "mean",
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            "--threshold",
+            help="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split.",
+        ),
+    ] = None,
     skip_bad_rows: common.SkipBadRows = False,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
@@ -56,6 +63,7 @@ def evaluate(
         limit=limit_eval,
         layer=layer,
         pooling=pooling,
+        threshold=threshold,
     )
     plan = Plan((), (Cell(setup, task, spec),))
     if dry_run:

@@ -32,14 +32,14 @@ def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Itera
     session = open_session(spec)
     key = digest([dict(row) for row in rows], length=24)
     features = session.encoded(examples, f"own text:{key}", spec.workspace.store.cache)
-    predictions = session.predictor.predictions(examples, features)
+    predictions = session.predictor().predictions(examples, features)
     for row, prediction in zip(rows, predictions, strict=True):
         yield {**row, "prediction": prediction}
 
 
 def _example(spec: EvaluateSpec, number: int, row: Mapping[str, Any]) -> Any:
     kind = KINDS[spec.task.kind]
-    gold = ("label", "tags", "answers", "lines")
+    gold = ("label", "tags", "answers", "impossible", "lines")
     asked = [name for name in (*kind.required, *kind.optional) if name not in gold]
     unknown = [name for name in row if name not in (*asked, *gold, "id")]
     if unknown:

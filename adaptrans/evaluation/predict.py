@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from adaptrans.data.batches import micro_batches
 from adaptrans.data.encodings import rows
 from adaptrans.devices import autocast
 from adaptrans.models.adapting import Assembled, logits
+from adaptrans.models.fusing import Attention
 from adaptrans.tasks.kinds import Kind
 from adaptrans.tasks.kinds.tensors import collated
 
@@ -35,6 +38,7 @@ class Predictor:
         tokens_per_batch: Padded tokens per forward pass.
         device: Where it runs.
         precision: `fp32` or `bf16`.
+        attention: Where to add up what the setup's fusions attend to, if anywhere.
     """
 
     assembled: Assembled
@@ -44,6 +48,7 @@ class Predictor:
     tokens_per_batch: int
     device: torch.device
     precision: str
+    attention: Attention | None = None
 
     def predictions(
         self,
@@ -80,12 +85,19 @@ class Predictor:
         for part in micro_batches(range(len(features)), lengths, self.tokens_per_batch):
             chosen = [features[i] for i in part]
             batch = collated(self.kind, chosen, self.padding_id, self.device)
-            with autocast(self.device, self.precision):
-                values = logits(self.assembled, batch)
+            values = self._values(batch)
             moved = tuple(value.cpu() for value in values) if isinstance(values, tuple) else values.cpu()
             for place, output in zip(part, answers.decode(moved, chosen), strict=True):
                 results[place] = output
         return results
+
+    def _values(self, batch: dict[str, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+        """What the head answers to one batch."""
+        if self.attention is not None:
+            self.attention.batch(batch["attention_mask"])
+        watching = nullcontext() if self.attention is None else self.attention.watching(self.assembled.model)
+        with watching, autocast(self.device, self.precision):
+            return logits(self.assembled, batch)
 
 
 def _chunks(features: Dataset) -> Iterator[list[dict[str, Any]]]:

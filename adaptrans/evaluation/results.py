@@ -31,6 +31,7 @@ class LanguageResult:
         whole: Whether no bad row was left out, so that row i is the data's item i.
         notes: What the reader of the number has to know.
         layers: For retrieval, the primary value at every layer, 0 = embeddings.
+        chance: The primary value without reading the text, see `adaptrans.evaluation.chance`.
     """
 
     language: str
@@ -43,11 +44,19 @@ class LanguageResult:
     whole: bool = True
     notes: tuple[str, ...] = ()
     layers: tuple[float, ...] = ()
+    chance: float | None = None
 
     @property
     def value(self) -> float | None:
         """The primary value x 100, None without gold."""
         return next(iter(self.values.values()), None)
+
+    @property
+    def above_chance(self) -> bool | None:
+        """Whether the whole interval lies above chance; None where one of them is not known."""
+        if self.low is None or self.chance is None:
+            return None
+        return self.low > self.chance
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,14 @@ class Scored:
         notes: What the reader has to know.
         layers: For retrieval, the primary value at every layer.
         whole: Whether no bad row was left out.
+        chance: The primary value without reading the text.
     """
 
     statistics: Mapping[str, np.ndarray]
     notes: tuple[str, ...] = ()
     whole: bool = True
     layers: Sequence[float] = field(default=())
+    chance: float | None = None
 
 
 def language_result(
@@ -93,6 +104,7 @@ def language_result(
         scored.whole,
         scored.notes,
         tuple(scored.layers),
+        scored.chance,
     )
 
 

@@ -30,7 +30,7 @@ def nearest(index_vectors: np.ndarray, query_vectors: np.ndarray) -> np.ndarray:
         >>> nearest(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[0.1, 0.2]])).tolist()
         [1]
     """
-    index, queries = _unit(index_vectors, "index"), _unit(query_vectors, "query")
+    index, queries = unit(index_vectors, "index"), unit(query_vectors, "query")
     if len(index) == 0:
         raise AdaptransError("no index vectors to search", remedy="check the data of the other language")
     if index.shape[1] != queries.shape[1]:
@@ -46,7 +46,7 @@ def nearest(index_vectors: np.ndarray, query_vectors: np.ndarray) -> np.ndarray:
     return _first_equal_row(index)[found]
 
 
-def _unit(vectors: np.ndarray, side: str) -> np.ndarray:
+def unit(vectors: np.ndarray, side: str) -> np.ndarray:
     """Vectors divided by their length, in a float32 copy.
 
     Raises:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from adaptrans.data.encodings import Encoder, encode
 from adaptrans.devices import pick_device, pick_precision
 from adaptrans.environment import environment
+from adaptrans.evaluation.attention import AttentionRecord, LayerShares, save_attention
 from adaptrans.evaluation.predict import Predictor
 from adaptrans.evaluation.vectors import sentence_vectors
 from adaptrans.evaluation.zero_shot import Outcome, retrieval_outcome
@@ -19,7 +20,11 @@ from adaptrans.files import digest
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.fusing import Attention
+from adaptrans.models.language_adapters import use_language
 from adaptrans.models.methods import DEFAULT_METHOD
+from adaptrans.models.nodes import Fuse, has_language, language_parent
+from adaptrans.registry import Registry
 from adaptrans.runs.specs import BARE, EvaluateSpec
 from adaptrans.tasks.kinds import KINDS, Kind
 
@@ -69,7 +74,12 @@ class Session:
         return encode(encoder, examples, digest([data_key, config.split, len(examples)]), cache)
 
     def answer(
-        self, language: str, data_key: str, examples: Sequence[Any], tick: Callable[[int], None]
+        self,
+        language: str,
+        data_key: str,
+        examples: Sequence[Any],
+        tick: Callable[[int], None],
+        layer: int | None = None,
     ) -> Outcome:
         """Predictions for the examples of one language.
 
@@ -78,16 +88,63 @@ class Session:
             data_key: Fingerprint of the language's data.
             examples: The examples.
             tick: Called with the number of examples answered.
+            layer: For retrieval, the layer whose vectors are compared; by default that of the spec.
         """
+        if self.kind.name in RETRIEVERS:
+            chosen = self.spec.layer if layer is None else layer
+            return RETRIEVERS[self.kind.name](self, language, data_key, examples, tick, chosen)
         features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
-        if self.kind.answers is None:
-            return self._retrieve(features, tick)
         golds = [self.kind.gold(example) for example in examples]
-        return Outcome(golds, self.predictor.predictions(examples, features, tick))
+        notes = self.switch_language(language) if has_language(self.assembled.setup) else ()
+        # A dev set on which something is chosen is answered too, of a language that may not be wanted.
+        if not self.assembled.fusions or language not in self.spec.wanted_languages:
+            return Outcome(golds, self.predictor().predictions(examples, features, tick), notes=notes)
+        attention = Attention(self.assembled.fusions)
+        predictions = self.predictor(attention).predictions(examples, features, tick)
+        return Outcome(golds, self._recorded(predictions, attention, language), notes=notes)
 
-    @property
-    def predictor(self) -> Predictor:
-        """The session's model as something that answers."""
+    def switch_language(self, language: str) -> tuple[str, ...]:
+        """Put the language adapter of a test language below the setup, as its policy says.
+
+        Returns:
+            Which adapter answers, for the reader of the score.
+        """
+        parents = self.assembled.parents
+        source = next(name for name in parents if name.startswith("{"))
+        own, runs = language_parent(language), self.spec.language_runs
+        if self.spec.policy == "none":
+            use_language(self.assembled, None)
+            return ("without a language adapter",)
+        if self.spec.policy == "swap" and own != source and language in runs:
+            use_language(self.assembled, runs[language].artefact)
+            return (f"language adapter {own}",)
+        use_language(self.assembled, parents[source])
+        lacking = own != source and self.spec.policy == "swap"
+        return (f"language adapter {source}{f', as there is none of {language}' if lacking else ''}",)
+
+    def _recorded(self, predictions: Iterator[Any], attention: Attention, language: str) -> Iterator[Any]:
+        """The predictions; after the last one, what the fusions attended to lies in the run."""
+        yield from predictions
+        members = [list(layer.sources) for layer in self.assembled.setup.layers if isinstance(layer, Fuse)]
+        save_attention(
+            self.spec.run,
+            language,
+            AttentionRecord(
+                {
+                    fused.name: tuple(map(str, sources))
+                    for fused, sources in zip(self.assembled.fusions, members, strict=True)
+                },
+                tuple(cast(list[LayerShares], attention.shares())),
+                attention.tokens,
+            ),
+        )
+
+    def predictor(self, attention: Attention | None = None) -> Predictor:
+        """The session's model as something that answers.
+
+        Args:
+            attention: Where to add up what its fusions attend to, if anywhere.
+        """
         assert self.tokenizer.pad_token_id is not None
         return Predictor(
             self.assembled,
@@ -97,10 +154,21 @@ class Session:
             self.spec.config.tokens_per_batch,
             self.device,
             self.precision,
+            attention,
         )
 
-    def _retrieve(self, features: Dataset, tick: Callable[[int], None]) -> Outcome:
+    def nearest_sentences(
+        self,
+        language: str,
+        data_key: str,
+        examples: Sequence[Any],
+        tick: Callable[[int], None],
+        layer: int | None,
+    ) -> Outcome:
+        """The nearest sentence of the language to every English one; see `answer`."""
+        features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
         assert self.tokenizer.pad_token_id is not None
+        assert layer is not None, "the best layer is chosen before"
         vectors = sentence_vectors(
             self.assembled,
             self.kind,
@@ -112,7 +180,14 @@ class Session:
             precision=self.precision,
             tick=lambda done: tick(done // 2),
         )
-        return retrieval_outcome(vectors, self.spec.layer)
+        return retrieval_outcome(vectors, layer)
+
+
+RETRIEVERS: Registry[Callable[..., Outcome]] = Registry("kind of retrieval")
+"""How tasks that compare vectors are answered, called as `Session.answer` with the session first."""
+RETRIEVERS.add("bitext_retrieval", Session.nearest_sentences)
+RETRIEVERS.add("bitext_mining", "adaptrans.evaluation.mining.answer:answer")
+RETRIEVERS.add("passage_ranking", "adaptrans.evaluation.ranking:answer")
 
 
 def open_session(spec: EvaluateSpec) -> Session:

@@ -7,6 +7,7 @@ the same for the same seed, whatever the order of the languages.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ Reduce = Callable[[np.ndarray], np.ndarray]
 
 # Draws held at a time: 8 MB, whatever the number of examples and samples.
 _DRAWS = 2**20
+
+# Test sets whose draws are remembered: 130 MB at most.
+_KEPT = 16
 
 # Differences closer than this are ties: the same counts can differ by rounding when averaged.
 _TIE = 1e-9
@@ -197,24 +201,38 @@ def _resampled_mean(
     for group in groups:
         # Systems and languages of a group side by side: one product serves them all.
         columns = [system[name] for system in systems for name in group]
-        sums = _resampled_sums(np.hstack(columns), samples, _generator(seed, "" if parallel else group[0]))
+        sums = _resampled_sums(np.hstack(columns), samples, seed, "" if parallel else group[0])
         shaped = sums.reshape(samples, len(systems), len(group), -1)
         totals += _values(shaped, reduce, part).sum(axis=2).T
     return totals / len(names)
 
 
-def _resampled_sums(statistics: np.ndarray, samples: int, generator: np.random.Generator) -> np.ndarray:
+def _resampled_sums(statistics: np.ndarray, samples: int, seed: int, language: str) -> np.ndarray:
     """Sums of counts over `samples` resamples of the rows, shape (samples, k)."""
     n = len(statistics)
-    sums = np.empty((samples, statistics.shape[1]))
     step = max(1, _DRAWS // n)
+    if samples <= step:
+        return _kept_draws(seed, language, n, samples) @ statistics
+    generator = _generator(seed, language)
+    sums = np.empty((samples, statistics.shape[1]))
     for start in range(0, samples, step):
         stop = min(start + step, samples)
-        times = np.empty((stop - start, n))
-        for row in times:
-            row[:] = np.bincount(generator.integers(0, n, size=n), minlength=n)
-        sums[start:stop] = times @ statistics
+        sums[start:stop] = _draws(generator, n, stop - start) @ statistics
     return sums
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _kept_draws(seed: int, language: str, n: int, samples: int) -> np.ndarray:
+    """The draws of a small test set, which every setup of a table shares."""
+    return _draws(_generator(seed, language), n, samples)
+
+
+def _draws(generator: np.random.Generator, n: int, samples: int) -> np.ndarray:
+    """How often each of n rows is drawn in each resample, shape (samples, n)."""
+    times = np.empty((samples, n))
+    for row in times:
+        row[:] = np.bincount(generator.integers(0, n, size=n), minlength=n)
+    return times
 
 
 def _generator(seed: int, language: str) -> np.random.Generator:

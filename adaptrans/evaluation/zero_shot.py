@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from adaptrans.errors import ArtefactError, MissingDataError
+from adaptrans.evaluation import layers
+from adaptrans.evaluation.chance import chance
+from adaptrans.evaluation.layouts import LAYOUTS
 from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.no_answer import dev_threshold, with_threshold
 from adaptrans.evaluation.results import (
     LanguageResult,
     Scored,
@@ -21,10 +25,13 @@ from adaptrans.evaluation.results import (
     save_language,
 )
 from adaptrans.evaluation.retrieval import nearest
-from adaptrans.evaluation.submission import tatoeba_in_xtreme_order, write_predictions
+from adaptrans.evaluation.submission import write_labels, write_predictions
 from adaptrans.files import written_whole
 from adaptrans.progress import progress
 from adaptrans.runs.specs import EvaluateSpec, is_retrieval
+
+if TYPE_CHECKING:
+    from adaptrans.evaluation.session import Session
 
 NO_GOLD = "no gold labels: predictions only"
 CONSTANT_GOLD = "all gold labels are equal: the labels of this file were probably blanked"
@@ -79,6 +86,8 @@ def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
     session = open_session(spec)
     _refuse_mixed_precision(spec, session.precision)
     spec.run.log_environment(session.environment)
+    tuned = dev_threshold(spec, session)
+    layer = _layer(spec, session)
     for language, data_key in keys.items():
         notes: list[str] = []
         examples = spec.workspace.examples(spec.task, spec.config.split, language, spec.config.limit, notes)
@@ -88,16 +97,51 @@ def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
                 remedy="check the data folder",
             )
         with progress(f"{spec.task.name} {language} ({spec.answering})", len(examples)) as meter:
-            outcome = session.answer(language, data_key, examples, meter.to)
+            outcome = session.answer(language, data_key, examples, meter.to, layer)
+            if tuned is not None:
+                outcome = with_threshold(outcome, tuned[0].value)
             written = _Written(spec, language)
             written.lines(examples, outcome.golds, outcome.predictions)
         predictions = list(written.read())
         if spec.config.split == "test":
-            _submit(spec, language, examples, predictions)
-        counted = score(spec.task.scores, outcome.golds, predictions)
-        scored = replace(counted, notes=(*counted.notes, *notes), layers=outcome.layers, whole=not notes)
+            _submit(spec, language, examples, predictions, outcome.golds)
+        unseen = _not_choosing(spec, language, len(examples))
+        golds, answers = [outcome.golds[i] for i in unseen], [predictions[i] for i in unseen]
+        counted = score(spec.task.scores, golds, answers, language)
+        told = [] if tuned is None else [f"no answer above {tuned[0].value:.3f}, tuned on dev [{tuned[1]}]"]
+        scored = replace(
+            counted,
+            notes=(*counted.notes, *told, *outcome.notes, *notes),
+            layers=outcome.layers,
+            whole=not notes and len(unseen) == len(examples),
+            chance=chance(spec.task, examples, outcome.golds),
+        )
         result = language_result(spec, language, scored, data_key, session.precision)
         save_language(spec.run, result, scored)
+
+
+def _layer(spec: EvaluateSpec, session: Session) -> int | None:
+    """The layer that is compared, chosen now where the spec leaves it open; None without retrieval."""
+    select = spec.config.select
+    if not is_retrieval(spec.task) or select is None:
+        return spec.layer if is_retrieval(spec.task) else None
+
+    def neighbours() -> np.ndarray:
+        language, split = select.language, spec.config.split
+        examples = spec.workspace.examples(spec.task, split, language, spec.config.limit, [])
+        data_key = spec.workspace.data_key(spec.task, split, language)
+        with progress(f"choosing a layer on {language} ({spec.answering})", len(examples)) as meter:
+            return session.answer(language, data_key, examples, meter.to, 0).neighbours
+
+    return layers.chosen_layer(spec.run, select, neighbours)
+
+
+def _not_choosing(spec: EvaluateSpec, language: str, number: int) -> range:
+    """Places of a language's sentences that are scored: all that had no part in choosing the layer."""
+    select = spec.config.select
+    if select is None or not is_retrieval(spec.task) or select.language != language:
+        return range(number)
+    return select.scored(number)
 
 
 def _refuse_mixed_precision(spec: EvaluateSpec, precision: str) -> None:
@@ -121,7 +165,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     if spec.config.limit is not None:
         notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
     if is_retrieval(spec.task):
-        notes[f"vectors: hidden_states[{spec.layer}], {spec.config.pooling} pooling"] = None
+        which = f"vectors: hidden_states[{spec.layer}]" if spec.layer is not None else layers.note(spec.run)
+        notes[f"{which}, {spec.config.pooling} pooling"] = None
     return {
         "target": str(spec.task),
         "score": spec.task.scores[0],
@@ -139,12 +184,20 @@ class Outcome:
     Args:
         golds: Gold values, None where the data has none.
         predictions: Predictions, made while they are read.
-        layers: For retrieval, the accuracy at every layer.
+        neighbours: For retrieval, the nearest row of each sentence, shape (layers + 1, sentences).
+        notes: What the reader of the score has to know.
     """
 
     golds: Sequence[Any]
     predictions: Iterator[Any]
-    layers: tuple[float, ...] = ()
+    neighbours: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[float, ...]:
+        """For retrieval, the accuracy x 100 at every layer."""
+        right = np.arange(self.neighbours.shape[1])
+        return tuple(float(100 * (found == right).mean()) for found in self.neighbours)
 
 
 @dataclass(frozen=True)
@@ -170,24 +223,31 @@ class _Written:
                 yield json.loads(line)["prediction"]
 
 
-def _submit(spec: EvaluateSpec, language: str, examples: Sequence[Any], predictions: Sequence[Any]) -> None:
-    """Write the predictions in XTREME's layout."""
-    shaped: Any = predictions
-    if spec.task.kind == "span_qa":
-        shaped = {example.id: text for example, text in zip(examples, predictions, strict=True)}
-    elif is_retrieval(spec.task):
-        shaped = tatoeba_in_xtreme_order([example.english for example in examples], predictions)
-    write_predictions(spec.run.path / "submission", spec.task.name, spec.task.kind, language, shaped)
+def _submit(
+    spec: EvaluateSpec,
+    language: str,
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+) -> None:
+    """Write the predictions, and the gold labels where there are any, in XTREME's layout."""
+    name, kind, collect = spec.task.name, spec.task.kind, LAYOUTS[spec.task.kind].collect
+    folder = spec.run.path
+    write_predictions(folder / "submission", name, kind, language, collect(examples, predictions))
+    if not any(gold is None or gold == [] for gold in golds):
+        write_labels(folder / "labels", name, kind, language, collect(examples, golds))
 
 
-def score(names: Sequence[str], golds: Sequence[Any], predictions: Sequence[Any]) -> Scored:
+def score(
+    names: Sequence[str], golds: Sequence[Any], predictions: Sequence[Any], language: str | None = None
+) -> Scored:
     """Counts of every score, or a note where there is no gold to count with."""
     if any(gold is None or gold == [] for gold in golds):
         return Scored({}, (NO_GOLD,))
     # Blanked test files repeat one label; a real set of this size does not.
     constant = len(golds) > 10 and all(gold == golds[0] for gold in golds)
     notes = (CONSTANT_GOLD,) if constant else ()
-    return Scored({name: SCORES[name].statistics(golds, predictions) for name in names}, notes)
+    return Scored({name: SCORES[name].counts(golds, predictions, language) for name in names}, notes)
 
 
 def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:
@@ -198,7 +258,5 @@ def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:
             language, followed by its English translation.
         layer: The layer whose neighbours are the predictions.
     """
-    right = np.arange(vectors.shape[1] // 2)
-    found = [nearest(states[0::2], states[1::2]) for states in vectors]
-    layers = tuple(float((rows == right).mean() * 100) for rows in found)
-    return Outcome(right.tolist(), iter(found[layer].tolist()), layers)
+    found = np.stack([nearest(states[0::2], states[1::2]) for states in vectors])
+    return Outcome(range(found.shape[1]), iter(found[layer].tolist()), found)

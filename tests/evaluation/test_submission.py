@@ -10,19 +10,24 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError, DataError, UnknownNameError
 from adaptrans.evaluation import submission
+from adaptrans.evaluation.layouts import LAYOUTS, tatoeba_in_xtreme_order
 from adaptrans.evaluation.submission import (
-    LAYOUTS,
     prediction_path,
+    read_file,
     read_predictions,
-    tatoeba_in_xtreme_order,
+    write_labels,
     write_predictions,
 )
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 HOSTILE = st.sampled_from(
-    ["e\u0301", "\u200fשלום", "１２", "a\u2028b", "a\x0bb", "a\x85b", "a\tb", "\ufeffx", '"', "O"]
+    ["e\u0301", "\u200fשלום", "１２", "a\u2028b", "a\x0bb", "a\x85b", "a\tb", "x\ufeff", '"', "O"]
 )
-LABEL = (TEXT | HOSTILE).filter(lambda text: text and text == text.strip() and not set(text) & set("\r\n"))
+LABEL = (TEXT | HOSTILE).filter(
+    lambda text: text == text.strip() and text.strip("\ufeff") and not set(text) & set("\r\n")
+)
+LABEL = LABEL.filter(lambda text: not text.startswith("\ufeff"))
+IDS = LABEL.filter(lambda text: "\t" not in text)
 NUMBERS = st.lists(st.integers(0, 10**6))
 
 
@@ -58,6 +63,20 @@ def test_answers_round_trip(answers):
 def test_numbers_round_trip(numbers):
     assert round_trip("bitext_retrieval", numbers) == numbers
     assert round_trip("multiple_choice", numbers) == numbers
+
+
+@given(st.lists(st.tuples(IDS, IDS)))
+def test_pairs_round_trip(pairs):
+    assert round_trip("bitext_mining", pairs) == pairs
+
+
+@given(st.dictionaries(TEXT, st.lists(TEXT, min_size=1, max_size=3)))
+def test_rankings_and_gold_answers_round_trip(values):
+    assert round_trip("passage_ranking", values) == values
+    for kind in ("passage_ranking", "span_qa"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_labels(Path(folder), "task", kind, "de", values)
+            assert LAYOUTS[kind].decode_gold(read_file(path, ""), path) == values
 
 
 def test_layout_on_disk(tmp_path):
@@ -130,6 +149,12 @@ def test_labels_equal_python_lines(text):
         ("span_qa", "[]", r"expected one object"),
         ("span_qa", '{"a": 3}', r"the answer to 'a' is not text but 3"),
         ("span_qa", '{"a": "x", "a": "y"}', r"'a' is answered twice"),
+        ("bitext_mining", "de-1\ten-1\nde-2\n", r"test-de.tsv:2: expected two ids"),
+        ("bitext_mining", "de-1\t\n", r"test-de.tsv:1: expected two ids"),
+        ("passage_ranking", '{"q": "a"}', r"the ranking of 'q' is no list of ids"),
+        ("passage_ranking", '{"q": [1]}', r"the ranking of 'q' is no list of ids"),
+        ("passage_ranking", '{"q": [], "q": []}', r"'q' is ranked twice"),
+        ("classification", "\ufeffa\n", r"test-de.tsv:1: begins with a byte order mark"),
     ],
 )
 def test_bad_files_are_named_with_their_line(tmp_path, kind, content, message):
@@ -140,14 +165,30 @@ def test_bad_files_are_named_with_their_line(tmp_path, kind, content, message):
 def test_other_encodings_are_refused(tmp_path):
     path = prediction_path(tmp_path, "task", "classification", "de")
     path.parent.mkdir()
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="not UTF-8"):
+    path.write_bytes(b"a\nb\n\xff\xfe")
+    with pytest.raises(DataError, match=r"test-de.tsv:3: not UTF-8"):
         read_predictions(tmp_path, "task", "classification", "de")
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="no such prediction file; predict"):
         read_predictions(tmp_path, "xnli", "classification", "de")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("span_qa", '{"data": [{"paragraphs": [{"qas": [{"id": 1}]}]}]}', "not in SQuAD's form"),
+        ("span_qa", '{"data": 3}', "not in SQuAD's form"),
+        ("span_qa", '{"data": [{"paragraphs": [{"qas": [{"id": 1, "answers": []}]}]}]}', "no right answer"),
+        ("span_qa", '{"data": \n[}', r"labels:2: not JSON"),
+        ("classification", "a\nb\tc\n", r"labels:2: holds columns"),
+        ("passage_ranking", '{"q": []}', "'q' has no gold"),
+    ],
+)
+def test_bad_label_files_are_named(kind, content, message):
+    with pytest.raises(DataError, match=message):
+        LAYOUTS[kind].decode_gold(content, Path("labels"))
 
 
 @pytest.mark.parametrize("label", ["", " a", "a ", "a\nb", "a\rb", "\u3000"])
@@ -191,7 +232,9 @@ def test_names_stay_inside_the_folder(tmp_path, name):
 
 
 def test_kinds():
-    assert LAYOUTS.names() == ["bitext_retrieval", "classification", "multiple_choice", "span_qa", "tagging"]
+    from adaptrans.tasks.examples import KINDS
+
+    assert set(KINDS) <= set(LAYOUTS), "every kind of task can be submitted"
     with pytest.raises(UnknownNameError, match='did you mean "tagging"'):
         prediction_path(Path(), "panx", "taging", "de")
 

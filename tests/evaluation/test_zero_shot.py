@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from adaptrans.errors import UnknownNameError
 from adaptrans.evaluation import zero_shot
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import load_results, load_statistics
@@ -195,3 +196,48 @@ def test_languages_of_one_evaluation_have_one_precision(planner):
         ArtefactError, match="was begun in bf16, here it would go on in fp32; say --precision bf16"
     ):
         evaluate(spec)
+
+
+def best_layer(planner, half="first"):
+    config = EvaluationConfig(
+        precision="fp32", layer="best", select={"language": "de", "half": half}, samples=200
+    )
+    return replace(planner, evaluation_for=lambda name: config)
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_the_best_layer_is_chosen_on_one_half_and_scored_on_the_other(planner, half):
+    spec = evaluation_of(best_layer(planner, half), "full", "tatoeba")
+    results = evaluate(spec)
+    every = {}
+    for layer in range(spec.workspace.backbone.depth + 1):
+        config = EvaluationConfig(precision="fp32", layer=layer, samples=200)
+        one = evaluation_of(replace(planner, evaluation_for=lambda name, c=config: c), "full", "tatoeba")
+        evaluate(one)
+        every[layer] = load_statistics(one.run, "de", "accuracy")[:, 0]
+    number = len(every[0])
+    chosen, scored = spec.config.select.chosen(number), spec.config.select.scored(number)
+    assert sorted([*chosen, *scored]) == list(range(number))
+    best = max(every, key=lambda layer: every[layer][chosen].sum())
+    assert load_statistics(spec.run, "de", "accuracy")[:, 0].tolist() == every[best][scored].tolist()
+    assert (results["de"].n, results["de"].whole) == (len(scored), False)
+    assert results["sw"].whole
+    assert any(f"hidden_states[{best}], the best of 4" in note for note in spec.run.result()["notes"])
+
+
+def test_a_layer_is_chosen_once_and_only_by_a_language_of_the_task(planner, monkeypatch):
+    here = replace(best_layer(planner), languages=("de",))
+    evaluate(evaluation_of(here, "full", "tatoeba"))
+    monkeypatch.setattr(zero_shot.layers, "accuracies", lambda *given: pytest.fail("chosen again"))
+    assert "sw" in evaluate(evaluation_of(replace(here, languages=()), "full", "tatoeba"))
+    strange = EvaluationConfig(layer="best", select={"language": "xx"})
+    with pytest.raises(UnknownNameError, match='language of tatoeba "xx"'):
+        _ = evaluation_of(replace(here, evaluation_for=lambda name: strange), "full", "tatoeba").run
+
+
+def test_every_result_knows_its_chance_level(planner):
+    for task in ("xnli", "udpos", "xquad", "tatoeba"):
+        for result in evaluate(evaluation_of(planner, "full", task)).values():
+            assert 0 <= result.chance < 100
+            assert result.above_chance is (result.low > result.chance)
+            assert load_results(evaluation_of(planner, "full", task).run)[result.language] == result

@@ -30,6 +30,12 @@ FEATURES.add("chunk_f1", [_features(TEXTS, TEXTS)])
 FEATURES.add("token_accuracy", [_features(TEXTS, TEXTS)])
 FEATURES.add("squad", [_features(TEXTS, TEXT)])
 FEATURES.add("squad_characters", [_features(TEXTS, TEXT)])
+ANSWER_OR_NONE = {"text": TEXT, "no_answer": datasets.Value("float64")}
+FEATURES.add("squad2", [_features(TEXTS, TEXT), _features(TEXTS, ANSWER_OR_NONE)])
+FEATURES.add("squad2_best", [_features(TEXTS, TEXT), _features(TEXTS, ANSWER_OR_NONE)])
+for _name in ("bucc_f1", "map_at_20", "mrr_at_20"):
+    FEATURES.add(_name, [_features(TEXTS, TEXTS)])
+FEATURES.add("mlqa", [_features(TEXTS, TEXT)])
 
 
 class ScoreMetric(evaluate.Metric):
@@ -38,11 +44,15 @@ class ScoreMetric(evaluate.Metric):
     Args:
         score: The scoring rule.
         features: What a reference and a prediction look like.
+        language: Language of the examples, for scores whose rules differ between languages.
         options: Passed to `evaluate.Metric`.
     """
 
-    def __init__(self, score: Score, features: list[datasets.Features], **options: Any) -> None:
+    def __init__(
+        self, score: Score, features: list[datasets.Features], language: str | None = None, **options: Any
+    ) -> None:
         self.score = score
+        self.language = language
         self._score_features = features
         super().__init__(config_name=score.name, **options)
 
@@ -55,14 +65,15 @@ class ScoreMetric(evaluate.Metric):
         )
 
     def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        return self.score.compute(references, predictions)
+        return self.score.compute(references, predictions, self.language)
 
 
-def metric(name: str, **options: Any) -> evaluate.Metric:
+def metric(name: str, language: str | None = None, **options: Any) -> evaluate.Metric:
     """A score as an `evaluate.Metric`, made in place: nothing is downloaded.
 
     Args:
         name: Name of a score in `SCORES`.
+        language: Language of the examples, for scores whose rules differ between languages (`mlqa`).
         options: Passed to `evaluate.Metric`; examples are kept in memory unless
             `keep_in_memory=False`.
 
@@ -73,4 +84,4 @@ def metric(name: str, **options: Any) -> evaluate.Metric:
         >>> metric("accuracy").compute(references=["a", "b"], predictions=["a", "a"])
         {'accuracy': 50.0}
     """
-    return ScoreMetric(SCORES[name], FEATURES[name], **{"keep_in_memory": True, **options})
+    return ScoreMetric(SCORES[name], FEATURES[name], language, **{"keep_in_memory": True, **options})

@@ -14,6 +14,9 @@ import numpy as np
 
 from adaptrans.errors import AdaptransError
 
+Statistics = Callable[[Sequence[Any], Sequence[Any]], np.ndarray]
+"""Golds and predictions to additive counts, shape (examples, k), float64."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -26,6 +29,8 @@ class Score:
         statistics: Golds and predictions to additive counts, shape (examples, k), float64.
         reduce: Sums of counts, shape (..., k), to values x 100, shape (..., parts).
         source: Where the rule comes from.
+        in_language: The statistics under the rules of a language, where these differ; `statistics`
+            are then those of English.
 
     Example:
         >>> from adaptrans.evaluation.metrics import SCORES
@@ -36,23 +41,43 @@ class Score:
     name: str
     parts: tuple[str, ...]
     higher_is_better: bool
-    statistics: Callable[[Sequence[Any], Sequence[Any]], np.ndarray]
+    statistics: Statistics
     reduce: Callable[[np.ndarray], np.ndarray]
     source: str
+    in_language: Callable[[str], Statistics] | None = None
 
     @property
     def primary(self) -> str:
         """Name of the first part, which selection and tables use."""
         return self.parts[0]
 
-    def compute(self, golds: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
-        """Values x 100 of all parts over one test set, unrounded.
+    def counts(
+        self, golds: Sequence[Any], predictions: Sequence[Any], language: str | None = None
+    ) -> np.ndarray:
+        """Additive counts of examples in a language, shape (examples, k).
+
+        Args:
+            golds: Gold values.
+            predictions: One prediction each.
+            language: Their language, for scores whose rules differ between languages.
+
+        Raises:
+            AdaptransError: If the score has no rules for the language.
+        """
+        if self.in_language is None or language is None:
+            return self.statistics(golds, predictions)
+        return self.in_language(language)(golds, predictions)
+
+    def compute(
+        self, golds: Sequence[Any], predictions: Sequence[Any], language: str | None = None
+    ) -> dict[str, float]:
+        """Values x 100 of all parts over one test set, unrounded; see `counts`.
 
         Raises:
             AdaptransError: If there is nothing to score, or the numbers of golds and
                 predictions differ.
         """
-        return self.values(self.statistics(golds, predictions))
+        return self.values(self.counts(golds, predictions, language))
 
     def values(self, statistics: np.ndarray) -> dict[str, float]:
         """Values x 100 of all parts from counts of shape (examples, k).

@@ -32,6 +32,7 @@ _UNSPACED = re.compile(
 )
 
 Tokens = Callable[[str], list[str]]
+Normalise = Callable[[str], str]
 
 
 def normalise_squad(text: str) -> str:
@@ -65,17 +66,17 @@ def characters(text: str) -> list[str]:
     return _UNSPACED.sub(r" \g<0> ", text).split()
 
 
-def exact_match(gold: str, prediction: str) -> float:
+def exact_match(gold: str, prediction: str, normalise: Normalise = normalise_squad) -> float:
     """1 if both texts are equal once normalised, else 0; two empty texts are equal.
 
     Example:
         >>> exact_match("a", ""), exact_match("the cat", "Cat!")
         (1.0, 1.0)
     """
-    return float(normalise_squad(gold) == normalise_squad(prediction))
+    return float(normalise(gold) == normalise(prediction))
 
 
-def f1(gold: str, prediction: str, tokens: Tokens = words) -> float:
+def f1(gold: str, prediction: str, tokens: Tokens = words, normalise: Normalise = normalise_squad) -> float:
     """Harmonic mean of token precision and recall, between 0 and 1.
 
     It is 0 without a common token, also when both sides are empty.
@@ -84,12 +85,13 @@ def f1(gold: str, prediction: str, tokens: Tokens = words) -> float:
         gold: A right answer.
         prediction: The answer to score.
         tokens: How a normalised text is cut.
+        normalise: What is done to both texts before.
 
     Example:
         >>> f1("black cats", "two black cats"), f1("", "")
         (0.8, 0.0)
     """
-    expected, found = tokens(normalise_squad(gold)), tokens(normalise_squad(prediction))
+    expected, found = tokens(normalise(gold)), tokens(normalise(prediction))
     overlap = sum((Counter(expected) & Counter(found)).values())
     if overlap == 0:
         return 0.0
@@ -98,7 +100,10 @@ def f1(gold: str, prediction: str, tokens: Tokens = words) -> float:
 
 
 def statistics(
-    golds: Sequence[Sequence[str]], predictions: Sequence[str | None], tokens: Tokens = words
+    golds: Sequence[Sequence[str]],
+    predictions: Sequence[str | None],
+    tokens: Tokens = words,
+    normalise: Normalise = normalise_squad,
 ) -> np.ndarray:
     """Best F1, best exact match and 1 for each question, shape (questions, 3).
 
@@ -106,6 +111,7 @@ def statistics(
         golds: The right answers of each question; the best counts, for F1 and exact match apart.
         predictions: One answer for each question; None is an unanswered one, which scores 0.
         tokens: How a normalised text is cut.
+        normalise: What is done to both texts before.
 
     Raises:
         AdaptransError: If the numbers differ, or a question has no right answer.
@@ -123,8 +129,8 @@ def statistics(
                 remedy="give a tuple of answer texts for each question",
             )
         if prediction is not None:
-            counts[row, 0] = max(f1(answer, prediction, tokens) for answer in answers)
-            counts[row, 1] = max(exact_match(answer, prediction) for answer in answers)
+            counts[row, 0] = max(f1(answer, prediction, tokens, normalise) for answer in answers)
+            counts[row, 1] = max(exact_match(answer, prediction, normalise) for answer in answers)
     unanswered = sum(prediction is None for prediction in predictions)
     if unanswered:
         warnings.warn(f"{unanswered} of {len(golds)} questions are unanswered and score 0", stacklevel=2)

@@ -45,6 +45,10 @@ def test_offline(tmp_path):
         ("token_accuracy", [["SYM", "SYM"], ["X"]], [["SYM", "X"], ["X"]]),
         ("squad", [["the cat", "dogs"], ["北京大学"]], ["a cat", "北京"]),
         ("squad_characters", [["the cat", "dogs"], ["北京大学"]], ["a cat", "北京"]),
+        ("mlqa", [["the cat", "dogs"], ["black cats"]], ["a cat", "cats"]),
+        ("bucc_f1", [["en-1"], []], [["en-1", "en-2"], []]),
+        ("map_at_20", [["a", "b"], ["c"]], [["a", "x", "b"], ["x", "c"]]),
+        ("mrr_at_20", [["a"], ["c"]], [["x", "a"], ["x", "y"]]),
     ],
 )
 def test_equals_the_score(name, references, predictions, tmp_path):
@@ -61,6 +65,13 @@ def test_equals_the_score(name, references, predictions, tmp_path):
     for reference, prediction in zip(references, predictions, strict=True):
         made.add(reference=reference, prediction=prediction)
     assert made.compute() == expected
+
+
+def test_a_score_with_rules_by_language():
+    from adaptrans.evaluation.metrics.as_evaluate import metric
+
+    found = metric("mlqa", language="zh").compute(references=[["北京大学"]], predictions=["北京"])
+    assert found["f1"] == pytest.approx(200 / 3)
 
 
 def test_every_score_is_offered():

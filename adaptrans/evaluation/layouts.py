@@ -1,0 +1,372 @@
+"""What the prediction and label files of XTREME hold, by kind of task. No torch.
+
+| kind | suffix | prediction | label |
+|---|---|---|---|
+| classification | tsv | one label per line | the same |
+| bitext_retrieval | tsv | one line number, from 0, per line | the same |
+| bitext_mining | tsv | an extracted pair of ids per line, `id TAB id` | the same |
+| tagging | tsv | one tag per line, a blank line after each sentence | the same |
+| span_qa | json | `{id: answer text}` | SQuAD's own form |
+| multiple_choice | jsonl | `{"label": choice}` per line, choices from 0 | the same |
+| passage_ranking | json | `{id: [ids, the best first]}` | `{id: [ids]}` |
+
+A line ends at a line feed, also after a carriage return, as Python reads text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from adaptrans.errors import AdaptransError, DataError
+from adaptrans.evaluation.metrics import pairs
+from adaptrans.evaluation.metrics.squad2 import answered
+from adaptrans.registry import Registry
+
+Aligned = tuple[Sequence[Any], Sequence[Any]]
+"""Golds and predictions side by side, as scores take them."""
+
+
+def collect_rows(examples: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:  # noqa: ARG001
+    """The content of a file with a line for each example: the values themselves."""
+    return values
+
+
+def collect_by_id(examples: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
+    """The content of a file that names each example."""
+    return {example.id: value for example, value in zip(examples, values, strict=True)}
+
+
+def side_by_side(golds: Sequence[Any], predictions: Sequence[Any]) -> Aligned:
+    """Golds and predictions as they stand, line by line."""
+    return golds, predictions
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one kind of task looks in files.
+
+    Attributes:
+        suffix: Suffix of the file name, without dot.
+        encode: Predictions to the text of a file.
+        decode: Text of a file, and its path for messages, to predictions.
+        encode_gold: Labels to the text of a file.
+        decode_gold: Text of a file, and its path for messages, to labels.
+        collect: Examples and one prediction (or gold value) each, to what `encode` (or `encode_gold`) takes.
+        align: Labels and predictions as read, to golds and predictions side by side.
+        by_line: Whether there must be as many predictions as labels.
+    """
+
+    suffix: str
+    encode: Callable[[Any], str]
+    decode: Callable[[str, Path], Any]
+    encode_gold: Callable[[Any], str]
+    decode_gold: Callable[[str, Path], Any]
+    collect: Callable[[Sequence[Any], Sequence[Any]], Any] = collect_rows
+    align: Callable[[Any, Any], Aligned] = side_by_side
+    by_line: bool = True
+
+
+LAYOUTS: Registry[Layout] = Registry("kind")
+
+
+def tatoeba_in_xtreme_order(english: Sequence[str], predictions: Sequence[int]) -> list[int]:
+    """Predictions for Tatoeba in the order of XTREME's label files.
+
+    The original files pair line i of the language with line i of English. XTREME
+    has sorted the English side and left the language as it is, so the queries
+    change places while the line numbers that they are answered with stay.
+
+    Args:
+        english: The English sentences in the order of the original file.
+        predictions: For each of them the line of the language, from 0.
+
+    Returns:
+        The same line numbers, in the order of the sorted English sentences.
+
+    Raises:
+        AdaptransError: If the numbers of sentences and predictions differ.
+
+    Source: google-research/xtreme says no more than that the English side is sorted
+    alphabetically. This sort is by code point, and equal sentences keep their order.
+
+    Example:
+        >>> tatoeba_in_xtreme_order(["Who?", "Go!", "No."], [0, 1, 2])
+        [1, 2, 0]
+    """
+    if len(english) != len(predictions):
+        raise AdaptransError(
+            f"{len(predictions)} predictions for {len(english)} English sentences",
+            remedy="give one prediction for each sentence",
+        )
+    return [predictions[row] for row in sorted(range(len(english)), key=english.__getitem__)]
+
+
+def _lines(text: str) -> list[str]:
+    """Stripped lines; only a line feed ends one, and the last may lack it."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.strip() for line in lines]
+
+
+def _one_per_line(items: Iterable[str]) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def _line(label: str) -> str:
+    """A label or tag that comes back unchanged from a line of a file."""
+    if not label or label != label.strip() or "\n" in label or "\r" in label:
+        raise AdaptransError(
+            f"label {label!r} cannot be written on a line of its own",
+            remedy="use labels without line breaks and surrounding whitespace",
+        )
+    return label
+
+
+def _encode_labels(predictions: Sequence[str]) -> str:
+    return _one_per_line(_line(label) for label in predictions)
+
+
+def _decode_labels(text: str, _path: Path) -> list[str]:
+    return _lines(text)
+
+
+def _encode_numbers(predictions: Sequence[int]) -> str:
+    return _one_per_line(str(int(number)) for number in predictions)
+
+
+def _decode_numbers(text: str, path: Path) -> list[int]:
+    numbers = []
+    for number, line in enumerate(_lines(text), start=1):
+        if not (line.isascii() and line.isdigit()):
+            raise DataError(f"expected a line number, found {line!r}", path, number)
+        numbers.append(int(line))
+    return numbers
+
+
+def _encode_tags(predictions: Sequence[Sequence[str]]) -> str:
+    return "".join(_one_per_line(_line(tag) for tag in tags) + "\n" for tags in predictions)
+
+
+def _decode_tags(text: str, _path: Path) -> list[list[str]]:
+    """Sentences; every blank line closes one, so doubled blank lines make empty sentences."""
+    sentences: list[list[str]] = []
+    current: list[str] = []
+    for line in _lines(text):
+        if line:
+            current.append(line)
+        else:
+            sentences.append(current)
+            current = []
+    return [*sentences, current] if current else sentences
+
+
+def _encode_answers(predictions: Mapping[str, str]) -> str:
+    for key, answer in predictions.items():
+        if not isinstance(key, str) or not isinstance(answer, str):
+            raise AdaptransError(
+                f"question {key!r} has the answer {answer!r}",
+                remedy="give text for both; leave unanswered questions out",
+            )
+    return json.dumps(dict(predictions), ensure_ascii=False, indent=1) + "\n"
+
+
+def _decode_answers(text: str, path: Path) -> dict[str, str]:
+    answers = _load_object(text, path, "answered")
+    for key, answer in answers.items():
+        if not isinstance(answer, str):
+            raise DataError(f"the answer to {key!r} is not text but {answer!r}", path)
+    return answers
+
+
+def _encode_choices(predictions: Sequence[int]) -> str:
+    return _one_per_line(json.dumps({"label": int(choice)}) for choice in predictions)
+
+
+def _decode_choices(text: str, path: Path) -> list[int]:
+    choices = []
+    for number, line in enumerate(_lines(text), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"not JSON ({error.msg})", path, number) from None
+        choice = row.get("label") if isinstance(row, dict) else None
+        if type(choice) is not int:
+            raise DataError('expected an object whose field "label" is a whole number', path, number)
+        choices.append(choice)
+    return choices
+
+
+def _collect_answers(examples: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
+    """Answer texts by question, empty for no answer; gold answers stay lists."""
+    shown = [value if isinstance(value, list | tuple) else answered(value) for value in values]
+    return collect_by_id(examples, shown)
+
+
+def _collect_in_xtreme_order(examples: Sequence[Any], values: Sequence[int]) -> list[int]:
+    return tatoeba_in_xtreme_order([example.english for example in examples], values)
+
+
+def _collect_pairs(examples: Sequence[Any], values: Sequence[Iterable[str]]) -> list[tuple[str, str]]:
+    rows = zip(examples, values, strict=True)
+    return [(example.id, partner) for example, partners in rows for partner in partners]
+
+
+def _align_by_id(golds: Mapping[str, Any], predictions: Mapping[str, Any]) -> Aligned:
+    """In the order of the labels; what has no prediction gets None, what has no label is left out."""
+    return list(golds.values()), [predictions.get(name) for name in golds]
+
+
+def _align_rankings(golds: Mapping[str, Any], predictions: Mapping[str, Any]) -> Aligned:
+    return list(golds.values()), [predictions.get(name, ()) for name in golds]
+
+
+def _align_pairs(golds: Sequence[tuple[str, str]], predictions: Sequence[tuple[str, str]]) -> Aligned:
+    return pairs.aligned(pairs.by_source(golds), pairs.by_source(predictions))
+
+
+def _encode_pairs(found: Iterable[tuple[str, str]]) -> str:
+    return _one_per_line(f"{_line(first)}\t{_line(second)}" for first, second in found)
+
+
+def _decode_pairs(text: str, path: Path) -> list[tuple[str, str]]:
+    found = []
+    for number, line in enumerate(_lines(text), start=1):
+        cells = line.split("\t")
+        if len(cells) != 2 or not all(cells):
+            raise DataError(f"expected two ids with a tab between them, found {line!r}", path, number)
+        found.append((cells[0], cells[1]))
+    return found
+
+
+def _load_object(text: str, path: Path, what: str) -> dict[str, Any]:
+    """The one object of a file, or its objects line by line, joined."""
+
+    def refuse_doubles(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in items]
+        if len(set(keys)) != len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise DataError(f"{twice!r} is {what} twice", path)
+        return dict(items)
+
+    try:
+        found = json.loads(text, object_pairs_hook=refuse_doubles)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON ({error.msg})", path, error.lineno) from None
+    if not isinstance(found, dict):
+        raise DataError("expected one object {id: ...}", path)
+    return found
+
+
+def _encode_object(values: Mapping[str, Any]) -> str:
+    shown = {key: value if isinstance(value, str) else list(value) for key, value in values.items()}
+    return json.dumps(shown, ensure_ascii=False, indent=1) + "\n"
+
+
+def _decode_rankings(text: str, path: Path) -> dict[str, list[str]]:
+    found = _load_object(text, path, "ranked")
+    for key, ids in found.items():
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            raise DataError(f"the ranking of {key!r} is no list of ids", path)
+    return found
+
+
+def _decode_gold_rankings(text: str, path: Path) -> dict[str, list[str]]:
+    found = _decode_rankings(text, path)
+    for key, ids in found.items():
+        if not ids:
+            raise DataError(f"{key!r} has no gold", path)
+    return found
+
+
+def _encode_gold_answers(golds: Mapping[str, Sequence[str]]) -> str:
+    """Questions with their answers in SQuAD's form, without texts that are not needed to score."""
+    questions = [{"id": key, "answers": [{"text": text} for text in texts]} for key, texts in golds.items()]
+    document = {"version": "1.1", "data": [{"paragraphs": [{"qas": questions}]}]}
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def _decode_gold_answers(text: str, path: Path) -> dict[str, list[str]]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON ({error.msg})", path, error.lineno) from None
+    articles: Any = document.get("data") if isinstance(document, dict) else document
+    golds: dict[str, list[str]] = {}
+    try:
+        for article in articles:
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    if str(question["id"]) in golds:
+                        raise DataError(f"question {question['id']!r} is there twice", path)
+                    golds[str(question["id"])] = [str(answer["text"]) for answer in question["answers"]]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"not in SQuAD's form ({type(error).__name__}: {error})", path) from None
+    unanswered = next((key for key, texts in golds.items() if not texts), None)
+    if unanswered is not None:
+        raise DataError(f"question {unanswered!r} has no right answer", path)
+    return golds
+
+
+def _decode_gold_labels(text: str, path: Path) -> list[str]:
+    labels = _lines(text)
+    for number, label in enumerate(labels, start=1):
+        if "\t" in label:
+            raise DataError(
+                "holds columns, a label file has one label per line",
+                path,
+                number,
+                remedy="cut the column out",
+            )
+    return labels
+
+
+def _same(suffix: str, encode: Callable[[Any], str], decode: Callable[[str, Path], Any]) -> Layout:
+    """A layout whose labels look like its predictions."""
+    return Layout(suffix, encode, decode, encode, decode)
+
+
+LAYOUTS.add(
+    "classification", Layout("tsv", _encode_labels, _decode_labels, _encode_labels, _decode_gold_labels)
+)
+LAYOUTS.add("tagging", _same("tsv", _encode_tags, _decode_tags))
+LAYOUTS.add("multiple_choice", _same("jsonl", _encode_choices, _decode_choices))
+LAYOUTS.add(
+    "bitext_retrieval",
+    replace(_same("tsv", _encode_numbers, _decode_numbers), collect=_collect_in_xtreme_order),
+)
+LAYOUTS.add(
+    "bitext_mining",
+    replace(
+        _same("tsv", _encode_pairs, _decode_pairs), collect=_collect_pairs, align=_align_pairs, by_line=False
+    ),
+)
+_QUESTIONS = Layout(
+    "json",
+    _encode_answers,
+    _decode_answers,
+    _encode_gold_answers,
+    _decode_gold_answers,
+    _collect_answers,
+    _align_by_id,
+    by_line=False,
+)
+LAYOUTS.add("span_qa", _QUESTIONS)
+LAYOUTS.add("span_qa_null", _QUESTIONS)
+LAYOUTS.add(
+    "passage_ranking",
+    Layout(
+        "json",
+        _encode_object,
+        _decode_rankings,
+        _encode_object,
+        _decode_gold_rankings,
+        collect_by_id,
+        _align_rankings,
+        by_line=False,
+    ),
+)

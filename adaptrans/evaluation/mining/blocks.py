@@ -1,0 +1,308 @@
+"""Blocks of inner products, and the bounds that tell which of them can be among the k nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+HALF_UNIT = 2.0**-8
+"""Largest relative error of rounding to bfloat16, which keeps 8 significant bits."""
+
+FLOAT32_ERROR = 2e-5
+"""Bound on what float32 products of unit vectors in another order of summation differ by."""
+
+SAMPLED_COLUMNS = 4_096
+"""Columns of a block that give the first bound of a row."""
+
+GROUPS = 64
+"""Groups whose largest values give a bound: the k-th largest is no larger than that of all."""
+
+SMALL = 1e7
+"""Pairs below which nothing is gained by rounding."""
+
+COMPACT = 4_000_000
+"""Candidates after which those that fell below the bound are dropped."""
+
+
+@dataclass(frozen=True)
+class Slack:
+    """How far a similarity in a block may be from the true one: absolute, and relative to itself."""
+
+    absolute: float
+    relative: float
+
+    def below(self, floors: np.ndarray) -> np.ndarray:
+        """What a block shows at least of a vector that is truly no farther than one shown at `floors`."""
+        least = np.float32(np.finfo(np.float32).min / 2)
+        near = np.maximum(floors, least)
+        for step in (2 * self.absolute, 0.0):
+            near = near - self.relative * np.abs(near) - step
+        return near
+
+
+@dataclass(frozen=True)
+class Block:
+    """Similarities of some rows and columns.
+
+    Attributes:
+        values: float32, or the bits of bfloat16 as int16, shape (rows, columns).
+        slack: How far they may be from the true ones.
+    """
+
+    values: np.ndarray
+    slack: Slack
+
+    def row_floor(self, k: int) -> np.ndarray:
+        """A value that k similarities of each row reach, shape (rows,)."""
+        return _floor(self.values[:, :SAMPLED_COLUMNS].T, k)
+
+    def column_floor(self, k: int) -> np.ndarray:
+        """A value that k similarities of each column reach, shape (columns,)."""
+        return _floor(self.values, k)
+
+    @cached_property
+    def ordered(self) -> np.ndarray:
+        """Whole numbers in the order of values given by their bits."""
+        return _ordered(self.values)
+
+    def above(self, floors: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, columns and values that reach the floor of their row (axis 0) or column (axis 1)."""
+        values, limits = self.values, floors
+        if values.dtype == np.int16:
+            # Bits of positive values are ordered as the values are, and above those of all negative ones.
+            limits = (np.asarray(floors, dtype=np.float32).view(np.int32) >> 16).astype(np.int16)
+            if limits.min() <= 0:
+                values, limits = self.ordered, _ordered(limits - (limits < 0))
+        reached = values >= (limits[:, None] if axis == 0 else limits[None, :])
+        rows, columns = np.divmod(np.flatnonzero(reached), values.shape[1])
+        return rows, columns, _float(self.values[rows, columns])
+
+
+def _float(values: np.ndarray) -> np.ndarray:
+    """Values of float32, or of bfloat16 given by its bits, as float32."""
+    if values.dtype == np.int16:
+        return (values.astype(np.int32) << 16).view(np.float32)
+    return values
+
+
+def _ordered(bits: np.ndarray) -> np.ndarray:
+    """Whole numbers in the order of the values whose bits are given.
+
+    Example:
+        >>> values = np.array([-np.inf, -2.0, -1.0, 0.0, 1.0], dtype=np.float32)
+        >>> keys = _ordered((values.view(np.int32) >> 16).astype(np.int16))
+        >>> bool(np.all(np.diff(keys.astype(int)) > 0))
+        True
+    """
+    return bits ^ ((bits >> 15) & 0x7FFF)
+
+
+def _floor(values: np.ndarray, k: int) -> np.ndarray:
+    """For each column of `values` a value that k of its entries reach."""
+    group = max(1, len(values) // GROUPS)
+    groups = len(values) // group
+    if groups < k:
+        return np.full(values.shape[1], -np.inf, dtype=np.float32)
+    # Of bits, the maximum of negative values may be another of them: still an entry, so still a bound.
+    largest = values[: groups * group].reshape(groups, group, -1).max(axis=1)
+    return np.partition(_float(largest), groups - k, axis=0)[groups - k]
+
+
+@dataclass
+class Bounds:
+    """Candidates for the k nearest of every vector of one side.
+
+    Attributes:
+        size: Number of vectors.
+        k: How many are looked for.
+    """
+
+    size: int
+    k: int
+    _best: np.ndarray = field(init=False)
+    _floor: np.ndarray = field(init=False)
+    _slack: Slack = field(init=False, default=Slack(0.0, 0.0))
+    _candidates: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(init=False, default_factory=list)
+    _held: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._best = np.full((self.size, self.k), -np.inf, dtype=np.float32)
+        self._floor = np.full(self.size, -np.inf, dtype=np.float32)
+
+    def raise_to(self, part: slice, floors: np.ndarray) -> None:
+        """Take note that k similarities of each vector of a part reach these values."""
+        self._floor[part] = np.maximum(self._floor[part], floors)
+
+    def floor(self, part: slice, slack: Slack) -> np.ndarray:
+        """What a similarity must reach to be a candidate, shape (vectors of the part,)."""
+        self._slack = Slack(
+            max(self._slack.absolute, slack.absolute), max(self._slack.relative, slack.relative)
+        )
+        return self._slack.below(self._floor[part])
+
+    def add(self, part: slice, own: np.ndarray, others: np.ndarray, values: np.ndarray) -> None:
+        """Take candidates: own vectors counted from the beginning of the part, others, similarities."""
+        if not len(own):
+            return
+        self._candidates.append((own + part.start, others, values))
+        self._held += len(own)
+        order = np.lexsort((-values, own))
+        rank, own = _ranks(own[order]), own[order]
+        kept = rank < self.k
+        touched, place = np.unique(own[kept], return_inverse=True)
+        fresh = np.full((len(touched), self.k), -np.inf, dtype=np.float32)
+        fresh[place, rank[kept]] = values[order][kept]
+        touched = touched + part.start
+        joined = np.concatenate([self._best[touched], fresh], axis=1)
+        best = np.partition(joined, self.k, axis=1)[:, self.k :]
+        self._best[touched] = best
+        self._floor[touched] = np.maximum(self._floor[touched], best.min(axis=1))
+        if self._held > COMPACT:
+            self._compact()
+
+    def _compact(self) -> None:
+        own, others, values = (np.concatenate(parts) for parts in zip(*self._candidates, strict=True))
+        kept = values >= self._slack.below(self._floor)[own]
+        self._candidates = [(own[kept], others[kept], values[kept])]
+        self._held = int(kept.sum())
+
+    def settle(self, own: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest by float32 similarity, the first of equal ones first.
+
+        Args:
+            own: Vectors of this side, shape (size, width).
+            others: Vectors of the other side.
+
+        Returns:
+            Similarities and rows, shape (size, k) each.
+        """
+        self._compact()
+        mine, theirs, _ = self._candidates[0]
+        order = np.lexsort((theirs, mine))
+        mine, theirs = mine[order], theirs[order]
+        exact = paired_products(own, others, mine, theirs)
+        order = np.lexsort((theirs, -exact, mine))
+        mine, theirs, exact = mine[order], theirs[order], exact[order]
+        nearest = _ranks(mine) < self.k
+        shape = (self.size, self.k)
+        return exact[nearest].reshape(shape), theirs[nearest].astype(np.int64).reshape(shape)
+
+
+def _ranks(sorted_values: np.ndarray) -> np.ndarray:
+    """Place of each value among its equals, which stand together.
+
+    Example:
+        >>> _ranks(np.array([3, 3, 5])).tolist()
+        [0, 1, 0]
+    """
+    places = np.arange(len(sorted_values))
+    first = np.flatnonzero(np.diff(sorted_values, prepend=sorted_values[0] - 1))
+    return places - np.repeat(first, np.diff(np.append(first, len(sorted_values))))
+
+
+def paired_products(
+    left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray
+) -> np.ndarray:
+    """Inner product of row `left_rows[i]` of one side and `right_rows[i]` of the other, float32.
+
+    Example:
+        >>> paired_products(np.eye(2), np.eye(2), np.array([0, 1]), np.array([0, 0])).tolist()
+        [1.0, 0.0]
+    """
+    found = np.empty(len(left_rows), dtype=np.float32)
+    for start in range(0, len(found), 4_096):
+        part = slice(start, start + 4_096)
+        found[part] = np.einsum("ij,ij->i", left[left_rows[part]], right[right_rows[part]])
+    return found
+
+
+Multiply = Callable[[np.ndarray], Callable[[np.ndarray], Block]]
+"""From the columns' vectors to a function from rows' vectors to their block.
+
+What a block shows may be less than the similarity by an amount that is the same for all blocks.
+"""
+
+
+def float32_product(columns: np.ndarray) -> Callable[[np.ndarray], Block]:
+    """Blocks in float32."""
+    slack = Slack(FLOAT32_ERROR, 0.0)
+    return lambda rows: Block(rows @ columns.T, slack)
+
+
+def bfloat16_product(mean: np.ndarray) -> Multiply:
+    """Blocks in bfloat16 of vectors that are moved by a mean, which makes them shorter; torch multiplies.
+
+    With x' = x - m and y' = y - m the block holds x y - m m = x' y' + m x' + m y', the last two by a
+    few extra dimensions. The rounding of two vectors moves their product by no more than
+    |dx| |y'| + |x''| |dy|, where x'' is the rounded x' and dx = x' - x''.
+
+    Args:
+        mean: About the mean of the vectors, shape (width,).
+    """
+    import torch
+
+    def rounded(vectors: np.ndarray, first: bool) -> tuple[torch.Tensor, float, float]:
+        moved = vectors - mean
+        share = _in_three(moved @ mean)
+        ones = np.ones_like(share)
+        bits = _to_bfloat16(moved)
+        short = _float(bits)
+        error, length = _longest(moved - short), _longest(short)
+        extra = _to_bfloat16(np.concatenate([share, ones] if first else [ones, share], axis=1))
+        whole = np.concatenate([bits, extra], axis=1)
+        return torch.from_numpy(whole).view(torch.bfloat16), error, length
+
+    def of_columns(columns: np.ndarray) -> Callable[[np.ndarray], Block]:
+        parts = [rounded(columns[start : start + 1_024], False) for start in range(0, len(columns), 1_024)]
+        right = torch.cat([part[0] for part in parts])
+        right_error, right_length = (max(part[i] for part in parts) for i in (1, 2))
+
+        def product(rows: np.ndarray) -> Block:
+            left, left_error, left_length = rounded(rows, True)
+            absolute = left_error * (right_length + right_error) + left_length * right_error + FLOAT32_ERROR
+            bits = torch.mm(left, right.T).view(torch.int16).numpy()
+            return Block(bits, Slack(absolute, 1.01 * HALF_UNIT))
+
+        return product
+
+    return of_columns
+
+
+def _to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """Bits of the nearest bfloat16 of each value, of two equally near ones the even one, as int16.
+
+    Example:
+        >>> _float(_to_bfloat16(np.array([1.0, 1.003, -2.5], dtype=np.float32))).tolist()
+        [1.0, 1.0, -2.5]
+    """
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16).astype(np.uint16).view(np.int16)
+
+
+def _in_three(values: np.ndarray) -> np.ndarray:
+    """Each value as three that bfloat16 holds exactly and that sum up to it, shape (values, 3)."""
+    rest, parts = values.astype(np.float32), []
+    for _ in range(3):
+        parts.append(_float(_to_bfloat16(rest)))
+        rest = rest - parts[-1]
+    return np.stack(parts, axis=1)
+
+
+def _longest(vectors: np.ndarray) -> float:
+    return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors).max()))
+
+
+def pick_product(sources: np.ndarray, targets: np.ndarray) -> Multiply:
+    """The fastest way to multiply these on this processor."""
+    if len(sources) * len(targets) < SMALL:
+        return float32_product
+    import torch
+
+    from adaptrans.devices import has_fast_bf16
+
+    if not has_fast_bf16(torch.device("cpu")):
+        return float32_product
+    return bfloat16_product(np.asarray(targets[:SAMPLED_COLUMNS], dtype=np.float32).mean(axis=0))

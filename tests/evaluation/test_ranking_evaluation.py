@@ -1,0 +1,102 @@
+"""A dual encoder from training to its scores: the pool, the ranking, the submission."""
+
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptrans import benchmarks
+from adaptrans.evaluation import ranking
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.scoring import score_folder
+from adaptrans.evaluation.submission import read_predictions
+from adaptrans.evaluation.zero_shot import evaluate
+from adaptrans.experiments.engine import execute
+from adaptrans.experiments.plan import Plan
+from adaptrans.models.setup import parse
+
+WORDS = ("cat", "mat", "library", "London", "Anna", "seven", "apples", "daughter", "opened", "sits")
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 25), st.integers(0, 10**6))
+def test_nearest_equals_a_stable_sort(number, depth, seed):
+    rng = np.random.default_rng(seed)
+    # Small whole numbers, so that products are exact and many of them equal.
+    vectors = rng.integers(-1, 2, size=(number, 3)).astype(np.float32)
+    queries = rng.integers(-1, 2, size=(4, 3)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ranking, "BLOCK", 7)
+        found = ranking.nearest(queries, vectors, depth)
+    products = queries @ vectors.T
+    expected = [sorted(range(number), key=lambda row, q=q: -products[q, row])[:depth] for q in range(4)]
+    assert found.tolist() == expected
+
+
+def paragraphs(number, language):
+    """Contexts whose sentences each repeat the words of their question."""
+    rng = random.Random(number)
+    found = []
+    for place in range(number):
+        words = [rng.sample(WORDS, 3) for _ in range(3)]
+        sentences = [f"{language} {' '.join(item)}." for item in words]
+        context = " ".join(sentences)
+        starts = [context.index(sentence) for sentence in sentences]
+        found.append(
+            {
+                "context": context,
+                "sentences": sentences,
+                "sentence_breaks": [[s, s + len(t)] for s, t in zip(starts, sentences, strict=True)],
+                "qas": [
+                    {
+                        "id": f"q{place}-{i}",
+                        "question": " ".join(words[i]),
+                        "answers": [{"text": words[i][0], "answer_start": starts[i] + 3}],
+                    }
+                    for i in range(3)
+                ],
+            }
+        )
+    return found
+
+
+@pytest.fixture
+def ranked(planner, tmp_path):
+    """A planner over LAReQA-like data in two languages."""
+    data = tmp_path / "data"
+    (data / "lareqa/xquad-r").mkdir(parents=True)
+    (data / "squad").mkdir()
+    for name, number, language in (
+        ("squad/train-v1.1.json", 6, "xx"),
+        ("lareqa/xquad-r/de.json", 2, "de"),
+        ("lareqa/xquad-r/en.json", 2, "en"),
+    ):
+        document = {"data": [{"paragraphs": paragraphs(number, language)}]}
+        (data / name).write_text(json.dumps(document))
+    return replace(planner, workspace=replace(planner.workspace, data=data))
+
+
+def test_from_training_to_the_score_of_the_submission(ranked):
+    spec, before = ranked.evaluate(parse("adapter"), ranked.workspace.task("lareqa"))
+    execute(Plan(tuple(before), ()), lambda item, place, total: None)
+    results = evaluate(spec)
+    assert set(results) == {"de", "en"}
+    pool = "12 candidates"
+    missing = "no candidates in ar, el, es, hi, ru, th, tr, vi, zh, for which there are no data"
+    assert set(results["de"].notes) >= {pool, missing}
+    found = read_predictions(spec.run.path / "submission", "lareqa", "passage_ranking", "de")
+    assert all(sorted(ids) == sorted(found["q0-0"]) and len(set(ids)) == 12 for ids in found.values())
+    labels = json.loads((spec.run.path / "labels/lareqa/test-de.json").read_text())
+    assert labels["q1-2"] == ["de:1:2", "en:1:2"]
+    value = SCORES["map_at_20"].compute(list(labels.values()), [found[key] for key in labels])
+    assert value["map_at_20"] == results["de"].values["map_at_20"]
+    rules = benchmarks.get("xtreme-r")
+    scored = score_folder(rules, spec.run.path / "submission", spec.run.path / "labels").tasks["lareqa"]
+    assert {code: one.values["map_at_20"] for code, one in scored.languages.items()} == {
+        code: one.values["map_at_20"] for code, one in results.items()
+    }
+    assert len(list((spec.workspace.store.cache / "pools").iterdir())) == 1, "both languages share the pool"
