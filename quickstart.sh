@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 ./install.sh .venv
-exec env HF_HUB_OFFLINE=1 .venv/bin/adaptrans run configs/quickstart.yaml --backbone mini --data samples "$@"
+exec env HF_HUB_OFFLINE=1 .venv/bin/adaptrans quickstart "$@"

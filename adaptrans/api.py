@@ -15,12 +15,14 @@ from typing import Any
 
 from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
 from adaptrans.evaluation.results import LanguageResult
+from adaptrans.evaluation.zero_shot import is_done
 from adaptrans.experiments.compare import Entry, TargetTable, baseline_of, compared, store_entries
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.engine import Work, execute, train
-from adaptrans.experiments.plan import Plan, Planner, plan, stored
+from adaptrans.experiments.plan import Cell, Plan, Planner, plan, stored
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
-from adaptrans.models.backbone import identify
+from adaptrans.models.backbone import Backbone, identify
+from adaptrans.models.control import control_name
 from adaptrans.models.methods import DEFAULT_METHOD, FULL
 from adaptrans.models.setup import check, parse, references
 from adaptrans.runs.config import evaluation_config, training_config
@@ -71,7 +73,7 @@ def workspace(
             remedy="add --backbone with a folder, a hub id such as FacebookAI/xlm-roberta-base, or mini",
         )
     root = Store(Path(store))
-    found = identify(backbone)
+    found = identify(backbone, controls=root.cache / "controls")
     folder, folders = data_places(None if data is None else Path(data), [Path(item) for item in tasks])
     return Workspace(found, folder, root, {}, folders, device, skip_bad_rows)
 
@@ -88,17 +90,20 @@ def plan_intermediate(
         method=DEFAULT_METHOD if whole_model else method,
         seed=seed,
     )
-    (reference, *more) = references(parse(f"full({task})"))
-    if more or reference.address or reference.run:
-        raise ConfigError(f'"{task}" is not one task', remedy="name a task, for instance mnli or mnli[de,ru]")
-    return planner.intermediate(reference, whole_model)
+    sources = references(parse(f"full({task})"))
+    if any(source.address or source.run for source in sources):
+        raise ConfigError(f'"{task}" is no task', remedy="name a task, for instance mnli or mnli[de,ru]")
+    if len(sources) > 1:
+        return planner.mix(sources, whole_model)
+    return planner.intermediate(sources[0], whole_model)
 
 
 def intermediate(task: str, *, where: Workspace, **options: Any) -> Run:
     """Train an intermediate task, into the whole model or into an adapter.
 
     Args:
-        task: Task name, with training languages in brackets if not English: `mnli[de,ru]`.
+        task: Task name, with training languages in brackets if not English: `mnli[de,ru]`; or several,
+            `mnli + squad`, of which each step trains one.
         where: The workspace.
         **options: `method` (`full` or an adapter method), `seed`, and the fields of `TrainingConfig`.
 
@@ -198,7 +203,8 @@ def _command(spec: TrainSpec) -> str:
     if spec.phase == "target":
         return f"adaptrans target {spec.task.name} --setup '{spec.setup}'{method}{seed}"
     full = " --method full" if spec.whole_model else method
-    return f"adaptrans intermediate {spec.task.name}{languages}{full}{seed}"
+    name = f"'{spec.reference}'" if spec.others else f"{spec.task.name}{languages}"
+    return f"adaptrans intermediate {name}{full}{seed}"
 
 
 def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
@@ -276,12 +282,14 @@ class Outcome:
         tables: One per target, in the experiment's order.
         unscored: Targets without a table: no language has gold labels in every setup.
         computed: Runs that were computed now; the others were in the store.
+        left_out: Cells that cannot be, each with its reason in one line.
     """
 
     experiment: Experiment
     tables: tuple[TargetTable, ...]
     unscored: tuple[str, ...]
     computed: int
+    left_out: tuple[str, ...] = ()
 
 
 def plan_run(
@@ -291,18 +299,46 @@ def plan_run(
     training: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    control: str | None = None,
 ) -> Plan:
-    """All runs of an experiment, not yet run; see `run`."""
-    here = replace(where, tasks=experiment.inline_tasks(where.folders))
+    """All runs of an experiment, not yet run; see `run`. Those of the control come last."""
+    if control not in (None, "random"):
+        raise UnknownNameError("control", str(control), ["random"])
+    tasks = experiment.inline_tasks(where.folders)
+    places = [replace(where, tasks=tasks)]
+    if (control or experiment.control) is not None:
+        places.append(replace(places[0], backbone=control_backbone(where)))
+    planned = [_plan_on(place, experiment, training or {}, evaluation or {}, seed) for place in places]
+    return Plan(
+        tuple(spec for part in planned for spec in part.training),
+        tuple(cell for part in planned for cell in part.cells),
+        planned[0].left_out,
+    )
+
+
+def control_backbone(where: Workspace) -> Backbone:
+    """The backbone of a workspace with its weights shuffled, kept in the store's cache."""
+    return identify(control_name(where.backbone.name), controls=where.store.cache / "controls")
+
+
+def _plan_on(
+    where: Workspace,
+    experiment: Experiment,
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    seed: int | None,
+) -> Plan:
+    """The runs of an experiment on one backbone."""
     planner = Planner(
-        here,
-        lambda name, whole: experiment.training.config(name, whole, training or {}),
-        lambda name: experiment.evaluation.config(name, evaluation or {}),
+        where,
+        lambda name, whole: experiment.training.config(name, whole, training),
+        lambda name: experiment.evaluation.config(name, evaluation),
         experiment.method,
         experiment.seed if seed is None else seed,
         experiment.languages,
+        present=True,
     )
-    return plan(planner, experiment.setups, experiment.targets)
+    return plan(planner, experiment.setups, experiment.targets, experiment.only)
 
 
 def run(
@@ -310,6 +346,7 @@ def run(
     *,
     where: Workspace,
     announce: Announce = _silent,
+    jobs: int = 1,
     **options: Any,
 ) -> Outcome:
     """Carry out an experiment and compare its setups; what is in the store is not computed again.
@@ -318,24 +355,78 @@ def run(
         experiment: An experiment or its YAML file.
         where: The workspace.
         announce: Called before each run that is computed.
-        **options: `training` and `evaluation` (options that win over the file's), `seed`.
+        jobs: Runs computed at a time, each with its share of the cores.
+        **options: `training` and `evaluation` (options that win over the file's), `seed`, and `control`:
+            `random` for the same runs on the shuffled backbone.
     """
     found = experiment if type(experiment) is Experiment else load_experiment(Path(str(experiment)))
     planned = plan_run(found, where=where, **options)
-    computed = execute(planned, announce)
+    computed = execute(planned, announce, jobs)
+    return _outcome(found, planned, where, computed)
+
+
+def finished(experiment: Experiment, *, where: Workspace, **options: Any) -> Outcome:
+    """The tables of what the store has of an experiment; nothing is computed. Options as for `run`.
+
+    The control's runs take part if they are there.
+
+    Raises:
+        ArtefactError: If nothing of it is finished.
+    """
+    planned = plan_run(experiment, where=where, **{"control": "random", **options})
+    cells = tuple(cell for cell in planned.cells if is_done(cell.evaluation))
+    if not cells:
+        raise ArtefactError(
+            f"{where.store.root} has nothing of experiment {experiment.name} yet",
+            remedy="carry it out with adaptrans run",
+        )
+    return _outcome(experiment, replace(planned, cells=cells), where, 0)
+
+
+def report(
+    tables: Sequence[TargetTable],
+    *,
+    out: str | Path = "report.html",
+    store: str | Path = DEFAULT_STORE,
+    experiment: Experiment | None = None,
+    baseline: str = "full",
+) -> Path:
+    """Write one self-contained HTML page of some tables; see `adaptrans.report`.
+
+    Args:
+        tables: What `run` or `compare` returned.
+        out: The page.
+        store: Where the runs behind the tables are.
+        experiment: The experiment they belong to, if there is one.
+        baseline: The setup that differences are taken to, where there is no experiment to say it.
+    """
+    from adaptrans.report.page import write_page
+
+    return write_page(tables, Store(Path(store)), Path(out), experiment, baseline)
+
+
+def _outcome(found: Experiment, planned: Plan, where: Workspace, computed: int) -> Outcome:
+    """The tables of an experiment whose cells are done."""
     tables, unscored = [], []
     for name in found.targets:
-        entries = [
-            Entry(cell.setup, cell.evaluation.run, cell.evaluation.wanted_languages)
-            for cell in planned.cells
-            if cell.target == name
-        ]
-        table = compared(entries, str(parse(found.baseline)), where.store.cache)
+        entries = _entries([cell for cell in planned.cells if cell.target == name], where.backbone)
+        table = compared(entries, str(parse(found.baseline)), where.store.cache) if entries else None
         if table is None:
             unscored.append(name)
         else:
             tables.append(table)
-    return Outcome(found, tuple(tables), tuple(unscored), computed)
+    return Outcome(found, tuple(tables), tuple(unscored), computed, planned.left_out)
+
+
+def _entries(cells: Sequence[Cell], backbone: Backbone) -> list[Entry]:
+    """The evaluations of one target on a backbone, each with that of its control."""
+    own = [cell for cell in cells if cell.evaluation.workspace.backbone == backbone]
+    others = [cell for cell in cells if cell.evaluation.workspace.backbone != backbone]
+    controls = {cell.setup: cell.evaluation.run for cell in others}
+    return [
+        Entry(cell.setup, cell.evaluation.run, cell.evaluation.wanted_languages, controls.get(cell.setup))
+        for cell in own
+    ]
 
 
 def predict(

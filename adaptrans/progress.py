@@ -14,6 +14,14 @@ from dataclasses import dataclass, field
 
 PLAIN_SECONDS = 30.0
 
+_bars = True
+
+
+def without_bars() -> None:
+    """From now on plain lines in this process: bars of several processes would overwrite each other."""
+    global _bars
+    _bars = False
+
 
 @dataclass
 class Meter:
@@ -54,7 +62,7 @@ def progress(description: str, total: int, *, start: int = 0) -> Iterator[Meter]
         total: Number of steps.
         start: Steps that were done before, as after a resume; they do not enter the estimate.
     """
-    if sys.stderr.isatty():
+    if _bars and sys.stderr.isatty():
         with _bar(description, total, start) as meter:
             yield meter
     else:

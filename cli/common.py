@@ -62,6 +62,13 @@ SkipBadRows: TypeAlias = Annotated[
     bool,
     typer.Option("--skip-bad-rows", help="Leave out and list bad rows instead of stopping at the first."),
 ]
+Control: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--control", help="random: also the same runs with the backbone's weights shuffled."),
+]
+Jobs: TypeAlias = Annotated[
+    int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process with its share of the cores.")
+]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be computed, and compute nothing.")
 ]

@@ -16,10 +16,17 @@ from adaptrans_cli import (
     compare,
     doctor,
     evaluate,
+    inspect,
     intermediate,
+    language,
+    methods,
+    mine,
     predict,
     pretrain,
+    quickstart,
+    report,
     run,
+    score,
     target,
     tasks,
 )
@@ -33,13 +40,20 @@ app = typer.Typer(
 )
 app.add_typer(tasks.app, name="tasks")
 for command in (
+    quickstart.quickstart,
     pretrain.pretrain,
+    language.language,
     intermediate.intermediate,
     target.target,
     evaluate.evaluate,
+    inspect.inspect,
     compare.compare,
     run.run,
+    report.report,
     predict.predict,
+    methods.methods,
+    score.score,
+    mine.mine,
     doctor.doctor,
 ):
     app.command()(command)

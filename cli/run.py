@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans_cli import common
+
+if TYPE_CHECKING:
+    from adaptrans.api import Outcome
 
 
 def run(
@@ -17,6 +20,7 @@ def run(
     data: common.Data = None,
     store: common.StoreFolder = DEFAULT_STORE,
     tasks: common.TaskFolders = None,
+    control: common.Control = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
     device: common.Device = "auto",
     precision: common.Precision = None,
@@ -24,16 +28,15 @@ def run(
     limit_eval: common.LimitEval = None,
     set_: common.Settings = None,
     skip_bad_rows: common.SkipBadRows = False,
+    jobs: common.Jobs = 1,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write a page of it here.")] = None,
     dry_run: common.DryRun = False,
     as_json: common.Json = False,
 ) -> None:
     """Train and evaluate every setup of an experiment and compare them; what is done is not done again."""
-    from dataclasses import asdict
-
     from adaptrans import api
     from adaptrans.experiments import engine
     from adaptrans.experiments.config import load_experiment
-    from adaptrans_cli import tables
 
     found = load_experiment(experiment)
     where = common.workspace(backbone or found.backbone, data, store, tasks, device, skip_bad_rows)
@@ -41,11 +44,25 @@ def run(
         "training": common.settings(set_, precision=precision, limit_train=limit_train),
         "evaluation": {"precision": precision, "limit": limit_eval},
         "seed": seed,
+        "control": control,
     }
     if dry_run:
         common.show_plan(engine.work(api.plan_run(found, where=where, **options)), as_json)
         return
-    outcome = api.run(found, where=where, announce=common.announce, **options)
+    outcome = api.run(found, where=where, announce=common.announce, jobs=jobs, **options)
+    page = None
+    if report is not None:
+        page = api.report(outcome.tables, out=report, store=store, experiment=found)
+    show(outcome, where.backbone.name, store, as_json, page)
+
+
+def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path | None = None) -> None:
+    """Print a finished experiment: by language, then all targets side by side."""
+    from dataclasses import asdict
+
+    from adaptrans_cli import tables
+
+    found = outcome.experiment
     if as_json:
         common.print_json(
             {
@@ -53,12 +70,17 @@ def run(
                 "computed": outcome.computed,
                 "tables": [asdict(t) for t in outcome.tables],
                 "unscored": outcome.unscored,
+                "left_out": outcome.left_out,
+                "report": str(page) if page else None,
             }
         )
         return
-    for table in outcome.tables:
-        tables.by_language(table, found.baseline)
+    tables.languages(outcome.tables)
     for name in outcome.unscored:
         print(f"{name}: no language has gold labels in every setup; the predictions are in the store")
-    tables.overview(outcome.tables, found.setups, found.baseline, where.backbone.name)
+    for line in outcome.left_out:
+        print(f"note: {line}")
+    tables.overview(outcome.tables, found.setups, found.baseline, backbone)
     common.say(f"{outcome.computed} runs computed; all runs: {store}")
+    if page is not None:
+        print(f"page: {page}")

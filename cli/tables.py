@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from adaptrans.experiments.compare import Row, TargetTable
 
 SIGNIFICANT = 0.05
+TARGETS_PER_TABLE = 4
+"""Columns of targets that fit a terminal; the rest follows in a further table."""
+NOT_ABOVE = "°"
+"""Mark of a score whose interval does not lie above chance."""
 LANGUAGES_PER_TABLE = 12
 """Columns of languages that fit a terminal of 120 characters; the rest follows in a further table."""
 
@@ -91,30 +95,61 @@ def by_language(found: TargetTable, baseline: str) -> None:
     _print_notes(out, [*found.notes, *_coverage(found)])
 
 
+def languages(tables: Sequence[TargetTable]) -> None:
+    """All targets by language: value and interval, marked where the interval is not above chance."""
+    out = console()
+    columns = list(dict.fromkeys(code for found in tables for code in found.scored))
+    for start in range(0, len(columns), LANGUAGES_PER_TABLE):
+        part = columns[start : start + LANGUAGES_PER_TABLE]
+        table = Table(title=Text("By language, 95 % interval"), title_justify="left", padding=(0, 1, 0, 0))
+        for name in ("setup", "chance", *part):
+            table.add_column(name, justify="left" if name == "setup" else "right", no_wrap=True)
+        for found in tables:
+            levels = [level for row in found.rows if (level := row.chance(found.scored)) is not None]
+            shown = f"{levels[0]:.1f}" if levels else "-"
+            table.add_section()
+            table.add_row(Text(f"{found.target}, {found.score}", "bold"), shown)
+            for row in found.rows:
+                table.add_row(Text(f"  {row.setup}"), "", *(_interval_cell(row, code) for code in part))
+        out.print(table)
+    out.print(f"{NOT_ABOVE} the interval is not above chance (the column has the mean over languages)")
+
+
+def _interval_cell(row: Row, code: str) -> str:
+    result = row.languages.get(code)
+    if result is None or result.value is None:
+        return "-"
+    mark = NOT_ABOVE if result.above_chance is False else ""
+    return f"{result.value:.1f}{mark} {result.low:.0f}-{result.high:.0f}"
+
+
 def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str, backbone: str) -> None:
     """All targets: setups in rows, targets in columns, each cell the mean over languages."""
     from adaptrans.models.setup import parse
 
     out = console()
-    table = Table(
-        title=Text(f"Mean over languages, 95 % interval, difference to {baseline}; backbone {backbone}"),
-        title_justify="left",
-        show_lines=True,
-    )
-    table.add_column("setup")
-    for found in tables:
-        table.add_column(f"{found.target}\n{found.score}, {len(found.scored)} languages", justify="right")
-    for setup in (str(parse(text)) for text in setups):
-        cells = []
-        for found in tables:
-            row = next((item for item in found.rows if item.setup == setup), None)
-            cells.append("-" if row is None else mean_cell(row))
-        table.add_row(Text(setup), *cells)
-    out.print()
-    out.print(table)
+    for start in range(0, len(tables), TARGETS_PER_TABLE):
+        part = tables[start : start + TARGETS_PER_TABLE]
+        table = Table(
+            title=Text(f"Mean over languages, 95 % interval, difference to {baseline}; backbone {backbone}"),
+            title_justify="left",
+            show_lines=True,
+        )
+        table.add_column("setup")
+        for found in part:
+            heading = f"{found.target}\n{found.score}, {len(found.scored)} languages"
+            table.add_column(heading, justify="right")
+        for setup in (str(parse(text)) for text in setups):
+            rows = [next((row for row in found.rows if row.setup == setup), None) for found in part]
+            if any(rows):
+                table.add_row(Text(setup), *("-" if row is None else mean_cell(row) for row in rows))
+        out.print()
+        out.print(table)
     out.print(
         f"* p < {SIGNIFICANT} against {baseline}, paired bootstrap, not corrected for the number of cells"
     )
+    if any(row.above_control for found in tables for row in found.rows):
+        out.print("control: difference to the same run with the backbone's weights shuffled")
     _print_notes(out, list(dict.fromkeys(note for found in tables for note in found.notes)))
 
 
@@ -123,6 +158,8 @@ def mean_cell(row: Row) -> str:
     lines = [f"{row.mean.value:.1f} ({row.mean.low:.1f} to {row.mean.high:.1f})"]
     if row.difference is not None:
         lines.append(_difference(row.difference, bounds=True))
+    if row.above_control is not None:
+        lines.append(f"control {_difference(row.above_control, bounds=True)}")
     return "\n".join(lines)
 
 

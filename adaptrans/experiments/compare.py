@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.metrics import SCORES, Score
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
 from adaptrans.evaluation.statistics import Difference, Interval, mean_interval, paired_difference
 from adaptrans.files import digest, write_json
@@ -20,6 +20,8 @@ from adaptrans.models.setup import Setup, below_target, parse
 from adaptrans.runs.specs import BARE, RECIPE
 
 SAMPLES = 1000
+FORM = 2
+"""Raised when a table gets another form."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Entry:
         setup: Row it stands in.
         run: The evaluation's run.
         languages: Languages that take part; empty for all it has.
+        control: The same evaluation on the shuffled backbone, if it was made.
     """
 
     setup: str
     run: Run
     languages: tuple[str, ...] = ()
+    control: Run | None = None
 
     @functools.cached_property
     def results(self) -> dict[str, LanguageResult]:
@@ -57,6 +61,9 @@ class Row:
         difference: Mean minus the baseline's, paired by example; None for the baseline itself.
         languages: Results by language, also those not shared.
         differences: Difference to the baseline by language.
+        control: The control's values by language; empty without one.
+        above_control: Mean minus the control's, over the same languages, paired by example.
+        above_controls: The same by language.
     """
 
     setup: str
@@ -66,6 +73,15 @@ class Row:
     difference: Difference | None
     languages: dict[str, LanguageResult]
     differences: dict[str, Difference]
+    control: dict[str, float] = field(default_factory=dict)
+    above_control: Difference | None = None
+    above_controls: dict[str, Difference] = field(default_factory=dict)
+
+    def chance(self, languages: Sequence[str]) -> float | None:
+        """Mean of the chance levels of some languages; None where one is not known."""
+        levels = [self.languages[code].chance for code in languages]
+        known = [level for level in levels if level is not None]
+        return sum(known) / len(known) if known and len(known) == len(levels) else None
 
 
 @dataclass(frozen=True)
@@ -94,10 +110,15 @@ class TargetTable:
 def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTable | None:
     """`target_table`, kept in the cache as long as none of the scores changes."""
     what = [
-        [entry.setup, entry.run.key, {code: result.data for code, result in entry.results.items()}]
+        [
+            entry.setup,
+            entry.run.key,
+            {code: result.data for code, result in entry.results.items()},
+            entry.control.key if entry.control else None,
+        ]
         for entry in entries
     ]
-    path = cache / "comparisons" / f"{digest([RECIPE, SAMPLES, baseline, what], length=24)}.json"
+    path = cache / "comparisons" / f"{digest([FORM, RECIPE, SAMPLES, baseline, what], length=24)}.json"
     form = TypeAdapter(TargetTable | None)
     if path.is_file():
         return form.validate_json(path.read_bytes())
@@ -161,15 +182,38 @@ def _row(entry: Entry, counts: Mapping[str, Mapping[str, np.ndarray]], baseline:
     difference = None
     differences = {}
     if against is not None:
-        difference = paired_difference(own, against, rule.reduce, samples=SAMPLES, parallel=parallel)
+        difference = _difference(rule, own, against, parallel=parallel)
         differences = {
-            code: paired_difference(
-                {code: own[code]}, {code: against[code]}, rule.reduce, samples=SAMPLES, parallel=False
-            )
-            for code in own
+            code: _difference(rule, {code: own[code]}, {code: against[code]}, parallel=False) for code in own
         }
     zero_shot = sum(unseen) / len(unseen) if unseen else None
-    return Row(entry.setup, entry.run.name, mean, zero_shot, difference, entry.results, differences)
+    row = Row(entry.setup, entry.run.name, mean, zero_shot, difference, entry.results, differences)
+    return _with_control(row, entry, own, parallel)
+
+
+def _with_control(row: Row, entry: Entry, own: Mapping[str, np.ndarray], parallel: bool) -> Row:
+    """A row with its distance to the control, where that was scored on the same data."""
+    if entry.control is None:
+        return row
+    rule = SCORES[entry.control.result()["score"]]
+    found = load_results(entry.control)
+    same = [code for code in own if code in found and found[code].data == entry.results[code].data]
+    if len(same) < len(own):
+        return row
+    other = {code: load_statistics(entry.control, code, rule.name) for code in own}
+    over = functools.partial(_difference, rule, parallel=False)
+    return replace(
+        row,
+        control={code: value for code, item in found.items() if (value := item.value) is not None},
+        above_control=_difference(rule, own, other, parallel=parallel),
+        above_controls={code: over({code: own[code]}, {code: other[code]}) for code in own},
+    )
+
+
+def _difference(
+    rule: Score, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], *, parallel: bool
+) -> Difference:
+    return paired_difference(a, b, rule.reduce, samples=SAMPLES, parallel=parallel)
 
 
 def store_entries(runs: Sequence[Run]) -> dict[str, list[Entry]]:

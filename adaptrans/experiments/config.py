@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.models.setup import parse, references
+from adaptrans.models.setup import mix_name, parents_of, parse, references
 from adaptrans.runs.config import EvaluationConfig, TrainingConfig, evaluation_config, training_config
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.schema import Names, Strict, Task
@@ -52,6 +52,10 @@ class Experiment(Strict):
     backbone: str | None = Field(default=None, description="folder or hub id; the command line wins")
     setups: Names = Field(min_length=1, description="setup expressions, one row each")
     targets: Names = Field(min_length=1, description="target tasks, one column each")
+    only: dict[str, Names] = Field(default={}, description="targets of a setup that has not all of them")
+    control: Literal["random"] | None = Field(
+        default=None, description="random: the same runs on the backbone with its weights shuffled"
+    )
     baseline: str = Field(default="full", description="the setup that differences are taken to")
     method: str = Field(default=DEFAULT_METHOD, description="adapter method of all adapter setups")
     seed: int = 1
@@ -80,8 +84,15 @@ class Experiment(Strict):
                 f'{where}: baseline "{self.baseline}" is not among setups',
                 remedy="add it, or name one of them",
             )
+        for setup, chosen in self.only.items():
+            if str(parse(setup)) not in map(str, setups):
+                raise UnknownNameError(f"setup under only in {where}", setup, self.setups)
+            for target in chosen:
+                if target not in self.targets:
+                    raise UnknownNameError(f"target of {setup} under only in {where}", target, self.targets)
         named = {reference.name for setup in setups for reference in references(setup)}
-        known = {*self.targets, *self.tasks, *named}
+        mixes = {mix_name(sources) for setup in setups for sources in parents_of(setup) if len(sources) > 1}
+        known = {*self.targets, *self.tasks, *named, *mixes}
         for section in (self.training.tasks, self.evaluation.tasks):
             for task in section:
                 if task not in known:

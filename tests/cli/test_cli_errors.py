@@ -4,8 +4,8 @@ import pytest
 
 SETUPS = {
     "mnli >": "expected",
-    "fuse(nli, qa) > target": "nearest that runs: 'nli > target'",
-    "full(nli + qa)": "nearest that runs: 'full(nli)'",
+    "fuse(nli)": "a fusion needs two adapters or more",
+    "continue(nli) > target": "stands alone",
     "nli > target @ swop": "swop",
     "ful": "full",
     "nlii > target": 'did you mean "nli"',

@@ -5,7 +5,9 @@ from typer.testing import CliRunner
 from adaptrans_cli.main import app
 
 COMMANDS = {
-    "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain",
+    "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain", "score",
+    "mine",
+    "inspect", "methods", "language", "quickstart", "report",
 }  # fmt: skip
 
 

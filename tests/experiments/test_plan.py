@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from adaptrans.errors import ArtefactError, MissingDataError, SetupError, UnknownNameError
@@ -23,9 +25,7 @@ def test_shared_parents_are_trained_once_and_before_their_children(planner):
 @pytest.mark.parametrize(
     ("setup", "words"),
     [
-        ("fuse(nli, qa) > target", "nearest that runs: 'nli > target'"),
-        ("full(nli + qa)", "nearest that runs: 'full(nli)'"),
-        ("{lang} > nli > target", "nearest that runs: 'nli > target'"),
+        ("full(nli + tatoeba)", "tatoeba is a retrieval task and has no training"),
         ("hf://ann/nli > target", "name a task"),
         ("nlii > target", 'did you mean "nli"'),
     ],
@@ -96,3 +96,43 @@ def test_languages_of_an_experiment_are_never_dropped_in_silence(planner):
         plan(replace(planner, languages=("en",)), ("full",), ("xnli", "tatoeba"))
     found = plan(replace(planner, languages=("de", "en")), ("full",), ("xnli", "tatoeba"))
     assert [cell.evaluation.wanted_languages for cell in found.cells] == [("de", "en"), ("de",)]
+
+
+def test_all_that_a_fusion_or_a_merge_names_is_trained_before_it(planner):
+    found = plan(planner, ("fuse(nli, qa)", "fuse(nli, qa) > target", "average(nli, qa) > target"), ("xnli",))
+    names = [(spec.phase, spec.task.name, str(spec.setup)) for spec in found.training]
+    assert names[:2] == [("intermediate", "nli", "adapter"), ("intermediate", "qa", "adapter")]
+    assert len(names) == 2 + 3
+    for spec in found.training[2:]:
+        assert spec.inputs["parents"] == {
+            "nli": found.training[0].run.key,
+            "qa": found.training[1].run.key,
+        }
+    assert len({spec.run.key for spec in found.training}) == 5
+
+
+def test_a_fusion_leaves_the_cells_of_retrieval_empty_and_says_so(planner):
+    found = plan(planner, ("adapter", "fuse(nli, qa)"), ("xnli", "tatoeba"))
+    cells = [(cell.setup, cell.target) for cell in found.cells]
+    assert cells == [("adapter", "xnli"), ("adapter", "tatoeba"), ("fuse(nli, qa)", "xnli")]
+    assert found.left_out == ("fuse(nli, qa) has no score on tatoeba, which has no training for a fusion",)
+    with pytest.raises(SetupError, match=r"no training; nearest that runs: 'average\(nli, qa\) > target'"):
+        planner.evaluate(parse("fuse(nli, qa)"), planner.workspace.task("tatoeba"))
+
+
+def test_languages_without_data_are_left_out_of_an_experiment_and_refused_alone(planner):
+    here = replace(planner, languages=("de", "ru"), present=True)
+    spec, _ = here.evaluate(parse("full"), here.workspace.task("xnli"))
+    assert spec.wanted_languages == ("de",)
+    alone = replace(here, present=False).evaluate(parse("full"), here.workspace.task("xnli"))[0]
+    with pytest.raises(MissingDataError):
+        _ = alone.wanted_languages
+    nowhere = replace(here, languages=("ru",)).evaluate(parse("full"), here.workspace.task("xnli"))[0]
+    with pytest.raises(MissingDataError):
+        _ = nowhere.wanted_languages
+
+
+def test_a_setup_can_have_some_of_the_targets(planner):
+    found = plan(planner, ("full", "adapter"), ("xnli", "udpos"), {" adapter ": ("udpos",)})
+    cells = [(cell.setup, cell.target) for cell in found.cells]
+    assert cells == [("full", "xnli"), ("full", "udpos"), ("adapter", "udpos")]
