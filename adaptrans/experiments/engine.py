@@ -120,7 +120,7 @@ def cores() -> int:
 
 
 def _worker(threads: int) -> None:
-    """Prepare a process: its share of the cores, plain lines instead of bars, and an end with its parent's."""
+    """Prepare a process: its share of the cores, plain lines for bars, and an end with its parent."""
     import os
     from threading import Thread
 

@@ -205,7 +205,7 @@ class Task(Strict):
     scores: tuple[str, ...] = Field(min_length=1, description="evaluation scores, the primary one first")
     tag_on: Literal["first_piece", "first_text_piece"] = Field(
         default="first_piece",
-        description="tagging: which of a word's pieces bears its tag; text passes over a piece for the space alone",
+        description="the piece of a word that bears its tag; text passes over a piece for the space alone",
     )
     parallel: bool = Field(default=False, description="same items in the same order in every language")
     max_length: int = Field(default=128, ge=8, description="sub-words per input")

@@ -2,11 +2,12 @@
 
 The tag sits on a word's first piece, as in XTREME, or (`tag_on: first_text_piece`)
 on the first that has text: in scripts written without spaces, most words begin
-with a piece that stands for the space alone and says nothing of the word. A
-sentence longer than the limit becomes several model inputs that start at word boundaries, and is joined again for
-scoring: the rule of XTREME's preprocessing (google-research/xtreme
-`utils_preprocess.py`). Words are found by the tokenizer's word ids, never by
-counting pieces.
+with a piece that stands for the space alone and says nothing of the word.
+
+A sentence longer than the limit becomes several model inputs that start at word
+boundaries, and is joined again for scoring: the rule of XTREME's preprocessing
+(google-research/xtreme `utils_preprocess.py`). Words are found by the
+tokenizer's word ids, never by counting pieces.
 """
 
 from __future__ import annotations
