@@ -1,5 +1,10 @@
 """Runs side by side: the same results as one after another, in an order that respects what builds on what."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from adaptrans.errors import ArtefactError
@@ -44,3 +49,34 @@ def test_a_failure_in_a_process_is_told_as_it_is(planner):
     ]
     with pytest.raises(ArtefactError):
         engine.in_parallel(to_do, lambda item, place, total: None, 2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state of processes in /proc")
+def test_a_killed_command_leaves_no_process_behind(tmp_path):
+    script = tmp_path / "command.py"
+    script.write_text(
+        "import os, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from adaptrans.experiments.engine import _worker\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn'), _worker, (1,)) as pool:\n"
+        "        print(pool.submit(os.getpid).result(), flush=True)\n"
+        "        pool.submit(time.sleep, 600).result()\n"
+    )
+    command = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    worker = int(command.stdout.readline())
+    command.kill()
+    command.wait()
+    deadline = time.monotonic() + 30
+    while (state := _state(worker)) not in ("gone", "Z") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert state in ("gone", "Z")
+
+
+def _state(process: int) -> str:
+    """The state letter of a process, `Z` for one that has ended and is not yet buried."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
