@@ -38,7 +38,7 @@ TaskFolders: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Method: TypeAlias = Annotated[
-    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, seq_bn[reduction_factor=8].")
+    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, seq_bn\\[reduction_factor=8].")
 ]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and dropout.")]
 SetupText: TypeAlias = Annotated[
@@ -49,10 +49,10 @@ Precision: TypeAlias = Annotated[
     str | None, typer.Option("--precision", help="auto, fp32 or bf16; auto takes bf16 where it is fast.")
 ]
 LimitTrain: TypeAlias = Annotated[
-    int | None, typer.Option("--limit-train", min=1, help="Train on the first N examples.")
+    int | None, typer.Option("--limit-train", min=1, help="Train on N examples, a fixed random part.")
 ]
 LimitEval: TypeAlias = Annotated[
-    int | None, typer.Option("--limit-eval", min=1, help="Score the first N examples of each language.")
+    int | None, typer.Option("--limit-eval", min=1, help="Score N examples of each language, a fixed random part.")
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,

@@ -6,30 +6,28 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
+from adaptrans_cli.options import DataPlace, Printing, grouped
 
 
+@grouped
 def evaluate(
     task: Annotated[str, typer.Argument(help="Target task, such as xnli or tatoeba.")],
+    place: DataPlace,
+    printing: Printing,
     setup: common.SetupText = "full",
     languages: Annotated[
         str | None, typer.Option("--languages", help="Comma-separated; by default all that have data.")
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Split to score.")] = "test",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
     method: common.Method = DEFAULT_METHOD,
     seed: common.Seed = 1,
-    device: common.Device = "auto",
     precision: common.Precision = None,
     limit_eval: common.LimitEval = None,
     layer: Annotated[
-        int | None, typer.Option("--layer", help="Retrieval: hidden_states[LAYER], 0 = embeddings.")
+        int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="Retrieval: mean or cls.")] = "mean",
     threshold: Annotated[
@@ -39,19 +37,15 @@ def evaluate(
             help="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split.",
         ),
     ] = None,
-    skip_bad_rows: common.SkipBadRows = False,
-    dry_run: common.DryRun = False,
-    as_json: common.Json = False,
 ) -> None:
     """Evaluate a trained setup zero-shot: one load, all languages, predictions kept."""
     from adaptrans import api
     from adaptrans.experiments import engine
     from adaptrans.experiments.plan import Cell, Plan
 
-    where = common.workspace(backbone, data, store, tasks, device, skip_bad_rows)
     spec = api.plan_evaluate(
         task,
-        where=where,
+        where=place.workspace(),
         setup=setup,
         method=method,
         seed=seed,
@@ -66,11 +60,11 @@ def evaluate(
         threshold=threshold,
     )
     plan = Plan((), (Cell(setup, task, spec),))
-    if dry_run:
-        common.show_plan(engine.work(plan), as_json)
+    if printing.dry_run:
+        common.show_plan(engine.work(plan), printing.as_json)
         return
     computed = engine.execute(plan, common.announce)
-    report(spec, computed, as_json)
+    report(spec, computed, printing.as_json)
 
 
 def report(spec: object, computed: int, as_json: bool) -> None:

@@ -6,66 +6,44 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
+from adaptrans_cli.options import DataPlace, Printing, TaskTraining, grouped
 
 
+@grouped
 def intermediate(
-    task: Annotated[str, typer.Argument(help="Task, with training languages if not English: mnli[de,ru].")],
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
+    task: Annotated[str, typer.Argument(help="Task, with training languages if not English: mnli\\[de,ru].")],
+    place: DataPlace,
+    training: TaskTraining,
+    printing: Printing,
     method: Annotated[
         str, typer.Option("--method", help="full, or an adapter method: seq_bn, lora, ...")
     ] = DEFAULT_METHOD,
-    seed: common.Seed = 1,
-    device: common.Device = "auto",
-    precision: common.Precision = None,
-    learning_rate: common.LearningRate = None,
-    epochs: common.Epochs = None,
-    max_steps: common.MaxSteps = None,
-    batch_size: common.BatchSize = None,
-    max_length: common.MaxLength = None,
-    limit_train: common.LimitTrain = None,
-    set_: common.Settings = None,
-    skip_bad_rows: common.SkipBadRows = False,
-    dry_run: common.DryRun = False,
-    as_json: common.Json = False,
 ) -> None:
     """Train an intermediate task, into the whole model or into an adapter (phase 2)."""
     from adaptrans import api
     from adaptrans.experiments.plan import Plan
 
-    training = common.settings(
-        set_,
-        precision=precision,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        max_length=max_length,
-        limit_train=limit_train,
+    spec = api.plan_intermediate(
+        task, where=place.workspace(), method=method, seed=training.seed, **training.given()
     )
-    where = common.workspace(backbone, data, store, tasks, device, skip_bad_rows)
-    spec = api.plan_intermediate(task, where=where, method=method, seed=seed, **training)
-    finish(Plan((spec,), ()), dry_run, as_json)
+    finish(Plan((spec,), ()), printing)
 
 
-def finish(plan: object, dry_run: bool, as_json: bool) -> None:
+def finish(plan: object, printing: Printing) -> None:
     """Carry out a training plan, or show it, and report its last run."""
     from adaptrans.experiments import engine
     from adaptrans.experiments.plan import Plan
 
     assert isinstance(plan, Plan)
-    if dry_run:
-        common.show_plan(engine.work(plan), as_json)
+    if printing.dry_run:
+        common.show_plan(engine.work(plan), printing.as_json)
         return
     computed = engine.execute(plan, common.announce)
     run = plan.training[-1].run
     result = run.result()
-    if as_json:
+    if printing.as_json:
         common.print_json({"run": run.name, "folder": str(run.path), "computed": computed, **result})
         return
     if not computed:

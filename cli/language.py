@@ -7,29 +7,21 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans_cli import common
+from adaptrans_cli.options import Place, Training, grouped
 
 
+@grouped
 def language(
     code: Annotated[str, typer.Argument(help="Code of the language, such as sw.")],
     text: Annotated[
         Path, typer.Option("--text", help="Text file, or folder with CODE.txt or CODE/*.txt; .gz too.")
     ],
-    backbone: common.Backbone = None,
-    store: common.StoreFolder = DEFAULT_STORE,
+    place: Place,
+    training: Training,
     method: Annotated[
-        str | None, typer.Option("--method", help="By default seq_bn_inv[reduction_factor=2] (MAD-X).")
+        str | None, typer.Option("--method", help="By default seq_bn_inv\\[reduction_factor=2] (MAD-X).")
     ] = None,
-    seed: common.Seed = 1,
-    device: common.Device = "auto",
-    precision: common.Precision = None,
-    learning_rate: common.LearningRate = None,
-    epochs: common.Epochs = None,
-    max_steps: common.MaxSteps = None,
-    batch_size: common.BatchSize = None,
-    max_length: common.MaxLength = None,
-    set_: common.Settings = None,
     as_json: common.Json = False,
 ) -> None:
     """Train a language adapter, which setups with {lang} use and swap at test time (phase 1)."""
@@ -37,17 +29,8 @@ def language(
     from adaptrans.runs.config import training_config
     from adaptrans.runs.language import METHOD, LanguageSpec
 
-    options = common.settings(
-        set_,
-        precision=precision,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        max_length=max_length,
-    )
-    where = common.workspace(backbone, None, store, None, device)
-    spec = LanguageSpec(where, get(code).code, text, training_config(options), method or METHOD, seed)
+    options = training_config(training.given())
+    spec = LanguageSpec(place.workspace(), get(code).code, text, options, method or METHOD, training.seed)
     done = spec.run.is_done
     from adaptrans.training.language import train_language
 

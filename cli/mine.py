@@ -30,7 +30,8 @@ def mine(
         str | None, typer.Option("--search", help="exact or IVF (approximate); by default by size.")
     ] = None,
     layer: Annotated[
-        int | None, typer.Option("--layer", help="hidden_states[LAYER], 0 = embeddings; 14 of 24 by default.")
+        int | None,
+        typer.Option("--layer", help="hidden_states\\[LAYER], 0 = embeddings; by default 14 of 24."),
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
     max_length: Annotated[int, typer.Option("--max-length", min=3, help="Pieces per sentence.")] = 128,

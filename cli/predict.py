@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
+from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
     from adaptrans.runs.specs import EvaluateSpec
 
 
+@grouped
 def predict(
     task: Annotated[str, typer.Argument(help="Target task whose head answers, such as xnli.")],
+    place: TaskPlace,
     text: Annotated[str | None, typer.Option("--text", help="Text to classify, or words to tag.")] = None,
     pair: Annotated[str | None, typer.Option("--pair", help="Second text of a pair.")] = None,
     question: Annotated[str | None, typer.Option("--question", help="Question on --context.")] = None,
@@ -32,13 +34,8 @@ def predict(
     ] = None,
     setup: common.SetupText = "full",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
     method: common.Method = DEFAULT_METHOD,
     seed: common.Seed = 1,
-    device: common.Device = "auto",
     precision: common.Precision = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
@@ -56,7 +53,7 @@ def predict(
 
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder", remedy="name a file")
-    where = common.workspace(backbone, data, store, tasks, device)
+    where = place.workspace()
     own = {"text": text, "pair": pair, "question": question, "context": context, "choices": choice}
     given = {name: value for name, value in own.items() if value}
     rows = _rows(input_) if input_ is not None else [_row(where.task(task).kind, given)]

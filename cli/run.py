@@ -7,31 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
 from adaptrans_cli import common
+from adaptrans_cli.options import DataPlace, Printing, grouped
 
 if TYPE_CHECKING:
     from adaptrans.api import Outcome
 
 
+@grouped
 def run(
     experiment: Annotated[Path, typer.Argument(help="Experiment file, such as configs/real-data.yaml.")],
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
+    place: DataPlace,
+    printing: Printing,
     control: common.Control = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
-    device: common.Device = "auto",
     precision: common.Precision = None,
     limit_train: common.LimitTrain = None,
     limit_eval: common.LimitEval = None,
     set_: common.Settings = None,
-    skip_bad_rows: common.SkipBadRows = False,
     jobs: common.Jobs = 1,
     report: Annotated[Path | None, typer.Option("--report", help="Also write a page of it here.")] = None,
-    dry_run: common.DryRun = False,
-    as_json: common.Json = False,
 ) -> None:
     """Train and evaluate every setup of an experiment and compare them; what is done is not done again."""
     from adaptrans import api
@@ -39,21 +34,21 @@ def run(
     from adaptrans.experiments.config import load_experiment
 
     found = load_experiment(experiment)
-    where = common.workspace(backbone or found.backbone, data, store, tasks, device, skip_bad_rows)
+    where = place.workspace(found.backbone)
     options = {
         "training": common.settings(set_, precision=precision, limit_train=limit_train),
         "evaluation": {"precision": precision, "limit": limit_eval},
         "seed": seed,
         "control": control,
     }
-    if dry_run:
-        common.show_plan(engine.work(api.plan_run(found, where=where, **options)), as_json)
+    if printing.dry_run:
+        common.show_plan(engine.work(api.plan_run(found, where=where, **options)), printing.as_json)
         return
     outcome = api.run(found, where=where, announce=common.announce, jobs=jobs, **options)
     page = None
     if report is not None:
-        page = api.report(outcome.tables, out=report, store=store, experiment=found)
-    show(outcome, where.backbone.name, store, as_json, page)
+        page = api.report(outcome.tables, out=report, store=place.store, experiment=found)
+    show(outcome, where.backbone.name, place.store, printing.as_json, page)
 
 
 def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path | None = None) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = [
     "cli",
     "adaptrans.api",
+    "adaptrans.planning",
     "adaptrans.doctor",
     "adaptrans.mining",
     "adaptrans.report",

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -31,3 +33,16 @@ def test_every_help_page_explains_every_option(path):
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("path", every_command(get_command(app)), ids=" ".join)
+def test_help_keeps_what_stands_in_brackets(path):
+    command = get_command(app)
+    for name in path:
+        command = command.commands[name]
+    shown = "".join(CliRunner().invoke(app, [*path, "--help"], terminal_width=200).output.split())
+    for parameter in command.params:
+        text = getattr(parameter, "help", "") or ""
+        for part in re.findall(r"\w+\\\[[^\]]+\]", text):
+            assert part.replace("\\", "").replace(" ", "") in shown.replace("│", "")
+        assert not re.search(r"[a-z_]+(?<!\\)\[[a-z]", text), f"{parameter.name}: escape the bracket for rich"
