@@ -4,7 +4,7 @@ The commands are functions of the same names:
 
     >>> import adaptrans
     >>> sorted(adaptrans.__all__)[:4]
-    ['AdaptransError', 'compare', 'evaluate', 'intermediate']
+    ['AdaptransError', 'adopt', 'compare', 'evaluate']
 """
 
 from __future__ import annotations
@@ -15,13 +15,38 @@ from typing import TYPE_CHECKING, Any
 from adaptrans.errors import AdaptransError
 
 if TYPE_CHECKING:
-    from adaptrans.api import compare, evaluate, intermediate, predict, run, target, workspace
+    from adaptrans.api import (
+        adopt,
+        compare,
+        evaluate,
+        intermediate,
+        language,
+        predict,
+        run,
+        target,
+        workspace,
+    )
+    from adaptrans.exporting import export
 
-__all__ = ["AdaptransError", "compare", "evaluate", "intermediate", "predict", "run", "target", "workspace"]
+__all__ = [
+    "AdaptransError",
+    "adopt",
+    "compare",
+    "evaluate",
+    "export",
+    "intermediate",
+    "language",
+    "predict",
+    "run",
+    "target",
+    "workspace",
+]
+
+_PLACES = {"export": "adaptrans.exporting"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the functions of the API when they are first used."""
     if name in __all__:
-        return getattr(import_module("adaptrans.api"), name)
+        return getattr(import_module(_PLACES.get(name, "adaptrans.api")), name)
     raise AttributeError(f"module 'adaptrans' has no attribute {name!r}")

@@ -12,27 +12,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import ArtefactError, UnknownNameError
+from adaptrans.errors import ArtefactError
 from adaptrans.evaluation.results import LanguageResult
 from adaptrans.evaluation.zero_shot import is_done
-from adaptrans.experiments.compare import Entry, TargetTable, baseline_of, compared, store_entries
+from adaptrans.experiments.compare import TargetTable, compared, corrected
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.engine import Work, execute, train
-from adaptrans.experiments.plan import Cell, Plan
+from adaptrans.experiments.filled import filled_tables
+from adaptrans.experiments.groups import GroupTable, grouped
+from adaptrans.experiments.longform import export, long_rows
+from adaptrans.experiments.plan import Plan
+from adaptrans.experiments.rows import evaluated
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
-from adaptrans.models.backbone import Backbone
-from adaptrans.models.setup import parse
-from adaptrans.planning import plan_evaluate, plan_intermediate, plan_run, plan_target, workspace
+from adaptrans.planning import (
+    plan_evaluate,
+    plan_intermediate,
+    plan_language,
+    plan_run,
+    plan_target,
+    workspace,
+)
 from adaptrans.runs.workspace import Workspace
 
 __all__ = [
     "Outcome",
+    "adopt",
     "compare",
+    "compare_by",
     "evaluate",
+    "export_results",
     "finished",
     "intermediate",
+    "language",
     "plan_evaluate",
     "plan_intermediate",
+    "plan_language",
     "plan_run",
     "plan_target",
     "predict",
@@ -47,6 +61,40 @@ Announce = Callable[[Work, int, int], None]
 
 def _silent(item: Work, place: int, total: int) -> None:
     """Announce nothing."""
+
+
+def language(code: str, *, text: str | Path, where: Workspace, **options: Any) -> Run:
+    """Train a language adapter on plain text; setups with `{lang}` use it.
+
+    Args:
+        code: Code of the language, such as `sw`.
+        text: A text file, or a folder with `CODE.txt` or `CODE/*.txt`, plain or `.gz`.
+        where: The workspace.
+        **options: `method`, `seed`, and the fields of `TrainingConfig`.
+
+    Returns:
+        The finished run; the same call again finds it.
+    """
+    from adaptrans.training.language import train_language
+
+    return train_language(plan_language(code, text=text, where=where, **options))
+
+
+def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
+    """Take an adapter made with the `adapters` library into the store, for setups to use.
+
+    Args:
+        folder: What the library's `save_adapter` wrote.
+        where: The workspace.
+        **options: `name`, what setups call it; `language`, for a language adapter; `above_language`, if it
+            was trained above one; `pickles`, to read `pytorch_adapter.bin` as bare tensors.
+
+    Returns:
+        The run: setups name it `NAME#KEY`, or its folder, and a language adapter `{lang}`.
+    """
+    from adaptrans.hub.adopting import adopt as take
+
+    return take(Path(folder), where.store, where.backbone, **options)
 
 
 def intermediate(task: str, *, where: Workspace, **options: Any) -> Run:
@@ -117,21 +165,53 @@ def compare(
         UnknownNameError: If a baseline is given that no table has.
     """
     root = Store(Path(store))
-    groups = list(store_entries(root.runs("evaluate")).values())
-    if target is not None:
-        groups = [found for found in groups if found[0].run.config()["task"].partition("@")[0] == target]
-    rows = [baseline_of(found, baseline or "full") for found in groups]
-    if groups and baseline is not None and not any(rows):
-        labels = {entry.setup for found in groups for entry in found}
-        raise UnknownNameError("baseline", baseline, labels, remedy="no evaluated setup has this name")
-    tables = [compared(found, row or "", root.cache) for found, row in zip(groups, rows, strict=True)]
+    found = evaluated(root, target, baseline)
+    tables = [compared(entries, row, root.cache) for entries, row in found]
     present = [table for table in tables if table is not None]
     if not present:
-        what = f"of {target} " if target else ""
-        raise ArtefactError(
-            f"{root.root} holds no scored evaluation {what}yet", remedy="run adaptrans evaluate first"
-        )
-    return present
+        raise ArtefactError(f"{root.root} holds no score yet", remedy="run adaptrans evaluate first")
+    return corrected(present)
+
+
+def compare_by(
+    by: str,
+    store: str | Path = DEFAULT_STORE,
+    *,
+    target: str | None = None,
+    baseline: str | None = None,
+) -> list[GroupTable]:
+    """Tables of all finished evaluations of a store, the languages of each group apart.
+
+    Args:
+        by: `family`, or `resource` for the classes of Joshi et al. 2020.
+        store: Folder of the runs.
+        target: Only this target.
+        baseline: The setup that differences are taken to; by default `full`, where it was evaluated.
+
+    Raises:
+        ArtefactError: If the store holds no evaluation of it.
+        UnknownNameError: If languages are not grouped so, or a baseline is given that no table has.
+    """
+    root = Store(Path(store))
+    found = evaluated(root, target, baseline)
+    return [item for entries, row in found for item in grouped(entries, row, by, root.cache)]
+
+
+def export_results(out: str | Path, store: str | Path = DEFAULT_STORE, *, target: str | None = None) -> Path:
+    """Write all scores of a store as one long table, one row per setup, language, seed and score.
+
+    Args:
+        out: The file, `.csv` or `.parquet`.
+        store: Folder of the runs.
+        target: Only this target.
+
+    Raises:
+        ArtefactError: If the store holds no evaluation of it.
+        ConfigError: If the file is of another kind.
+    """
+    root = Store(Path(store))
+    runs = [run for entries, _ in evaluated(root, target, None) for entry in entries for run in entry.runs]
+    return export(list(long_rows(list({run.path: run for run in runs}.values()))), Path(out))
 
 
 @dataclass(frozen=True)
@@ -219,26 +299,8 @@ def report(
 
 def _outcome(found: Experiment, planned: Plan, where: Workspace, computed: int) -> Outcome:
     """The tables of an experiment whose cells are done."""
-    tables, unscored = [], []
-    for name in found.targets:
-        entries = _entries([cell for cell in planned.cells if cell.target == name], where.backbone)
-        table = compared(entries, str(parse(found.baseline)), where.store.cache) if entries else None
-        if table is None:
-            unscored.append(name)
-        else:
-            tables.append(table)
+    tables, unscored = filled_tables(planned, found.targets, found.baseline, where.store.cache)
     return Outcome(found, tuple(tables), tuple(unscored), computed, planned.left_out)
-
-
-def _entries(cells: Sequence[Cell], backbone: Backbone) -> list[Entry]:
-    """The evaluations of one target on a backbone, each with that of its control."""
-    own = [cell for cell in cells if cell.evaluation.workspace.backbone == backbone]
-    others = [cell for cell in cells if cell.evaluation.workspace.backbone != backbone]
-    controls = {cell.setup: cell.evaluation.run for cell in others}
-    return [
-        Entry(cell.setup, cell.evaluation.run, cell.evaluation.wanted_languages, controls.get(cell.setup))
-        for cell in own
-    ]
 
 
 def predict(

@@ -25,7 +25,7 @@ PACKAGES = (
 )
 """Packages that can move a result, with this one."""
 
-OTHER_PACKAGES = ("filelock", "jinja2", "matplotlib", "pyyaml", "rich", "tensorboard", "typer")
+OTHER_PACKAGES = ("filelock", "fsspec", "jinja2", "matplotlib", "pyyaml", "rich", "tensorboard", "typer")
 """The other packages that runs need."""
 
 

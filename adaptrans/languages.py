@@ -33,6 +33,9 @@ class Language:
             Source: Joshi et al. 2020, arXiv 2004.09095.
         in_xlmr: Whether it is one of the 100 languages of XLM-R's CC-100.
             Source: Conneau et al. 2020, arXiv 1911.02116, appendix A.
+        cc100_gib: Gigabytes (2^30) of its plain text in XLM-R's CC-100, romanised text apart, None if none.
+            Source: the same, table 6, with Swedish as its authors corrected it (85.0 for 12.1; see
+            github.com/mayhewsw/multilingual-data-stats); Chinese and Burmese are sums of two rows.
     """
 
     code: str
@@ -45,6 +48,7 @@ class Language:
     script: str
     resource_class: int | None
     in_xlmr: bool
+    cc100_gib: float | None
 
     @property
     def codes3(self) -> tuple[str, ...]:
@@ -72,6 +76,7 @@ def _language(row: dict[str, str]) -> Language:
         script=row["script"],
         resource_class=int(row["resource_class"]) if row["resource_class"] else None,
         in_xlmr=row["xlmr"] == "yes",
+        cc100_gib=float(row["cc100_gib"]) if row["cc100_gib"] else None,
     )
 
 

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptrans.errors import ConfigError
-from adaptrans.experiments.plan import Planner, stored
+from adaptrans.errors import ConfigError, SetupError
+from adaptrans.experiments.planner import Planner, stored
 from adaptrans.files import digest, write_json, written_whole
 from adaptrans.hub.store import Run
 from adaptrans.models.backbone import tokenizer_fingerprint
 from adaptrans.models.manifest import read_manifest
 from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.models.setup import below_target, check, parse
+from adaptrans.models.setup import below_target, check, has_language, parse
 from adaptrans.progress import progress
 from adaptrans.runs.config import training_config
-from adaptrans.runs.specs import default_layer
+from adaptrans.runs.evaluations import default_layer
 from adaptrans.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from adaptrans.evaluation.mining.corpus import Corpus
     from adaptrans.evaluation.mining.margin import Candidates
     from adaptrans.models.adapting import Assembled
+
+SEARCHED = 1
+"""Raised when an approximate search begins to find something else."""
 
 COLUMNS = ("score", "source line", "target line", "source", "target")
 
@@ -113,6 +116,8 @@ def setup_model(where: Workspace, setup: str = "full", method: str = DEFAULT_MET
     """
     parsed = parse(setup)
     check(parsed, method, retrieval=True)
+    if has_language(parsed):
+        raise SetupError(f"{parsed}: the language of a text file is not known", remedy="leave {lang} out")
     planner = Planner(
         where, lambda name, whole: training_config({}), method=method, seed=seed, choose=partial(stored)
     )
@@ -180,6 +185,7 @@ def mine_files(
     from adaptrans.devices import pick_device, pick_precision
     from adaptrans.evaluation.mining.corpus import corpus
     from adaptrans.evaluation.mining.margin import mine
+    from adaptrans.evaluation.mining.neighbours import search_kind
 
     depth = where.backbone.depth
     layer = default_layer(depth) if options.layer is None else options.layer
@@ -189,17 +195,16 @@ def mine_files(
     precision = pick_precision(options.precision, device)
     work = where.store.cache / "mining"
     sides = [corpus(path, work) for path in (source, target)]
-    settings = [
-        model.key,
-        tokenizer_fingerprint(where.backbone),
-        layer,
-        options.pooling,
-        options.max_length,
-        precision,
-    ]
+    tokenizer = tokenizer_fingerprint(where.backbone)
+    settings = [model.key, tokenizer, layer, options.pooling, options.max_length, precision]
     vectors = _vectors(where, model, sides, work, digest(settings), layer, options, device, precision)
-    with progress("searching", sides[0].sentences) as meter:
-        found = mine(*vectors, search=options.search, tick=meter.to)
+    # What an approximate search has found is kept as well.
+    kind = options.search or search_kind(sides[0].sentences, sides[1].sentences)
+    names = [side.folder.name for side in sides]
+    kept = work / f"search-{digest([SEARCHED, *names, *settings], length=24)}"
+    total = sides[0].sentences + (sides[1].sentences if kind == "IVF" else 0)
+    with progress("searching", total) as meter:
+        found = mine(*vectors, search=kind, tick=meter.to, work=kept)
     written = _write(out, found, sides, options)
     mined = Mined(
         str(out),

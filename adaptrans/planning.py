@@ -8,16 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from adaptrans import languages
 from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.plan import Plan, Planner, plan, stored
+from adaptrans.experiments.expand import MIX, is_mix
+from adaptrans.experiments.plan import Plan, joined, plan_regimes
+from adaptrans.experiments.planner import Planner, stored
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
 from adaptrans.models.backbone import Backbone, identify
 from adaptrans.models.control import control_name
 from adaptrans.models.methods import DEFAULT_METHOD, FULL
 from adaptrans.models.setup import check, parse, references
-from adaptrans.runs.config import evaluation_config, training_config
-from adaptrans.runs.specs import EvaluateSpec, TrainSpec
+from adaptrans.runs import presets
+from adaptrans.runs.config import TrainingConfig, evaluation_config, training_config
+from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.runs.language import METHOD as MADX
+from adaptrans.runs.language import LanguageSpec
+from adaptrans.runs.layers import COMMAND_LINE, Layer, resolve
+from adaptrans.runs.specs import TrainSpec
 from adaptrans.runs.workspace import Workspace, data_places
 from adaptrans.tasks.schema import Task
 
@@ -62,15 +70,36 @@ def workspace(
     return Workspace(found, folder, root, {}, folders, device, skip_bad_rows)
 
 
+def plan_language(
+    code: str,
+    *,
+    text: str | Path,
+    where: Workspace,
+    method: str | None = None,
+    seed: int = 1,
+    **training: Any,
+) -> LanguageSpec:
+    """The run that trains a language adapter, not yet run; see `adaptrans.language`."""
+    options = training_config(training)
+    return LanguageSpec(where, languages.get(code).code, Path(text), options, method or MADX, seed)
+
+
 def plan_intermediate(
-    task: str, *, where: Workspace, method: str = DEFAULT_METHOD, seed: int = 1, **training: Any
+    task: str,
+    *,
+    where: Workspace,
+    method: str | None = None,
+    seed: int = 1,
+    preset: str | None = None,
+    **training: Any,
 ) -> TrainSpec:
     """The run that trains an intermediate task, not yet run; see `intermediate`."""
+    method = _method(method, preset)
     whole_model = method == FULL
     check(parse("full" if whole_model else "adapter"), method)
     planner = Planner(
         where,
-        lambda name, whole: training_config(training),
+        lambda name, whole: _options(where, name, whole, preset, training),
         method=DEFAULT_METHOD if whole_model else method,
         seed=seed,
     )
@@ -87,8 +116,9 @@ def plan_target(
     *,
     where: Workspace,
     setup: str = "full",
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     seed: int = 1,
+    preset: str | None = None,
     tell: Tell = _quiet,
     **training: Any,
 ) -> Plan:
@@ -99,13 +129,32 @@ def plan_target(
     parsed = parse(setup)
     planner = Planner(
         where,
-        lambda name, whole: training_config(training if name == task else {}),
-        method=method,
+        lambda name, whole: _options(where, name, whole, preset, training if name == task else {}),
+        method=_method(method, preset),
         seed=seed,
         choose=partial(stored, tell=tell),
+        tell=tell,
     )
     spec, before = planner.target(parsed, where.task(task))
     return Plan((*before, spec), ())
+
+
+def _method(given: str | None, preset: str | None) -> str:
+    """The adapter method: the one given, else the preset's, else the default."""
+    if given is not None:
+        return given
+    return DEFAULT_METHOD if preset is None else presets.get(preset).method
+
+
+def _options(
+    where: Workspace, task: str, whole_model: bool, preset: str | None, given: Mapping[str, Any]
+) -> TrainingConfig:
+    """Training options of a command: the preset's, and those given by hand, which win."""
+    layers: tuple[Layer, ...] = ()
+    if preset is not None:
+        kind, depth = kind_of(where, task), where.backbone.depth
+        layers = presets.get(preset).training_layers(task, kind, whole_model=whole_model, depth=depth)
+    return resolve(TrainingConfig, [*layers, Layer(COMMAND_LINE, given)], "training").config
 
 
 def plan_evaluate(
@@ -134,6 +183,7 @@ def plan_evaluate(
         seed,
         tuple(languages),
         choose=partial(stored, tell=tell),
+        tell=tell,
     )
     if run is not None:
         return _evaluation_of_run(planner, target_task, where.store.find(run))
@@ -185,15 +235,19 @@ def plan_run(
     if control not in (None, "random"):
         raise UnknownNameError("control", str(control), ["random"])
     tasks = experiment.inline_tasks(where.folders)
-    places = [replace(where, tasks=tasks)]
+    places = [replace(place, tasks=tasks).remembering() for place in backbones(experiment, where)]
     if (control or experiment.control) is not None:
-        places.append(replace(places[0], backbone=control_backbone(where)))
+        places += [replace(place, backbone=control_backbone(place)) for place in places]
     planned = [_plan_on(place, experiment, training or {}, evaluation or {}, seed) for place in places]
-    return Plan(
-        tuple(spec for part in planned for spec in part.training),
-        tuple(cell for part in planned for cell in part.cells),
-        planned[0].left_out,
-    )
+    return joined(planned)
+
+
+def backbones(experiment: Experiment, where: Workspace) -> list[Workspace]:
+    """A workspace for each backbone of an experiment; one alone is that of the command."""
+    if not experiment.backbones:
+        return [where]
+    controls = where.store.cache / "controls"
+    return [replace(where, backbone=identify(name, controls=controls)) for name in experiment.backbones]
 
 
 def control_backbone(where: Workspace) -> Backbone:
@@ -209,13 +263,31 @@ def _plan_on(
     seed: int | None,
 ) -> Plan:
     """The runs of an experiment on one backbone."""
+
+    def options(name: str, whole: bool, shots: bool = False) -> TrainingConfig:
+        kind, depth = kind_of(where, name), where.backbone.depth
+        return experiment.training_of(name, kind, whole, depth, training, shots).config
+
     planner = Planner(
         where,
-        lambda name, whole: experiment.training.config(name, whole, training),
-        lambda name: experiment.evaluation.config(name, evaluation),
-        experiment.method,
-        experiment.seed if seed is None else seed,
-        experiment.languages,
+        options,
+        lambda name: experiment.evaluation_of(name, kind_of(where, name), evaluation).config,
+        experiment.adapter_method,
+        languages=experiment.languages,
         present=True,
+        shots_for=partial(options, shots=True),
     )
-    return plan(planner, experiment.setups, experiment.targets, experiment.only)
+    return plan_regimes(
+        planner,
+        experiment.setups,
+        experiment.targets,
+        experiment.only,
+        seeds=experiment.all_seeds if seed is None else (seed,),
+        shots=experiment.shots,
+        select=experiment.select,
+    )
+
+
+def kind_of(where: Workspace, task: str) -> str:
+    """The kind of a task; `mix` for several at once."""
+    return MIX if is_mix(task) else where.task(task).kind

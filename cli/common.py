@@ -40,6 +40,10 @@ Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cud
 Method: TypeAlias = Annotated[
     str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, seq_bn\\[reduction_factor=8].")
 ]
+MethodOrPreset: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--method", help="Adapter method: seq_bn, lora, ...; by default the preset's, or seq_bn."),
+]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and dropout.")]
 SetupText: TypeAlias = Annotated[
     str,
@@ -52,11 +56,15 @@ LimitTrain: TypeAlias = Annotated[
     int | None, typer.Option("--limit-train", min=1, help="Train on N examples, a fixed random part.")
 ]
 LimitEval: TypeAlias = Annotated[
-    int | None, typer.Option("--limit-eval", min=1, help="Score N examples of each language, a fixed random part.")
+    int | None, typer.Option("--limit-eval", min=1, help="Score N examples a language, a fixed random part.")
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any other training option, as weight_decay=0.01; may be repeated."),
+]
+Preset: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--preset", help="Options of a study, which options given by hand win over: config list."),
 ]
 SkipBadRows: TypeAlias = Annotated[
     bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,13 @@ def compare(
         str | None,
         typer.Option("--baseline", help="Setup that differences are taken to; full, if it is there."),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="Means over groups of languages: family, or resource (class 0 to 5)."),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write all scores as one long table, .csv or .parquet.")
+    ] = None,
     as_json: common.Json = False,
 ) -> None:
     """Compare all evaluated setups of a store: intervals, and paired differences to the baseline."""
@@ -25,6 +33,16 @@ def compare(
     from adaptrans import api
     from adaptrans_cli import tables
 
+    if export is not None:
+        print(f"scores: {api.export_results(export, store, target=target)}")
+        return
+    if by is not None:
+        groups = api.compare_by(by, store, target=target, baseline=baseline)
+        if as_json:
+            common.print_json([asdict(group) for group in groups])
+        else:
+            tables.by_group(groups, by, baseline or "full")
+        return
     found = api.compare(store, target=target, baseline=baseline)
     if as_json:
         common.print_json([asdict(table) for table in found])

@@ -72,7 +72,7 @@ def report(spec: object, computed: int, as_json: bool) -> None:
     from dataclasses import asdict
 
     from adaptrans.evaluation.results import load_language
-    from adaptrans.runs.specs import EvaluateSpec
+    from adaptrans.runs.evaluations import EvaluateSpec
     from adaptrans_cli.tables import averages, language_results
 
     assert isinstance(spec, EvaluateSpec)

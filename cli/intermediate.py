@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
 from adaptrans_cli.options import DataPlace, Printing, TaskTraining, grouped
 
@@ -18,15 +17,21 @@ def intermediate(
     training: TaskTraining,
     printing: Printing,
     method: Annotated[
-        str, typer.Option("--method", help="full, or an adapter method: seq_bn, lora, ...")
-    ] = DEFAULT_METHOD,
+        str | None,
+        typer.Option("--method", help="full, or an adapter method; by default the preset's, or seq_bn."),
+    ] = None,
 ) -> None:
     """Train an intermediate task, into the whole model or into an adapter (phase 2)."""
     from adaptrans import api
     from adaptrans.experiments.plan import Plan
 
     spec = api.plan_intermediate(
-        task, where=place.workspace(), method=method, seed=training.seed, **training.given()
+        task,
+        where=place.workspace(),
+        method=method,
+        seed=training.seed,
+        preset=training.preset,
+        **training.given(),
     )
     finish(Plan((spec,), ()), printing)
 

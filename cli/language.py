@@ -25,12 +25,10 @@ def language(
     as_json: common.Json = False,
 ) -> None:
     """Train a language adapter, which setups with {lang} use and swap at test time (phase 1)."""
-    from adaptrans.languages import get
-    from adaptrans.runs.config import training_config
-    from adaptrans.runs.language import METHOD, LanguageSpec
+    from adaptrans.api import plan_language
 
-    options = training_config(training.given())
-    spec = LanguageSpec(place.workspace(), get(code).code, text, options, method or METHOD, training.seed)
+    where = place.workspace()
+    spec = plan_language(code, text=text, where=where, method=method, seed=training.seed, **training.given())
     done = spec.run.is_done
     from adaptrans.training.language import train_language
 

@@ -13,9 +13,13 @@ from typing import Annotated
 import typer
 
 from adaptrans_cli import (
+    adopt,
     compare,
+    config,
     doctor,
     evaluate,
+    export,
+    hub,
     inspect,
     intermediate,
     language,
@@ -39,6 +43,8 @@ app = typer.Typer(
     add_completion=True,
 )
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(config.app, name="config")
+app.add_typer(hub.app, name="hub")
 for command in (
     quickstart.quickstart,
     pretrain.pretrain,
@@ -52,6 +58,8 @@ for command in (
     report.report,
     predict.predict,
     methods.methods,
+    export.export,
+    adopt.adopt,
     score.score,
     mine.mine,
     doctor.doctor,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from adaptrans_cli import common
 
@@ -12,17 +14,25 @@ if TYPE_CHECKING:
 SHOWN = ("a > target", "fuse(a, b)", "fuse(a, b) > target", "average(a, b) > target", "a + b - c > target")
 
 
-def methods(backbone: common.Backbone = None, as_json: common.Json = False) -> None:
+def methods(
+    backbone: common.Backbone = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Also one with options, as seq_bn\\[reduction_factor=8]; repeatable."),
+    ] = None,
+    as_json: common.Json = False,
+) -> None:
     """Show every adapter method: which setups take it, and with --backbone its parameters and bytes."""
     from adaptrans.models import methods as known
 
+    further = [str(known.parse(text)) for text in method or ()]
     found: dict[str, Size] = {}
     if backbone is not None:
         from adaptrans.models.backbone import identify
         from adaptrans.models.sizes import sizes
 
-        found = {size.name: size for size in sizes(identify(backbone))}
-    rows = [_row(name, found) for name in known.names()]
+        found = {size.name: size for size in sizes(identify(backbone), further)}
+    rows = [_row(name, found) for name in (*known.names(), *further)]
     others = [_cost(name, found) for name in ("full", "fusion") if name in found]
     if as_json:
         common.print_json({"backbone": backbone, "methods": rows, "others": others})

@@ -88,6 +88,11 @@ class TaskTraining(Training):
     """Options of one training run on tasks."""
 
     limit_train: common.LimitTrain = None
+    preset: common.Preset = None
+
+    def given(self) -> dict[str, Any]:
+        """The training options that were given; neither seed nor preset is one of them."""
+        return {name: value for name, value in super().given().items() if name != "preset"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from adaptrans_cli import common
 from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
-    from adaptrans.runs.specs import EvaluateSpec
+    from adaptrans.runs.evaluations import EvaluateSpec
 
 
 @grouped
@@ -95,23 +95,16 @@ def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    import json
-
     from adaptrans.errors import DataError
+    from adaptrans.tasks.formats import read_jsonl
+    from adaptrans.tasks.texts import parsed_json
 
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path, remedy="give a file of JSON lines") from None
+    if str(path) != "-":
+        return [row.values for row in read_jsonl(path) if row.values is not None]
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"not JSON ({error.msg})", path, number, remedy="one object per line"
-                ) from None
+            row = parsed_json(line, path, number)
             if type(row) is not dict:
                 raise DataError("not a JSON object", path, number, remedy="one object per line")
             rows.append(row)

@@ -15,6 +15,9 @@ def report(
     experiment: Annotated[
         Path | None, typer.Argument(help="Experiment file or store; by default all of --store.")
     ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Values that win over the file, as for run: seeds=[1,2,3].")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     backbone: common.Backbone = None,
     data: common.Data = None,
@@ -35,7 +38,8 @@ def report(
     else:
         from adaptrans.experiments.config import load_experiment
 
-        found = load_experiment(experiment)
-        where = common.workspace(backbone or found.backbone, data, store, tasks, "auto")
+        found = load_experiment(experiment, overrides or ())
+        first = found.backbone or next(iter(found.backbones), None)
+        where = common.workspace(backbone or first, data, store, tasks, "auto")
         page = api.report(api.finished(found, where=where).tables, out=out, store=store, experiment=found)
     print(f"page: {page}")

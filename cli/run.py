@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptrans_cli import common
+from adaptrans_cli.config import experiment_file
 from adaptrans_cli.options import DataPlace, Printing, grouped
+from adaptrans_cli.tree import show_tree
 
 if TYPE_CHECKING:
     from adaptrans.api import Outcome
@@ -16,9 +18,24 @@ if TYPE_CHECKING:
 
 @grouped
 def run(
-    experiment: Annotated[Path, typer.Argument(help="Experiment file, such as configs/real-data.yaml.")],
+    experiment: Annotated[str, typer.Argument(help="Experiment file, or the name of a bundled one.")],
     place: DataPlace,
     printing: Printing,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Values that win over the file: training.full.epochs=2.")
+    ] = None,
+    preset: common.Preset = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Several seeds, 1,2,3: tables show the median over them.")
+    ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option("--shots", help="Also few-shot rows: go on training on so many examples per label."),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", help="source_dev, or target_dev (not zero-shot), or both with a comma."),
+    ] = None,
     control: common.Control = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
     precision: common.Precision = None,
@@ -33,8 +50,10 @@ def run(
     from adaptrans.experiments import engine
     from adaptrans.experiments.config import load_experiment
 
-    found = load_experiment(experiment)
-    where = place.workspace(found.backbone)
+    named = [("preset", preset), ("seeds", seeds), ("shots", shots), ("select", select)]
+    given = [f"{name}=[{text}]" if name != "preset" else f"{name}={text}" for name, text in named if text]
+    found = load_experiment(experiment_file(experiment), [*(overrides or ()), *given])
+    where = place.workspace(found.backbone or next(iter(found.backbones), None))
     options = {
         "training": common.settings(set_, precision=precision, limit_train=limit_train),
         "evaluation": {"precision": precision, "limit": limit_eval},
@@ -42,7 +61,12 @@ def run(
         "control": control,
     }
     if printing.dry_run:
-        common.show_plan(engine.work(api.plan_run(found, where=where, **options)), printing.as_json)
+        planned = api.plan_run(found, where=where, **options)
+        items = engine.work(planned)
+        if printing.as_json:
+            common.show_plan(items, as_json=True)
+        else:
+            show_tree(found.name, items, planned.left_out)
         return
     outcome = api.run(found, where=where, announce=common.announce, jobs=jobs, **options)
     page = None

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from adaptrans.evaluation.results import LanguageResult
     from adaptrans.evaluation.statistics import Difference
     from adaptrans.experiments.compare import Row, TargetTable
+    from adaptrans.experiments.groups import GroupTable
 
-SIGNIFICANT = 0.05
 TARGETS_PER_TABLE = 4
 """Columns of targets that fit a terminal; the rest follows in a further table."""
 NOT_ABOVE = "°"
 """Mark of a score whose interval does not lie above chance."""
+MARK = "p < 0.05 after Holm's correction over the table, paired bootstrap; intervals are not corrected"
 LANGUAGES_PER_TABLE = 12
 """Columns of languages that fit a terminal of 120 characters; the rest follows in a further table."""
 
@@ -28,6 +29,16 @@ def console() -> Console:
     """Standard output; wide enough for a table where it is not a terminal."""
     found = Console()
     return found if found.is_terminal else Console(width=200)
+
+
+def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows of plain text under a title."""
+    table = Table(title=Text(title, "bold"), title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console().print(table)
 
 
 def language_results(title: str, facts: dict[str, Any], results: Sequence[LanguageResult]) -> None:
@@ -77,7 +88,7 @@ def by_language(found: TargetTable, baseline: str) -> None:
     second = (
         f"; second line: difference to {baseline}" if compared else f"; no row is the baseline {baseline}"
     )
-    out.print(Text(f"{found.target}, {found.score} by language{second}", "bold"))
+    out.print(Text(f"{found.target}, {found.score} by language{second}{_seen(found)}", "bold"))
     for start in range(0, len(columns), LANGUAGES_PER_TABLE):
         part = columns[start : start + LANGUAGES_PER_TABLE]
         table = Table(show_lines=True)
@@ -92,7 +103,9 @@ def by_language(found: TargetTable, baseline: str) -> None:
             first = [mean_cell(row), "-" if row.zero_shot is None else f"{row.zero_shot:.1f}"]
             table.add_row(Text(row.setup), *(first if start == 0 else []), *cells)
         out.print(table)
-    _print_notes(out, [*found.notes, *_coverage(found)])
+    if compared:
+        out.print(Text(f"* {MARK}"))
+    _print_notes(out, [*_seeds([found]), *found.notes, *_coverage(found)])
 
 
 def languages(tables: Sequence[TargetTable]) -> None:
@@ -108,7 +121,8 @@ def languages(tables: Sequence[TargetTable]) -> None:
             levels = [level for row in found.rows if (level := row.chance(found.scored)) is not None]
             shown = f"{levels[0]:.1f}" if levels else "-"
             table.add_section()
-            table.add_row(Text(f"{found.target}, {found.score}", "bold"), shown)
+            on = f" on {found.backbone}" if len({other.backbone for other in tables}) > 1 else ""
+            table.add_row(Text(f"{found.target}, {found.score}{on}{_seen(found)}", "bold"), shown)
             for row in found.rows:
                 table.add_row(Text(f"  {row.setup}"), "", *(_interval_cell(row, code) for code in part))
         out.print(table)
@@ -124,33 +138,92 @@ def _interval_cell(row: Row, code: str) -> str:
 
 
 def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str, backbone: str) -> None:
-    """All targets: setups in rows, targets in columns, each cell the mean over languages."""
+    """All targets: setups in rows, targets in columns, each cell the mean over languages.
+
+    What was seen of the target languages, and the backbone, set tables apart.
+    """
+    from itertools import groupby
+
     from adaptrans.models.setup import parse
 
     out = console()
-    for start in range(0, len(tables), TARGETS_PER_TABLE):
-        part = tables[start : start + TARGETS_PER_TABLE]
-        table = Table(
-            title=Text(f"Mean over languages, 95 % interval, difference to {baseline}; backbone {backbone}"),
-            title_justify="left",
-            show_lines=True,
-        )
-        table.add_column("setup")
-        for found in part:
-            heading = f"{found.target}\n{found.score}, {len(found.scored)} languages"
-            table.add_column(heading, justify="right")
-        for setup in (str(parse(text)) for text in setups):
-            rows = [next((row for row in found.rows if row.setup == setup), None) for found in part]
-            if any(rows):
+    order = [str(parse(text)) for text in setups]
+    for (name, regime), group in groupby(tables, lambda found: (found.backbone, found.regime)):
+        members = list(group)
+        for start in range(0, len(members), TARGETS_PER_TABLE):
+            part = members[start : start + TARGETS_PER_TABLE]
+            head = (
+                f"Mean over languages, 95 % interval, difference to {baseline}; backbone {name or backbone}"
+            )
+            table = Table(
+                title=Text(f"{head}; {regime}" if regime else head), title_justify="left", show_lines=True
+            )
+            table.add_column("setup")
+            for found in part:
+                heading = f"{found.target}\n{found.score}, {len(found.scored)} languages"
+                table.add_column(heading, justify="right")
+            for setup in _in_order([row.setup for found in part for row in found.rows], order):
+                rows = [next((row for row in found.rows if row.setup == setup), None) for found in part]
                 table.add_row(Text(setup), *("-" if row is None else mean_cell(row) for row in rows))
-        out.print()
-        out.print(table)
-    out.print(
-        f"* p < {SIGNIFICANT} against {baseline}, paired bootstrap, not corrected for the number of cells"
-    )
+            out.print()
+            out.print(table)
+    out.print(f"* {MARK}")
     if any(row.above_control for found in tables for row in found.rows):
         out.print("control: difference to the same run with the backbone's weights shuffled")
-    _print_notes(out, list(dict.fromkeys(note for found in tables for note in found.notes)))
+    _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
+
+
+def by_group(groups: Sequence[GroupTable], by: str, baseline: str) -> None:
+    """Targets by group of languages: setups in rows, groups in columns."""
+    from itertools import groupby
+
+    out = console()
+    for (target, regime, backbone), members in groupby(
+        groups, lambda group: (group.table.target, group.table.regime, group.table.backbone)
+    ):
+        own = list(members)
+        for start in range(0, len(own), TARGETS_PER_TABLE):
+            part = own[start : start + TARGETS_PER_TABLE]
+            head = f"{target}, {own[0].table.score} by {by}, difference to {baseline}; backbone {backbone}"
+            table = Table(
+                title=Text(f"{head}; {regime}" if regime else head), title_justify="left", show_lines=True
+            )
+            table.add_column("setup")
+            for group in part:
+                table.add_column(f"{group.group}\n{' '.join(group.languages)}", justify="right")
+            for row in part[0].table.rows:
+                cells = [next(r for r in group.table.rows if r.setup == row.setup) for group in part]
+                table.add_row(Text(row.setup), *map(mean_cell, cells))
+            out.print()
+            out.print(table)
+    out.print(f"* {MARK}")
+    tables = [group.table for group in groups]
+    _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
+
+
+def _in_order(rows: Sequence[str], setups: Sequence[str]) -> list[str]:
+    """Names of rows, each once, in the order of the setups that they begin with.
+
+    Example:
+        >>> _in_order(["full +5-shot", "adapter +5-shot"], ["adapter", "full"])
+        ['adapter +5-shot', 'full +5-shot']
+    """
+    own = dict.fromkeys(rows)
+    return [row for setup in setups for row in own if row == setup or row.startswith(f"{setup} +")]
+
+
+def _seen(found: TargetTable) -> str:
+    """What was seen of the target languages, after a title."""
+    return f"; {found.regime}" if found.regime else ""
+
+
+def _seeds(tables: Sequence[TargetTable]) -> list[str]:
+    """How many seeds stand behind the numbers."""
+    numbers = sorted({len(row.seeds) for found in tables for row in found.rows if row.seeds})
+    if not numbers or numbers == [1]:
+        return []
+    which = " or ".join(map(str, numbers))
+    return [f"median over {which} seeds; intervals cover seeds and examples (hierarchical bootstrap)"]
 
 
 def mean_cell(row: Row) -> str:
@@ -174,7 +247,7 @@ def _language_cell(row: Row, code: str) -> str:
 
 
 def _difference(found: Difference, *, bounds: bool) -> str:
-    mark = "*" if found.p_value < SIGNIFICANT else ""
+    mark = "*" if found.significant else ""
     text = f"{found.value:+.1f}{mark}"
     return f"{text} ({found.low:+.1f} to {found.high:+.1f})" if bounds else text
 

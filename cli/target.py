@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
 from adaptrans_cli.intermediate import finish
 from adaptrans_cli.options import DataPlace, Printing, TaskTraining, grouped
@@ -19,7 +18,7 @@ def target(
     training: TaskTraining,
     printing: Printing,
     setup: common.SetupText = "full",
-    method: common.Method = DEFAULT_METHOD,
+    method: common.MethodOrPreset = None,
 ) -> None:
     """Train a target task on English under a setup, and first what the setup needs (phase 3)."""
     from adaptrans import api
@@ -30,6 +29,7 @@ def target(
         setup=setup,
         method=method,
         seed=training.seed,
+        preset=training.preset,
         tell=common.say,
         **training.given(),
     )

@@ -199,7 +199,7 @@ def _split_row(task: Task, name: str, available: list[str] | None) -> list[str]:
         origin = "\n".join(
             [
                 *(" + ".join(source.path) for source in split.files),
-                *(f"hub {source.repo or task.sources.hub.repo}" for source in split.hub),
+                *(f"hub {hub.repo}{'' if hub.tried else ', not tried'}" for hub in task.hub_sources(name)),
             ]
         )
     counts = split.counts

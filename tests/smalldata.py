@@ -105,12 +105,15 @@ def write_small_data(folder: Path) -> Path:
             for i in range(rows)
         ]
         write(folder / f"copa/{split}-en.jsonl", "".join(json.dumps(item) + "\n" for item in items))
+    for language, lines in (("en", 60), ("de", 30), ("sw", 12)):
+        text = "".join(f"{sentence(rng, language, rng.randint(3, 14))}\n" for _ in range(lines))
+        write(folder / f"text/mono/{language}.txt", text)
     return folder
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory) -> Path:
-    """A data folder with a few rows of anli, xnli, udpos, xquad, tatoeba, copa; never write into it."""
+    """A folder with a few rows of anli, xnli, udpos, xquad, tatoeba, copa, and text; never write into it."""
     return write_small_data(tmp_path_factory.mktemp("small") / "data")
 
 
@@ -147,9 +150,8 @@ def small_workspace(tiny_backbone, small_data, tmp_path):
 @pytest.fixture
 def planner(small_workspace):
     """A planner of short float32 runs in the small workspace."""
-    from adaptrans.experiments.plan import Planner
-    from adaptrans.runs.config import training_config
-    from adaptrans.runs.specs import EvaluationConfig
+    from adaptrans.experiments.planner import Planner
+    from adaptrans.runs.config import EvaluationConfig, training_config
 
     config = training_config({"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64})
     evaluation = EvaluationConfig(precision="fp32", samples=200)

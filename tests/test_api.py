@@ -75,6 +75,22 @@ def test_wrong_options(small_workspace):
         adaptrans.nothing  # noqa: B018
 
 
+def test_language_adapters_and_those_made_elsewhere(small_workspace, tmp_path):
+    from adapters import XLMRobertaAdapterModel
+
+    (tmp_path / "sw.txt").write_text("watu wote wamezaliwa huru\n" * 50, encoding="utf-8")
+    options = {"method": "seq_bn_inv[reduction_factor=4]", "max_steps": 1, "max_length": 32}
+    run = adaptrans.language("swa", text=tmp_path, where=small_workspace, **options)
+    assert run == adaptrans.language("sw", text=tmp_path, where=small_workspace, **options)
+    made = adaptrans.export(run.artefact, out=tmp_path / "x", backbone=small_workspace.backbone.path)
+    model = XLMRobertaAdapterModel.from_pretrained(small_workspace.backbone.path)
+    model.load_adapter(str(made.folder / "sw"), with_head=False, use_safetensors=True)
+    adopted = adaptrans.adopt(made.folder / "sw", where=small_workspace, name="again")
+    stored = [path.read_bytes() for place in (run, adopted) for path in place.artefact.rglob("*.safetensors")]
+    assert len(stored) == 2
+    assert adopted.result()["method"] == options["method"]
+
+
 def test_bundled_names():
     from adaptrans import mini, samples
 

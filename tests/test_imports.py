@@ -16,6 +16,7 @@ ROOMS = [
     "adaptrans.planning",
     "adaptrans.doctor",
     "adaptrans.mining",
+    "adaptrans.exporting",
     "adaptrans.report",
     "adaptrans.experiments",
     "adaptrans.training",

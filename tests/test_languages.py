@@ -63,6 +63,14 @@ def test_xlmr_saw_a_hundred_languages_or_fewer_are_listed():
     assert not languages.get("ht").in_xlmr
 
 
+def test_every_language_of_cc100_and_no_other_has_a_size():
+    sizes = {code: language.cc100_gib for code, language in languages.table().items() if language.cc100_gib}
+    assert set(sizes) == {code for code, language in languages.table().items() if language.in_xlmr}
+    assert (sizes["en"], sizes["sw"], sizes["zh"], sizes["my"]) == (300.8, 1.6, 63.5, 2.0)
+    # The table's five rows of romanised text, 2.1 GiB, belong to no language here.
+    assert sum(sizes.values()) == pytest.approx(2_465.1)
+
+
 def test_unknown_code_suggests_the_nearest_and_a_name_its_code():
     with pytest.raises(UnknownNameError, match="did you mean"):
         languages.get("enn")

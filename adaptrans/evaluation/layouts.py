@@ -16,15 +16,19 @@ A line ends at a line feed, also after a carriage return, as Python reads text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import AdaptransError, DataError
+from adaptrans.evaluation import impossible
 from adaptrans.evaluation.metrics import pairs
 from adaptrans.evaluation.metrics.squad2 import answered
 from adaptrans.registry import Registry
+from adaptrans.tasks.formats import IdLines
+from adaptrans.tasks.texts import parsed_json
 
 Aligned = tuple[Sequence[Any], Sequence[Any]]
 """Golds and predictions side by side, as scores take them."""
@@ -58,6 +62,8 @@ class Layout:
         collect: Examples and one prediction (or gold value) each, to what `encode` (or `encode_gold`) takes.
         align: Labels and predictions as read, to golds and predictions side by side.
         by_line: Whether there must be as many predictions as labels.
+        never_right: Labels, predictions and the task's label names to the places of predictions that
+            can never be right, whatever the label.
     """
 
     suffix: str
@@ -68,6 +74,7 @@ class Layout:
     collect: Callable[[Sequence[Any], Sequence[Any]], Any] = collect_rows
     align: Callable[[Any, Any], Aligned] = side_by_side
     by_line: bool = True
+    never_right: impossible.Rule = impossible.nothing
 
 
 LAYOUTS: Registry[Layout] = Registry("kind")
@@ -179,7 +186,8 @@ def _decode_answers(text: str, path: Path) -> dict[str, str]:
     answers = _load_object(text, path, "answered")
     for key, answer in answers.items():
         if not isinstance(answer, str):
-            raise DataError(f"the answer to {key!r} is not text but {answer!r}", path)
+            message = f"the answer to {key!r} is not text but {answer!r}"
+            raise DataError(message, path, _line_of_key(text, key))
     return answers
 
 
@@ -190,10 +198,7 @@ def _encode_choices(predictions: Sequence[int]) -> str:
 def _decode_choices(text: str, path: Path) -> list[int]:
     choices = []
     for number, line in enumerate(_lines(text), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"not JSON ({error.msg})", path, number) from None
+        row = parsed_json(line, path, number)
         choice = row.get("label") if isinstance(row, dict) else None
         if type(choice) is not int:
             raise DataError('expected an object whose field "label" is a whole number', path, number)
@@ -250,13 +255,10 @@ def _load_object(text: str, path: Path, what: str) -> dict[str, Any]:
         keys = [key for key, _ in items]
         if len(set(keys)) != len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise DataError(f"{twice!r} is {what} twice", path)
+            raise DataError(f"{twice!r} is {what} twice", path, _line_of_key(text, twice, 2))
         return dict(items)
 
-    try:
-        found = json.loads(text, object_pairs_hook=refuse_doubles)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON ({error.msg})", path, error.lineno) from None
+    found = parsed_json(text, path, pairs=refuse_doubles)
     if not isinstance(found, dict):
         raise DataError("expected one object {id: ...}", path)
     return found
@@ -271,7 +273,8 @@ def _decode_rankings(text: str, path: Path) -> dict[str, list[str]]:
     found = _load_object(text, path, "ranked")
     for key, ids in found.items():
         if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-            raise DataError(f"the ranking of {key!r} is no list of ids", path)
+            message = f"the ranking of {key!r} is no list of ids"
+            raise DataError(message, path, _line_of_key(text, key))
     return found
 
 
@@ -279,7 +282,7 @@ def _decode_gold_rankings(text: str, path: Path) -> dict[str, list[str]]:
     found = _decode_rankings(text, path)
     for key, ids in found.items():
         if not ids:
-            raise DataError(f"{key!r} has no gold", path)
+            raise DataError(f"{key!r} has no gold", path, _line_of_key(text, key))
     return found
 
 
@@ -291,24 +294,23 @@ def _encode_gold_answers(golds: Mapping[str, Sequence[str]]) -> str:
 
 
 def _decode_gold_answers(text: str, path: Path) -> dict[str, list[str]]:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON ({error.msg})", path, error.lineno) from None
+    document = parsed_json(text, path)
+    lines = IdLines(text)
     articles: Any = document.get("data") if isinstance(document, dict) else document
     golds: dict[str, list[str]] = {}
     try:
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
-                    if str(question["id"]) in golds:
-                        raise DataError(f"question {question['id']!r} is there twice", path)
-                    golds[str(question["id"])] = [str(answer["text"]) for answer in question["answers"]]
+                    id, line = str(question["id"]), lines(question["id"])
+                    if id in golds:
+                        raise DataError(f"question {id!r} is there twice", path, line)
+                    golds[id] = [str(answer["text"]) for answer in question["answers"]]
+                    if not golds[id]:
+                        raise DataError(f"question {id!r} has no right answer", path, line)
     except (KeyError, TypeError) as error:
-        raise DataError(f"not in SQuAD's form ({type(error).__name__}: {error})", path) from None
-    unanswered = next((key for key, texts in golds.items() if not texts), None)
-    if unanswered is not None:
-        raise DataError(f"question {unanswered!r} has no right answer", path)
+        message = f"not in SQuAD's form ({type(error).__name__}: {error})"
+        raise DataError(message, path, lines.line) from None
     return golds
 
 
@@ -325,19 +327,40 @@ def _decode_gold_labels(text: str, path: Path) -> list[str]:
     return labels
 
 
+def _line_of_key(text: str, key: str, occurrence: int = 1) -> int | None:
+    """Line of a key of a JSON object, as it is written here or with escapes."""
+    for shown in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
+        places = [match.start() for match in re.finditer(re.escape(shown) + r"\s*:", text)]
+        if len(places) >= occurrence:
+            return 1 + text.count("\n", 0, places[occurrence - 1])
+    return None
+
+
 def _same(suffix: str, encode: Callable[[Any], str], decode: Callable[[str, Path], Any]) -> Layout:
     """A layout whose labels look like its predictions."""
     return Layout(suffix, encode, decode, encode, decode)
 
 
 LAYOUTS.add(
-    "classification", Layout("tsv", _encode_labels, _decode_labels, _encode_labels, _decode_gold_labels)
+    "classification",
+    replace(
+        _same("tsv", _encode_labels, _decode_labels),
+        decode_gold=_decode_gold_labels,
+        never_right=impossible.labels,
+    ),
 )
 LAYOUTS.add("tagging", _same("tsv", _encode_tags, _decode_tags))
-LAYOUTS.add("multiple_choice", _same("jsonl", _encode_choices, _decode_choices))
+LAYOUTS.add(
+    "multiple_choice",
+    replace(_same("jsonl", _encode_choices, _decode_choices), never_right=impossible.choices),
+)
 LAYOUTS.add(
     "bitext_retrieval",
-    replace(_same("tsv", _encode_numbers, _decode_numbers), collect=_collect_in_xtreme_order),
+    replace(
+        _same("tsv", _encode_numbers, _decode_numbers),
+        collect=_collect_in_xtreme_order,
+        never_right=impossible.line_numbers,
+    ),
 )
 LAYOUTS.add(
     "bitext_mining",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shifted
-from adaptrans.runs.specs import EvaluateSpec
+from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.tasks.sources import available_languages
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import Any
 from adaptrans.errors import ConfigError
 from adaptrans.evaluation.session import open_session
 from adaptrans.files import digest
-from adaptrans.runs.specs import EvaluateSpec, is_retrieval
-from adaptrans.tasks.examples import KINDS, RowError, Rules
+from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.runs.specs import is_retrieval
+from adaptrans.tasks.examples import KINDS, Rules
+from adaptrans.tasks.fields import RowError
 
 
 def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from adaptrans.errors import MissingDataError
 from adaptrans.evaluation.metrics.ranking import DEPTH
 from adaptrans.evaluation.zero_shot import Outcome
 from adaptrans.files import digest, written_whole
+from adaptrans.models.nodes import has_language
 from adaptrans.progress import progress
 from adaptrans.tasks import sources
 
@@ -70,6 +71,7 @@ def answer(
     del layer
     pool = open_pool(session)
     features = session.encoded(examples, f"{language}:{data_key}", session.spec.workspace.store.cache)
+    spoken = session.switch_language(language)
     predictor = session.predictor()
     found: list[list[str]] = []
     for start in range(0, len(features), CHUNK):
@@ -79,7 +81,7 @@ def answer(
         tick(start + len(part))
     golds = [[id for key in example.keys for id in pool.by_key.get(key, ())] for example in examples]
     note = f"{len(pool.ids):,} candidates"
-    return Outcome(golds, iter(found), notes=(note, *pool.notes))
+    return Outcome(golds, iter(found), notes=(note, *spoken, *pool.notes))
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, depth: int = DEPTH) -> np.ndarray:
@@ -119,9 +121,10 @@ def open_pool(session: Session) -> Pool:
         raise MissingDataError(f"{spec.task.name} has no candidates", remedy="check the data folder")
     length = spec.config.max_length or spec.task.max_length
     trained = spec.trained.key if spec.trained else None
-    folder = (
-        spec.workspace.store.cache / "pools" / digest([trained, keys, length, session.precision], length=24)
-    )
+    made_of = [trained, keys, length, session.precision]
+    if has_language(spec.setup):
+        made_of += [spec.policy, {code: run.key for code, run in spec.language_runs.items() if code in keys}]
+    folder = spec.workspace.store.cache / "pools" / digest(made_of, length=24)
     if not folder.is_dir():
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -144,13 +147,19 @@ def _write(session: Session, languages: Sequence[str], length: int, folder: Path
     """Encode all candidates, a chunk at a time."""
     spec, kind, predictor = session.spec, session.kind, session.predictor()
     split = spec.task.split(POOL)
-    total = sum(split.count(code) or 0 for code in languages)
+    # Reading them once more takes far less than encoding them, and tells how much there is to do.
+    total = sum(
+        split.count(code)
+        or sum(1 for _ in sources.stream_examples(spec.task, POOL, code, spec.workspace.data))
+        for code in languages
+    )
     with (
         (folder / "vectors.f32").open("wb") as vectors,
         (folder / "candidates.jsonl").open("w", encoding="utf-8") as names,
         progress(f"{spec.task.name} candidates", total) as meter,
     ):
         for code in languages:
+            session.switch_language(code)
             for chunk in _chunks(sources.stream_examples(spec.task, POOL, code, spec.workspace.data)):
                 features = kind.encode(chunk, session.tokenizer, spec.task, length, False)
                 vectors.write(np.stack(predictor.outputs(features)).astype(np.float32).tobytes())

@@ -13,7 +13,7 @@ from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.statistics import interval
 from adaptrans.files import read_json, write_json, written_whole
 from adaptrans.hub.store import Run
-from adaptrans.runs.specs import EvaluateSpec
+from adaptrans.runs.evaluations import EvaluateSpec
 
 
 @dataclass(frozen=True)

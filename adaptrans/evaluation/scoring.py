@@ -7,7 +7,7 @@ labels is an error.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from adaptrans.evaluation.averages import TaskScore, task_score
 from adaptrans.evaluation.layouts import LAYOUTS
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.submission import FOLDERS, prediction_path, read_file
+from adaptrans.tasks import catalogue
 
 SUFFIXES = ("tsv", "json", "jsonl")
 _PREDICTED = "predict this language first"
@@ -133,8 +134,17 @@ def score_folder(
     return Scores(str(benchmark), tasks, groups, overall, tuple(_notes(benchmark, tasks, predictions)))
 
 
-def score_file(task: BenchmarkTask, language: str, predictions: Path, labels: Path) -> ScoredLanguage:
+def score_file(
+    task: BenchmarkTask, language: str, predictions: Path, labels: Path, known: Collection[str] = ()
+) -> ScoredLanguage:
     """Score one file of predictions against its labels.
+
+    Args:
+        task: What its kind and score are.
+        language: Its language.
+        predictions: The file of predictions.
+        labels: The file of labels.
+        known: Names of labels that may be predicted though this language's labels have none of them.
 
     Raises:
         DataError: If a file cannot be read or the two do not fit, with file and line.
@@ -150,15 +160,26 @@ def score_file(task: BenchmarkTask, language: str, predictions: Path, labels: Pa
         )
     if task.kind == "tagging":
         _check_sentences(gold, found, predictions)
+    for place in layout.never_right(gold, found, known):
+        message = f"{found[place]!r} is no label of {labels}, so that it can never be right"
+        raise DataError(message, predictions, place + 1, remedy="predict the labels as that file writes them")
     golds, answers = layout.align(gold, found)
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             counts = SCORES[task.score].counts(golds, answers, language)
-        notes = tuple(str(warning.message) for warning in told)
+        notes = (*(str(warning.message) for warning in told), *_unasked(gold, found))
         return ScoredLanguage(SCORES[task.score].values(counts), len(counts), notes)
     except AdaptransError as error:
         raise DataError(error.message, predictions, remedy=error.remedy) from None
+
+
+def _unasked(gold: Any, found: Any) -> list[str]:
+    """A note on predictions by id that belong to no label, which the scores leave out."""
+    if not isinstance(gold, Mapping) or not isinstance(found, Mapping):
+        return []
+    others = [name for name in found if name not in gold]
+    return [f"{len(others)} predictions belong to no label, the first is {others[0]!r}"] if others else []
 
 
 def _check_sentences(golds: Sequence[Any], predictions: Sequence[Any], path: Path) -> None:
@@ -180,6 +201,8 @@ def _scored_task(
 ) -> ScoredTask:
     found: dict[str, ScoredLanguage] = {}
     missing: dict[str, str] = {}
+    own = task.task or name
+    known = catalogue.get(own).labels if own in catalogue.names() else ()
     for language in task.languages:
         tick(f"{name} {language}")
         files = [_file(folder, name, task.kind, language) for folder in (predictions, labels)]
@@ -187,7 +210,7 @@ def _scored_task(
         if files[0] is None or files[1] is None:
             missing[language] = f"no {' and no '.join(absent)}"
             continue
-        found[language] = score_file(task, language, files[0], files[1])
+        found[language] = score_file(task, language, files[0], files[1], known)
     values = {language: scored.values for language, scored in found.items()}
     mean = task_score(values, task.languages) if found else None
     return ScoredTask(name, task.score, found, mean, missing, task.ours)

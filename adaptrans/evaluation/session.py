@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 
 from adaptrans.data.encodings import Encoder, encode
@@ -20,12 +21,14 @@ from adaptrans.files import digest
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.chain import first_layer
 from adaptrans.models.fusing import Attention
 from adaptrans.models.language_adapters import use_language
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.nodes import Fuse, has_language, language_parent
 from adaptrans.registry import Registry
-from adaptrans.runs.specs import BARE, EvaluateSpec
+from adaptrans.runs.evaluations import BARE, EvaluateSpec
+from adaptrans.tasks import subset
 from adaptrans.tasks.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -71,7 +74,8 @@ class Session:
             config.max_length or task.max_length,
             training=False,
         )
-        return encode(encoder, examples, digest([data_key, config.split, len(examples)]), cache)
+        key = digest([data_key, config.split, len(examples), subset.rule(config.limit)])
+        return encode(encoder, examples, key, cache)
 
     def answer(
         self,
@@ -95,7 +99,7 @@ class Session:
             return RETRIEVERS[self.kind.name](self, language, data_key, examples, tick, chosen)
         features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
         golds = [self.kind.gold(example) for example in examples]
-        notes = self.switch_language(language) if has_language(self.assembled.setup) else ()
+        notes = self.switch_language(language)
         # A dev set on which something is chosen is answered too, of a language that may not be wanted.
         if not self.assembled.fusions or language not in self.spec.wanted_languages:
             return Outcome(golds, self.predictor().predictions(examples, features, tick), notes=notes)
@@ -104,11 +108,13 @@ class Session:
         return Outcome(golds, self._recorded(predictions, attention, language), notes=notes)
 
     def switch_language(self, language: str) -> tuple[str, ...]:
-        """Put the language adapter of a test language below the setup, as its policy says.
+        """Put the language adapter of a test language below a setup that has one, as its policy says.
 
         Returns:
-            Which adapter answers, for the reader of the score.
+            Which adapter answers, for the reader of the score; empty for a setup without language adapters.
         """
+        if not has_language(self.assembled.setup):
+            return ()
         parents = self.assembled.parents
         source = next(name for name in parents if name.startswith("{"))
         own, runs = language_parent(language), self.spec.language_runs
@@ -167,20 +173,43 @@ class Session:
     ) -> Outcome:
         """The nearest sentence of the language to every English one; see `answer`."""
         features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
-        assert self.tokenizer.pad_token_id is not None
         assert layer is not None, "the best layer is chosen before"
-        vectors = sentence_vectors(
+        found = features.to_list()
+        notes = self.switch_language(language)
+        if not notes:
+            outcome = retrieval_outcome(self._vectors(found, tick, 0), layer)
+            return replace(outcome, notes=self.without_effect(layer))
+        # Each sentence is followed by its English translation, and each side has a language of its own.
+        own = self._vectors(found[0::2], tick, 0)
+        self.switch_language("en")
+        english = self._vectors(found[1::2], tick, len(found) // 2)
+        vectors = np.stack([own, english], axis=2).reshape(len(own), -1, own.shape[-1])
+        return replace(retrieval_outcome(vectors, layer), notes=(*notes, *self.without_effect(layer)))
+
+    def without_effect(self, layer: int) -> tuple[str, ...]:
+        """A note where no adapter acts below the layer whose vectors are compared."""
+        active = self.assembled.layers
+        if not active or first_layer(self.assembled.model, active) < layer:
+            return ()
+        lowest = first_layer(self.assembled.model, active)
+        return (
+            f"the adapters leave out the encoder layers below {lowest}: layer {layer} is the bare backbone's",
+        )
+
+    def _vectors(self, features: Sequence[Any], tick: Callable[[int], None], before: int) -> np.ndarray:
+        """Vectors of all layers, shape (layers + 1, sentences, width), after `before` other sentences."""
+        assert self.tokenizer.pad_token_id is not None
+        return sentence_vectors(
             self.assembled,
             self.kind,
-            features.to_list(),
+            features,
             pooling=self.spec.config.pooling,
             padding_id=self.tokenizer.pad_token_id,
             tokens_per_batch=self.spec.config.tokens_per_batch,
             device=self.device,
             precision=self.precision,
-            tick=lambda done: tick(done // 2),
+            tick=lambda done: tick((before + done) // 2),
         )
-        return retrieval_outcome(vectors, layer)
 
 
 RETRIEVERS: Registry[Callable[..., Outcome]] = Registry("kind of retrieval")

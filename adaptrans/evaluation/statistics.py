@@ -8,6 +8,7 @@ the same for the same seed, whatever the order of the languages.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,13 @@ import numpy as np
 
 from adaptrans.errors import AdaptransError
 
+SIGNIFICANT = 0.05
+"""P-values below it are marked."""
+
 Reduce = Callable[[np.ndarray], np.ndarray]
+
+SMALLEST = 1e-9
+"""No p-value is smaller: a normal tail says nothing so far out."""
 
 # Draws held at a time: 8 MB, whatever the number of examples and samples.
 _DRAWS = 2**20
@@ -24,7 +31,7 @@ _DRAWS = 2**20
 _KEPT = 16
 
 # Differences closer than this are ties: the same counts can differ by rounding when averaged.
-_TIE = 1e-9
+TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Difference:
         high: Upper end of its interval.
         p_value: Two-sided; never 0.
         n: Number of examples (of items, if languages share them).
+        corrected: The p-value after Holm's correction over the table it stands in; None outside a table.
     """
 
     value: float
@@ -61,6 +69,19 @@ class Difference:
     high: float
     p_value: float
     n: int
+    corrected: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is marked: p below 0.05, corrected where it stands in a table.
+
+        Example:
+            >>> Difference(1.0, 0.2, 1.8, 0.01, 100).significant
+            True
+            >>> Difference(1.0, 0.2, 1.8, 0.01, 100, corrected=0.09).significant
+            False
+        """
+        return (self.p_value if self.corrected is None else self.corrected) < SIGNIFICANT
 
 
 def interval(
@@ -120,13 +141,13 @@ def mean_interval(
     Raises:
         AdaptransError: If there are no examples, or a parallel test set differs in size.
     """
-    _check(samples, level)
-    languages = _in_order(statistics)
-    _check_examples(languages, parallel)
-    value = _mean([_values(counts.sum(axis=0), reduce, part) for counts in languages.values()])
-    means = _resampled_mean([languages], reduce, part, samples, seed, parallel)[0]
+    check_options(samples, level)
+    languages = in_order(statistics)
+    check_examples(languages, parallel)
+    value = plain_mean([values_of(counts.sum(axis=0), reduce, part) for counts in languages.values()])
+    means = resampled_mean([languages], reduce, part, samples, seed, parallel)[0]
     low, high = _ends(means, level)
-    return Interval(float(value), low, high, _size(languages, parallel))
+    return Interval(float(value), low, high, number_of_items(languages, parallel))
 
 
 def paired_difference(
@@ -143,7 +164,10 @@ def paired_difference(
     """Mean score of `a` minus that of `b`, both resampled with the same draws.
 
     The p-value is (k + 1) / (samples + 1), where k counts the resamples whose difference is
-    at least as far from the observed one as the observed one is from 0. A bootstrap of very
+    at least as far from the observed one as the observed one is from 0. Where none is (k = 0), a
+    thousand resamples cannot tell 0.001 from less, and in a large table no difference could be
+    marked after correction: then it is that of a normal distribution as wide as the resamples, if
+    this is less, but at least 1e-9. A bootstrap of very
     few examples is overconfident, so the p-value is at least 2^(1-m), with m the number of
     examples on which the systems differ: no paired test can give less.
 
@@ -166,27 +190,35 @@ def paired_difference(
         >>> score = SCORES["accuracy"]
         >>> one = {"de": score.statistics([1] * 4, [1, 1, 1, 0])}
         >>> paired_difference(one, one, score.reduce, parallel=False)
-        Difference(value=0.0, low=0.0, high=0.0, p_value=1.0, n=4)
+        Difference(value=0.0, low=0.0, high=0.0, p_value=1.0, n=4, corrected=None)
     """
-    _check(samples, level)
-    first, second = _in_order(a), _in_order(b)
-    _check_pairs(first, second)
-    _check_examples(first, parallel)
+    check_options(samples, level)
+    first, second = in_order(a), in_order(b)
+    check_pairs(first, second)
+    check_examples(first, parallel)
     observed = [
-        _mean([_values(counts.sum(axis=0), reduce, part) for counts in system.values()])
+        plain_mean([values_of(counts.sum(axis=0), reduce, part) for counts in system.values()])
         for system in (first, second)
     ]
     value = float(observed[0] - observed[1])
-    means = _resampled_mean([first, second], reduce, part, samples, seed, parallel)
+    means = resampled_mean([first, second], reduce, part, samples, seed, parallel)
     differences = means[0] - means[1]
     low, high = _ends(differences, level)
-    extreme = int(np.count_nonzero(np.abs(differences - value) >= abs(value) - _TIE))
-    least = 2.0 ** (1 - _differing(first, second, parallel))
-    p_value = min(1.0, max((extreme + 1) / (samples + 1), least))
-    return Difference(value, low, high, p_value, _size(first, parallel))
+    extreme = int(np.count_nonzero(np.abs(differences - value) >= abs(value) - TIE))
+    least = 2.0 ** (1 - differing_examples(first, second, parallel))
+    p_value = (extreme + 1) / (samples + 1)
+    if not extreme:
+        p_value = min(p_value, max(SMALLEST, _normal_tails(value, differences)))
+    return Difference(value, low, high, min(1.0, max(p_value, least)), number_of_items(first, parallel))
 
 
-def _resampled_mean(
+def _normal_tails(value: float, resampled: np.ndarray) -> float:
+    """Chance that a normal variable as wide as the resamples lies as far from 0 as a value."""
+    width = float(np.std(resampled))
+    return math.erfc(abs(value) / (width * math.sqrt(2))) if width else 0.0
+
+
+def resampled_mean(
     systems: Sequence[Mapping[str, np.ndarray]],
     reduce: Reduce,
     part: int,
@@ -203,7 +235,7 @@ def _resampled_mean(
         columns = [system[name] for system in systems for name in group]
         sums = _resampled_sums(np.hstack(columns), samples, seed, "" if parallel else group[0])
         shaped = sums.reshape(samples, len(systems), len(group), -1)
-        totals += _values(shaped, reduce, part).sum(axis=2).T
+        totals += values_of(shaped, reduce, part).sum(axis=2).T
     return totals / len(names)
 
 
@@ -240,11 +272,13 @@ def _generator(seed: int, language: str) -> np.random.Generator:
     return np.random.default_rng([seed, *language.encode()])
 
 
-def _values(sums: np.ndarray, reduce: Reduce, part: int) -> np.ndarray:
+def values_of(sums: np.ndarray, reduce: Reduce, part: int) -> np.ndarray:
+    """One of the values of sums of counts."""
     return np.asarray(reduce(sums))[..., part]
 
 
-def _mean(values: Sequence[np.ndarray]) -> np.ndarray:
+def plain_mean(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of equal shapes, in their order."""
     return np.asarray(values).sum(axis=0) / len(values)
 
 
@@ -254,30 +288,33 @@ def _ends(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _in_order(statistics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def in_order(statistics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Languages by name, so that the order in which they were scored has no effect."""
     return {name: np.asarray(statistics[name], dtype=np.float64) for name in sorted(statistics)}
 
 
-def _size(languages: Mapping[str, np.ndarray], parallel: bool) -> int:
+def number_of_items(languages: Mapping[str, np.ndarray], parallel: bool) -> int:
+    """Number of examples, of items where languages share them."""
     sizes = [len(counts) for counts in languages.values()]
     return sizes[0] if parallel else sum(sizes)
 
 
-def _differing(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], parallel: bool) -> int:
+def differing_examples(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], parallel: bool) -> int:
     """Number of examples (items, if parallel) whose counts differ between two systems."""
     rows = [np.any(a[name] != b[name], axis=1) for name in a]
     return int(np.any(rows, axis=0).sum()) if parallel else int(sum(row.sum() for row in rows))
 
 
-def _check(samples: int, level: float) -> None:
+def check_options(samples: int, level: float) -> None:
+    """Refuse options of a bootstrap that cannot be."""
     if samples < 1:
         raise AdaptransError(f"{samples} bootstrap samples", remedy="take one or more, usually 1000")
     if not 0 < level < 1:
         raise AdaptransError(f"level {level} is not between 0 and 1", remedy="0.95 means 95 %")
 
 
-def _check_examples(languages: Mapping[str, np.ndarray], parallel: bool) -> None:
+def check_examples(languages: Mapping[str, np.ndarray], parallel: bool) -> None:
+    """Refuse what cannot be resampled."""
     if not languages:
         raise AdaptransError("no language to average over", remedy="score one language or more")
     for name, counts in languages.items():
@@ -295,7 +332,8 @@ def _check_examples(languages: Mapping[str, np.ndarray], parallel: bool) -> None
         )
 
 
-def _check_pairs(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> None:
+def check_pairs(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> None:
+    """Refuse two systems that were not scored on the same examples."""
     if list(a) != list(b):
         only = sorted(set(a) ^ set(b))
         raise AdaptransError(

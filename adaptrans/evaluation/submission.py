@@ -87,7 +87,7 @@ def read_file(path: Path, remedy: str) -> str:
     """The text of a file, \\r\\n and \\r as \\n, as in the reference.
 
     Raises:
-        DataError: If it is missing, not UTF-8, or begins with a byte order mark.
+        DataError: If it is missing, not UTF-8, begins with a byte order mark, or holds a NUL.
     """
     try:
         content = path.read_bytes()
@@ -103,6 +103,8 @@ def read_file(path: Path, remedy: str) -> str:
         raise DataError(f"not UTF-8 text ({error.reason})", path, line, remedy=remedy) from None
     if text.startswith("\ufeff"):
         raise DataError("begins with a byte order mark", path, 1, remedy=remedy)
+    if "\0" in text:
+        raise DataError("holds a NUL character", path, 1 + text.count("\n", 0, text.index("\0")))
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -115,9 +117,8 @@ def _write(path: Path, text: str) -> None:
             f"predictions for {path} hold {text[error.start]!r}, which is no character",
             remedy="decode the predicted text anew",
         ) from None
-    if text.startswith("\ufeff"):
-        raise AdaptransError(
-            f"predictions for {path} begin with a byte order mark", remedy="clean the predicted text"
-        )
+    odd = "begin with a byte order mark" if text.startswith("\ufeff") else "hold a NUL character"
+    if text.startswith("\ufeff") or "\0" in text:
+        raise AdaptransError(f"predictions for {path} {odd}", remedy="clean the predicted text")
     with written_whole(path) as temporary:
         temporary.write_bytes(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from adaptrans.evaluation.retrieval import nearest
 from adaptrans.evaluation.submission import write_labels, write_predictions
 from adaptrans.files import written_whole
 from adaptrans.progress import progress
-from adaptrans.runs.specs import EvaluateSpec, is_retrieval
+from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.runs.specs import is_retrieval
 
 if TYPE_CHECKING:
     from adaptrans.evaluation.session import Session
@@ -83,7 +84,17 @@ def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
         return
     from adaptrans.evaluation.session import open_session
 
-    session = open_session(spec)
+    if not spec.shots:
+        _evaluate_with(open_session(spec), spec, keys)
+        return
+    for language, data_key in keys.items():
+        # Every language has a model of its own; what it finds out is kept in the run of all of them.
+        session = open_session(replace(spec, trained=spec.shots[language].run, shots={}))
+        _evaluate_with(replace(session, spec=spec), spec, {language: data_key})
+
+
+def _evaluate_with(session: Session, spec: EvaluateSpec, keys: dict[str, str]) -> None:
+    """Score what one loaded model answers in some languages."""
     _refuse_mixed_precision(spec, session.precision)
     spec.run.log_environment(session.environment)
     tuned = dev_threshold(spec, session)
@@ -105,7 +116,7 @@ def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
         predictions = list(written.read())
         if spec.config.split == "test":
             _submit(spec, language, examples, predictions, outcome.golds)
-        unseen = _not_choosing(spec, language, len(examples))
+        unseen = _unseen(spec, language, examples)
         golds, answers = [outcome.golds[i] for i in unseen], [predictions[i] for i in unseen]
         counted = score(spec.task.scores, golds, answers, language)
         told = [] if tuned is None else [f"no answer above {tuned[0].value:.3f}, tuned on dev [{tuned[1]}]"]
@@ -136,6 +147,15 @@ def _layer(spec: EvaluateSpec, session: Session) -> int | None:
     return layers.chosen_layer(spec.run, select, neighbours)
 
 
+def _unseen(spec: EvaluateSpec, language: str, examples: Sequence[Any]) -> Sequence[int]:
+    """Places of the examples that are scored: all that had no part in training or in choosing a layer."""
+    shot = spec.shots.get(language)
+    if shot is not None and shot.split == spec.config.split:
+        drawn = set(shot.run.result()["example_ids"])
+        return [place for place, example in enumerate(examples) if example.id not in drawn]
+    return _not_choosing(spec, language, len(examples))
+
+
 def _not_choosing(spec: EvaluateSpec, language: str, number: int) -> range:
     """Places of a language's sentences that are scored: all that had no part in choosing the layer."""
     select = spec.config.select
@@ -157,8 +177,10 @@ def _refuse_mixed_precision(spec: EvaluateSpec, precision: str) -> None:
 def facts(spec: EvaluateSpec) -> dict[str, Any]:
     """What a comparison has to know of an evaluation without its task file."""
     before = [spec.trained] if spec.trained else list(spec.parents.values())
-    trained = [run.result() for run in before]
+    trained = [run.result() for run in [shot.run for shot in spec.shots.values()] or before]
     notes = dict.fromkeys(note for result in trained for note in result["notes"])
+    if not spec.regime.zero_shot:
+        notes[f"rows {spec.regime.label} are {spec.regime.words}"] = None
     own = spec.task.split(spec.config.split).note
     if own:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
@@ -173,6 +195,7 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         "parallel": spec.task.parallel,
         "task_languages": list(spec.task.languages),
         "source_languages": sorted({code for result in trained for code in result["source_languages"]}),
+        "regime": asdict(spec.regime),
         "notes": list(notes),
     }
 

@@ -2,51 +2,93 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from adaptrans.evaluation.metrics import SCORES, Score
+from adaptrans.evaluation.multiple import holm
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
-from adaptrans.evaluation.statistics import Difference, Interval, mean_interval, paired_difference
+from adaptrans.evaluation.seeds import difference_over_seeds, median_over_seeds
+from adaptrans.evaluation.statistics import Difference, Interval
 from adaptrans.files import digest, write_json
 from adaptrans.hub.store import Run
-from adaptrans.models.setup import Setup, below_target, parse
-from adaptrans.runs.specs import BARE, RECIPE
+from adaptrans.runs.regimes import Regime
+from adaptrans.runs.specs import RECIPE
 
 SAMPLES = 1000
-FORM = 2
+FORM = 3
 """Raised when a table gets another form."""
+
+Counts = Mapping[str, np.ndarray]
+"""Counts of each example by language, of one seed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One evaluation that takes part in a comparison.
+    """The evaluations that make a row: one per seed.
 
     Args:
         setup: Row it stands in.
-        run: The evaluation's run.
-        languages: Languages that take part; empty for all it has.
-        control: The same evaluation on the shuffled backbone, if it was made.
+        runs: The evaluations' runs, in the order of the seeds.
+        languages: Languages that take part; empty for all they have.
+        controls: The same evaluations on the shuffled backbone, where they were made.
     """
 
     setup: str
-    run: Run
+    runs: tuple[Run, ...]
     languages: tuple[str, ...] = ()
-    control: Run | None = None
+    controls: tuple[Run, ...] = ()
 
-    @functools.cached_property
-    def results(self) -> dict[str, LanguageResult]:
-        """Results of the languages that take part."""
-        found = load_results(self.run)
+    @property
+    def run(self) -> Run:
+        """The first seed's run, which stands for what all have in common."""
+        return self.runs[0]
+
+    @cached_property
+    def results(self) -> tuple[dict[str, LanguageResult], ...]:
+        """Results of the languages that take part, for each seed."""
+        return tuple(self._taking_part(load_results(run)) for run in self.runs)
+
+    def _taking_part(self, found: dict[str, LanguageResult]) -> dict[str, LanguageResult]:
         return {
             code: result for code, result in found.items() if not self.languages or code in self.languages
         }
+
+    @cached_property
+    def scored(self) -> frozenset[str]:
+        """Languages that every seed was scored in, on the same data."""
+        shared = set.intersection(
+            *({code for code, item in found.items() if item.value is not None} for found in self.results)
+        )
+        return frozenset(code for code in shared if len({found[code].data for found in self.results}) == 1)
+
+    def counts(self, score: str, languages: Sequence[str]) -> tuple[Counts, ...]:
+        """Counts of each seed; a run that answers for several seeds is the same object for each."""
+        return _counts(self.runs, score, languages)
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """What one seed scored.
+
+    Args:
+        seed: The seed; None for what has no training.
+        run: Name of the evaluation's run.
+        mean: Mean over the shared languages.
+        languages: Values by language, also those not shared.
+    """
+
+    seed: int | None
+    run: str
+    mean: float
+    languages: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -55,15 +97,17 @@ class Row:
 
     Args:
         setup: The setup.
-        run: Name of the evaluation's run.
-        mean: Mean over the shared languages, with its interval.
-        zero_shot: The same mean without the languages of the training data; None if none is left.
+        run: Name of the first seed's evaluation run.
+        mean: Mean over the shared languages, with its interval; of several seeds the median.
+        zero_shot: The same mean without the languages of the training data; None if none is left, and
+            where something was seen of the target languages.
         difference: Mean minus the baseline's, paired by example; None for the baseline itself.
-        languages: Results by language, also those not shared.
+        languages: Results by language, also those not shared; of several seeds the median.
         differences: Difference to the baseline by language.
         control: The control's values by language; empty without one.
         above_control: Mean minus the control's, over the same languages, paired by example.
         above_controls: The same by language.
+        seeds: What each seed scored.
     """
 
     setup: str
@@ -76,6 +120,7 @@ class Row:
     control: dict[str, float] = field(default_factory=dict)
     above_control: Difference | None = None
     above_controls: dict[str, Difference] = field(default_factory=dict)
+    seeds: tuple[SeedScore, ...] = ()
 
     def chance(self, languages: Sequence[str]) -> float | None:
         """Mean of the chance levels of some languages; None where one is not known."""
@@ -86,7 +131,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TargetTable:
-    """All setups on one target.
+    """All setups on one target, of one regime and on one backbone.
 
     Args:
         target: The task, as `name@version`.
@@ -96,6 +141,8 @@ class TargetTable:
         missing: Languages of the task that no setup was scored in.
         rows: One per setup, in the order given.
         notes: What the reader of the numbers has to know.
+        regime: What was seen of the target languages, in words; empty for zero-shot.
+        backbone: Name of the backbone.
     """
 
     target: str
@@ -105,6 +152,8 @@ class TargetTable:
     missing: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    regime: str = ""
+    backbone: str = ""
 
 
 def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTable | None:
@@ -112,9 +161,9 @@ def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTabl
     what = [
         [
             entry.setup,
-            entry.run.key,
-            {code: result.data for code, result in entry.results.items()},
-            entry.control.key if entry.control else None,
+            [run.key for run in entry.runs],
+            [{code: result.data for code, result in found.items()} for found in entry.results],
+            [run.key for run in entry.controls],
         ]
         for entry in entries
     ]
@@ -131,30 +180,24 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     """Compare setups on one target; None if no language is scored by all of them on the same data.
 
     Args:
-        entries: One per setup, all of the same target.
+        entries: One per setup, all of the same target and regime.
         baseline: The setup that differences are taken to; without an entry of it there are none.
     """
     facts = entries[0].run.result()
     rule = SCORES[facts["score"]]
-    results = {entry.setup: entry.results for entry in entries}
-    scored_by = [
-        {code for code, item in found.items() if item.value is not None} for found in results.values()
-    ]
-    in_some = set.union(*scored_by)
-    shared = {code for code in set.intersection(*scored_by) if _same_data(code, entries)}
+    in_some = {code for entry in entries for found in entry.results for code in found if found[code].values}
+    in_all = frozenset.intersection(*(entry.scored for entry in entries))
+    shared = {code for code in in_all if len({entry.results[0][code].data for entry in entries}) == 1}
     if not shared:
         return None
     order = [language for language in facts["task_languages"] if language in shared]
-    counts = {
-        entry.setup: {code: load_statistics(entry.run, code, rule.name) for code in order}
-        for entry in entries
-    }
+    counts = {entry.setup: entry.counts(rule.name, order) for entry in entries}
     # Items can only be drawn jointly where row i is item i in every language.
-    whole = all(entry.results[code].whole for entry in entries for code in order)
-    sizes = {len(rows) for rows in next(iter(counts.values())).values()}
+    whole = all(found[code].whole for entry in entries for found in entry.results for code in order)
+    sizes = {len(rows) for rows in counts[entries[0].setup][0].values()}
     parallel = facts["parallel"] and whole and len(sizes) == 1
     rows = tuple(_row(entry, counts, baseline, parallel) for entry in entries)
-    notes = dict.fromkeys(note for entry in entries for note in entry.run.result()["notes"])
+    notes = dict.fromkeys(note for entry in entries for run in entry.runs for note in run.result()["notes"])
     return TargetTable(
         target=facts["target"],
         score=rule.primary,
@@ -163,113 +206,156 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
         missing=tuple(code for code in facts["task_languages"] if code not in in_some),
         rows=rows,
         notes=tuple(notes),
+        regime=_regime(entries[0].run).words,
+        backbone=str(entries[0].run.config().get("backbone_name", "")),
     )
 
 
-def _same_data(language: str, entries: Sequence[Entry]) -> bool:
-    """Whether all setups were scored on the same rows of a language."""
-    return len({entry.results[language].data for entry in entries}) == 1
+def _regime(run: Run) -> Regime:
+    """What the model of an evaluation had seen of the target languages."""
+    return Regime(**run.result().get("regime", {}))
 
 
-def _row(entry: Entry, counts: Mapping[str, Mapping[str, np.ndarray]], baseline: str, parallel: bool) -> Row:
+def _counts(runs: Sequence[Run], score: str, languages: Sequence[str]) -> tuple[Counts, ...]:
+    loaded: dict[Path, Counts] = {}
+    for run in runs:
+        if run.path not in loaded:
+            loaded[run.path] = {code: load_statistics(run, code, score) for code in languages}
+    return tuple(loaded[run.path] for run in runs)
+
+
+def _row(entry: Entry, counts: Mapping[str, Sequence[Counts]], baseline: str, parallel: bool) -> Row:
     rule = SCORES[entry.run.result()["score"]]
-    own = counts[entry.setup]
-    base = counts.get(baseline)
+    own, base = counts[entry.setup], counts.get(baseline)
     against = base if base is not None and entry.setup != baseline else None
-    mean = mean_interval(own, rule.reduce, samples=SAMPLES, parallel=parallel)
-    source = entry.run.result()["source_languages"]
-    unseen = [float(rule.reduce(rows.sum(axis=0))[0]) for code, rows in own.items() if code not in source]
-    difference = None
-    differences = {}
-    if against is not None:
-        difference = _difference(rule, own, against, parallel=parallel)
-        differences = {
-            code: _difference(rule, {code: own[code]}, {code: against[code]}, parallel=False) for code in own
-        }
-    zero_shot = sum(unseen) / len(unseen) if unseen else None
-    row = Row(entry.setup, entry.run.name, mean, zero_shot, difference, entry.results, differences)
+    order = list(own[0])
+    row = Row(
+        setup=entry.setup,
+        run=entry.run.name,
+        mean=median_over_seeds(own, rule.reduce, samples=SAMPLES, parallel=parallel),
+        zero_shot=_zero_shot(entry, own, rule),
+        difference=None if against is None else _difference(rule, own, against, parallel=parallel),
+        languages={code: _over_seeds(entry, code, rule) for code in entry.results[0] if code in entry.scored},
+        differences={} if against is None else _by_language(rule, own, against, order),
+        seeds=_seed_scores(entry, own, rule),
+    )
     return _with_control(row, entry, own, parallel)
 
 
-def _with_control(row: Row, entry: Entry, own: Mapping[str, np.ndarray], parallel: bool) -> Row:
+def _zero_shot(entry: Entry, own: Sequence[Counts], rule: Score) -> float | None:
+    """Median over seeds of the mean over languages without labels in training."""
+    if not _regime(entry.run).zero_shot:
+        return None
+    source = entry.run.result()["source_languages"]
+    unseen = [code for code in own[0] if code not in source]
+    return median(_mean(system, rule, unseen) for system in own) if unseen else None
+
+
+def _value(rows: np.ndarray, rule: Score) -> float:
+    return float(rule.reduce(rows.sum(axis=0))[0])
+
+
+def _mean(system: Counts, rule: Score, languages: Sequence[str]) -> float:
+    return sum(_value(system[code], rule) for code in languages) / len(languages)
+
+
+def _over_seeds(entry: Entry, code: str, rule: Score) -> LanguageResult:
+    """What a setup scored in one language: of several seeds the median, with an interval over both."""
+    found = [results[code] for results in entry.results]
+    if len({run.path for run in entry.runs}) == 1:
+        return found[0]
+    (*systems,) = entry.counts(rule.name, [code])
+    bounds = median_over_seeds(systems, rule.reduce, samples=SAMPLES, parallel=False)
+    values = {part: median(result.values[part] for result in found) for part in found[0].values}
+    return replace(found[0], values=values, low=bounds.low, high=bounds.high)
+
+
+def _seed_scores(entry: Entry, own: Sequence[Counts], rule: Score) -> tuple[SeedScore, ...]:
+    """What each run scored; one that answers for all seeds stands once."""
+    found = {}
+    for run, results, system in zip(entry.runs, entry.results, own, strict=True):
+        values = {code: value for code, item in results.items() if (value := item.value) is not None}
+        mean = _mean(system, rule, list(system))
+        found[run.path] = SeedScore(run.config().get("seed"), run.name, mean, values)
+    return tuple(found.values())
+
+
+def _with_control(row: Row, entry: Entry, own: Sequence[Counts], parallel: bool) -> Row:
     """A row with its distance to the control, where that was scored on the same data."""
-    if entry.control is None:
+    if not entry.controls:
         return row
-    rule = SCORES[entry.control.result()["score"]]
-    found = load_results(entry.control)
-    same = [code for code in own if code in found and found[code].data == entry.results[code].data]
-    if len(same) < len(own):
-        return row
-    other = {code: load_statistics(entry.control, code, rule.name) for code in own}
-    over = functools.partial(_difference, rule, parallel=False)
+    rule = SCORES[entry.controls[0].result()["score"]]
+    found = [load_results(run) for run in entry.controls]
+    for results in found:
+        if any(code not in results or results[code].data != entry.results[0][code].data for code in own[0]):
+            return row
+    other = _counts(entry.controls, rule.name, list(own[0]))
+    shared = set.intersection(*({code for code in results if results[code].values} for results in found))
     return replace(
         row,
-        control={code: value for code, item in found.items() if (value := item.value) is not None},
+        control={code: median(_known(results[code]) for results in found) for code in sorted(shared)},
         above_control=_difference(rule, own, other, parallel=parallel),
-        above_controls={code: over({code: own[code]}, {code: other[code]}) for code in own},
+        above_controls=_by_language(rule, own, other, list(own[0])),
     )
 
 
-def _difference(
-    rule: Score, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], *, parallel: bool
-) -> Difference:
-    return paired_difference(a, b, rule.reduce, samples=SAMPLES, parallel=parallel)
+def _known(result: LanguageResult) -> float:
+    assert result.value is not None, "only languages with gold are asked for"
+    return result.value
 
 
-def store_entries(runs: Sequence[Run]) -> dict[str, list[Entry]]:
-    """Finished evaluations of a store by target and options, one entry per trained setup.
+def _difference(rule: Score, a: Sequence[Counts], b: Sequence[Counts], *, parallel: bool) -> Difference:
+    return difference_over_seeds(a, b, rule.reduce, samples=SAMPLES, parallel=parallel)
 
-    Retrieval has no training: what answers below `target` (`backbone`, `mnli`, ...) stands in a row of
-    its own name. Where two different runs would have the same name, their keys tell them apart.
+
+def _by_language(
+    rule: Score, a: Sequence[Counts], b: Sequence[Counts], languages: Sequence[str]
+) -> dict[str, Difference]:
+    over = partial(_difference, rule, parallel=False)
+    return {code: over(_only(a, code), _only(b, code)) for code in languages}
+
+
+def _only(systems: Sequence[Counts], code: str) -> list[Counts]:
+    """One language of each seed; what was the same object for several seeds stays so."""
+    cut = {id(system): {code: system[code]} for system in systems}
+    return [cut[id(system)] for system in systems]
+
+
+def corrected(tables: Sequence[TargetTable]) -> list[TargetTable]:
+    """The tables with every difference's p-value corrected by Holm over the table it is shown in.
+
+    Means over languages stand in one table of all targets on a backbone and of a regime, and so do their
+    distances to the control; differences by language stand in one table per target.
     """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        config = run.config()
-        shared = (
-            "task",
-            "definition",
-            "split",
-            "limit",
-            "backbone",
-            "precision",
-            "max_length",
-            "layer",
-            "pooling",
-        )
-        groups.setdefault(digest([config.get(name) for name in shared]), []).append(run)
-    found = {}
-    for members in groups.values():
-        labels = [row_label(run.config()) for run in members]
-        named = [
-            Entry(label if labels.count(label) == 1 else f"{label} #{run.key[:6]}", run)
-            for label, run in zip(labels, members, strict=True)
-        ]
-        config = members[0].config()
-        found[f"{config['task']} {config['split']} {members[0].key}"] = named
-    return dict(sorted(found.items()))
+    found = list(tables)
+    for names in {(table.backbone, table.regime): None for table in tables}:
+        places = [at for at, table in enumerate(found) if (table.backbone, table.regime) == names]
+        for name in ("difference", "above_control"):
+            _correct_means(found, places, name)
+    return [_correct_languages(table) for table in found]
 
 
-def row_label(config: Mapping[str, Any]) -> str:
-    """Name of a row: the setup, with method and seed where they are not the usual ones."""
-    method = "" if config["method"] in ("full", "none") else f" ({config['method']})"
-    seed = "" if config["seed"] in (None, 1) else f" seed {config['seed']}"
-    return f"{config['setup']}{method}{seed}"
-
-
-def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
-    """The row that a baseline stands for: by its full name, or by its setup if only one row has it.
-
-    For retrieval a setup stands for what of it answers, so `full` is the bare backbone.
-    """
-    labels = [entry.setup for entry in entries]
-    if baseline in labels:
-        return baseline
-    setup = parse(baseline)
-    below = below_target(setup)
-    names = {False: str(setup), True: str(Setup(below)) if below else BARE}
-    matches = [
-        entry.setup
-        for entry in entries
-        if entry.run.config()["setup"] == names["layer" in entry.run.config()]
+def _correct_means(tables: list[TargetTable], places: Sequence[int], name: str) -> None:
+    cells = [
+        (at, number, item)
+        for at in places
+        for number, row in enumerate(tables[at].rows)
+        if (item := getattr(row, name)) is not None
     ]
-    return matches[0] if len(matches) == 1 else None
+    for (at, number, item), p_value in zip(cells, holm([item.p_value for _, _, item in cells]), strict=True):
+        rows = list(tables[at].rows)
+        rows[number] = replace(rows[number], **{name: replace(item, corrected=p_value)})
+        tables[at] = replace(tables[at], rows=tuple(rows))
+
+
+def _correct_languages(table: TargetTable) -> TargetTable:
+    rows = list(table.rows)
+    for name in ("differences", "above_controls"):
+        cells = [(at, code) for at, row in enumerate(rows) for code in getattr(row, name)]
+        p_values = holm([getattr(rows[at], name)[code].p_value for at, code in cells])
+        for (at, code), p_value in zip(cells, p_values, strict=True):
+            own: dict[str, Any] = dict(getattr(rows[at], name))
+            own[code] = replace(own[code], corrected=p_value)
+            changes: dict[str, Any] = {name: own}
+            rows[at] = replace(rows[at], **changes)
+    return replace(table, rows=tuple(rows))

@@ -11,9 +11,12 @@ from typing import Any
 from adaptrans import progress
 from adaptrans.evaluation.zero_shot import evaluate, is_done
 from adaptrans.experiments.plan import Plan
+from adaptrans.experiments.planner import Training
 from adaptrans.hub.store import Run
 from adaptrans.models.control import control_of
-from adaptrans.runs.specs import EvaluateSpec, TrainSpec
+from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.runs.shots import ShotSpec
+from adaptrans.runs.specs import TrainSpec
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,21 @@ class Work:
 def work(plan: Plan) -> list[Work]:
     """Every run of a plan once, in order."""
     found: dict[str, Work] = {}
+    seeds = {spec.seed for spec in plan.training} | {cell.evaluation.seed for cell in plan.cells}
     for spec in plan.training:
-        what = f"{spec.phase}: train {spec.setup} on {spec.task.name}{_control(spec)}"
+        seed = f", seed {spec.seed}" if len(seeds) > 1 else ""
+        what = f"{spec.phase}: train {spec.setup} on {_data(spec)}{seed}{_control(spec)}"
         needs = frozenset(parent.path for parent in spec.parents.values())
         found[spec.run.name] = Work(spec.run, spec.run.is_done, what, partial(train, spec), needs)
     for cell in plan.cells:
         spec_ = cell.evaluation
         number = len(spec_.wanted_languages)
-        what = f"evaluate: {spec_.answering} on {cell.target}, {number} languages{_control(spec_)}"
+        answering = spec_.regime.row(spec_.answering)
+        seed = f", seed {spec_.seed}" if len(seeds) > 1 and spec_.inputs["seed"] is not None else ""
+        what = f"evaluate: {answering} on {cell.target}, {number} languages{seed}{_control(spec_)}"
         if f"evaluate {spec_.run.name}" not in found:
             before = [*spec_.parents.values(), *([spec_.trained] if spec_.trained else [])]
+            before += [shot.run for shot in spec_.shots.values()]
             found[f"evaluate {spec_.run.name}"] = Work(
                 spec_.run,
                 is_done(spec_),
@@ -58,7 +66,15 @@ def work(plan: Plan) -> list[Work]:
     return list(found.values())
 
 
-def _control(spec: TrainSpec | EvaluateSpec) -> str:
+def _data(spec: Training) -> str:
+    """What a run is trained on, in words."""
+    match spec:
+        case ShotSpec(language=language):
+            return f"{spec.task.name} {language}"
+    return spec.task.name
+
+
+def _control(spec: Training | EvaluateSpec) -> str:
     """Says which runs are those of the control."""
     name = spec.workspace.backbone.name
     return "" if control_of(name) is None else f" [{name}]"
@@ -145,11 +161,17 @@ def _compute(compute: Callable[[], Any]) -> None:
     free_memory()
 
 
-def train(spec: TrainSpec) -> Run:
+def train(spec: Training) -> Run:
     """Train one run; torch is imported only here."""
-    from adaptrans.training.phases import run_training
+    match spec:
+        case ShotSpec():
+            from adaptrans.training.shots import run_shots
 
-    return run_training(spec)
+            return run_shots(spec)
+        case TrainSpec():
+            from adaptrans.training.phases import run_training
+
+            return run_training(spec)
 
 
 def free_memory() -> None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,20 @@ class Store:
             finally:
                 _held.discard(run.path)
 
+    def once(self, run: Run, inputs: dict[str, Any], compute: Callable[[Run], None]) -> Run:
+        """Compute a run, unless it is finished; go on where a killed one stopped.
+
+        Raises:
+            ArtefactError: If another process is at work on it.
+        """
+        if run.is_done:
+            run.sweep()
+            return run
+        with self.working_on(run, inputs):
+            if not run.is_done:
+                compute(run)
+        return run
+
     def runs(self, phase: str | None = None) -> list[Run]:
         """All runs that came to their end, oldest first."""
         found = []
@@ -198,3 +212,13 @@ class Store:
             )
         names = ", ".join(run.name for run in matches)
         raise ArtefactError(f'key "{key}" fits several runs: {names}', remedy="give more digits")
+
+    def named(self, text: str) -> Run:
+        """The finished run of a key, a name, or a folder of this store.
+
+        Raises:
+            ArtefactError: If there is none, or more than one.
+        """
+        last = Path(text).name
+        matches = [run for run in self.runs() if run.name == last]
+        return matches[0] if len(matches) == 1 else self.find(text)

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, SetupError
-from adaptrans.models import fusing, library, merging, methods
+from adaptrans.models import fusing, library, masked_lm, merging, methods
 from adaptrans.models.backbone import Backbone
-from adaptrans.models.chain import Chain
+from adaptrans.models.chain import Chain, clash
 from adaptrans.models.checks import check
 from adaptrans.models.heads import HeadSpec, logits
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
+from adaptrans.models.names import module_name, owner
 from adaptrans.models.nodes import (
     Adapter,
     Arithmetic,
@@ -26,12 +27,15 @@ from adaptrans.models.nodes import (
     Fuse,
     LanguageSlot,
     Layer,
+    Mix,
     Reference,
     Setup,
     Target,
+    Trained,
     below_target,
     has_language,
     mix_name,
+    sources_of,
 )
 
 __all__ = [
@@ -182,20 +186,21 @@ class _Builder:
         self, layers: Sequence[Layer], target: str | None, head: HeadSpec | None, method: methods.Method
     ) -> Assembled:
         """Frozen adapters in their order, and on top the target adapter unless this is for retrieval."""
-        if method.lengthens and head is not None and head.type in ("tagging", "span_qa"):
-            raise SetupError(
-                f"{method.name} puts tokens of its own into the text, {head.type} answers token by token",
-                remedy="use another method, for instance seq_bn",
-            )
+        for item in (head, *self.more_heads):
+            if method.lengthens and item is not None and item.type in ("tagging", "span_qa", "mlm"):
+                raise SetupError(
+                    f"{method.name} puts tokens of its own into the text, {item.type} answers token by token",
+                    remedy="use another method, for instance seq_bn",
+                )
         model = library.bare_model(self.backbone)
-        adapter = library.module_name(target) if target is not None else None
+        adapter = module_name(target) if target is not None else None
         stack = Chain(model, target, [adapter] if adapter else [])
         for layer in layers:
             match layer:
                 case LanguageSlot():
                     manifest = self.parent(next((name for name in self.parents if name[:1] == "{"), "{lang}"))
                     stack.layers.append(stack.load(manifest))
-                case Reference():
+                case Reference() | Mix():
                     manifest = self.member(layer, "Stack" if len(layers) > 1 else None, stack.below)
                     stack.layers.append(stack.load(manifest))
                     stack.below.append(manifest)
@@ -214,13 +219,13 @@ class _Builder:
                 case Adapter() | Target() if adapter is not None:
                     library.add_adapter(model, adapter, method, self.seed)
                     stack.layers.append(adapter)
-        own = adapter if adapter in stack.layers else None
         self.check_layers(stack)
+        own = adapter if adapter in stack.layers else None
         return self.finish(model, stack.layers, own, head, str(method))
 
-    def member(self, reference: Reference, block: str | None, below: Sequence[Manifest | None]) -> Manifest:
+    def member(self, reference: Trained, block: str | None, below: Sequence[Manifest | None]) -> Manifest:
         """The checked artefact of an adapter that takes part in a block."""
-        manifest = self.parent(str(reference))
+        manifest = self.parent(mix_name(sources_of(reference)))
         self.check_below(reference, manifest, below)
         if block is not None and manifest.adapter is not None:
             reason = methods.parse(manifest.method).obstacle(block)
@@ -231,7 +236,7 @@ class _Builder:
                 )
         return manifest
 
-    def check_below(self, reference: Reference, manifest: Manifest, below: Sequence[Manifest | None]) -> None:
+    def check_below(self, reference: Trained, manifest: Manifest, below: Sequence[Manifest | None]) -> None:
         """Refuse an adapter without those that it was trained on top of."""
         lower = manifest.setup.layers[:-1]
         if (LanguageSlot() in lower) != has_language(self.setup):
@@ -273,6 +278,11 @@ class _Builder:
                     f"{self.setup}: the invertible part of '{name}' has no effect above another adapter",
                     remedy="use a method without it, for instance seq_bn",
                 )
+        reason = clash(stack.model, names)
+        if reason:
+            raise SetupError(
+                f"{self.setup}: {reason}", remedy="train them with one method, in the attention alone"
+            )
         for fused in (layer for layer in stack.layers if isinstance(layer, Fused)):
             places = fusing.places_of(stack.model, fused.members[0])
             for name in names:
@@ -293,8 +303,10 @@ class _Builder:
         """Add the head, freeze what is not trained, activate."""
         heads: dict[str, HeadSpec] = {}
         for item in (head, *self.more_heads) if head is not None else ():
-            name = library.module_name(item.name, list(heads))
+            name = module_name(item.name, list(heads))
             library.add_head(model, name, item, self.seed)
+            if item.type == "mlm":
+                masked_lm.begin(model, name, self.backbone)
             heads[name] = item
         head_name = next(iter(heads), None)
         fusions = tuple(layer for layer in stack if isinstance(layer, Fused))
@@ -303,16 +315,15 @@ class _Builder:
             model, adapter, list(heads), whole=whole, fusions=[fused.name for fused in fusions]
         )
         composition = library.activate(model, stack, head_name)
-        loose = [name for name in trained if library.owner(name) not in (None, adapter)]
+        loose = [name for name in trained if owner(name) not in (None, adapter)]
         if loose:
             raise RuntimeError(f"{self.setup}: {loose[0]} of a frozen adapter would be trained")
-        target = head.name if head is not None else None
         return Assembled(
             model,
             self.setup,
             self.backbone,
             method,
-            target,
+            head.name if head is not None else None,
             head,
             adapter,
             head_name,

@@ -33,7 +33,7 @@ from adaptrans.models.manifest import (
     check_backbone,
     read_manifest,
 )
-from adaptrans.models.nodes import Adapter, Continue, Full, Setup, references
+from adaptrans.models.nodes import Adapter, Continue, Full, Setup, mix_name, parents_of
 
 
 def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -164,7 +164,7 @@ def _frozen(assembled: Assembled) -> set[str]:
     if isinstance(assembled.setup.layers[-1], Continue | Full):
         return set()
     languages = {name for name in assembled.parents if name.startswith("{")}
-    return languages | {str(reference) for reference in references(assembled.setup)}
+    return languages | {mix_name(sources) for sources in parents_of(assembled.setup)}
 
 
 def _skeleton(setup: Setup) -> Setup:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from adaptrans.models import fusing, library, merging
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest
+from adaptrans.models.names import module_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Chain:
 
     def name(self, wanted: str) -> str:
         """A free name for an adapter, taken from now on."""
-        name = library.module_name(wanted, self.taken)
+        name = module_name(wanted, self.taken)
         self.taken.append(name)
         return name
 
@@ -44,7 +46,7 @@ class Chain:
     def fuse(self, members: Sequence[str], seed: int) -> None:
         """Add a fresh fusion over loaded adapters."""
         used = [layer.name for layer in self.layers if isinstance(layer, Fused)]
-        fused = Fused(library.module_name(str(self.target), used), tuple(members))
+        fused = Fused(module_name(str(self.target), used), tuple(members))
         fusing.add_fusion(self.model, fused, seed + len(used))
         self.layers.append(fused)
         self.below.append(None)
@@ -55,3 +57,44 @@ class Chain:
         merging.add_merged(self.model, name, [item.adapter_folder for item in members], weights)
         self.layers.append(name)
         self.below.append(None)
+
+
+def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
+    """The lowest encoder layer in which an adapter of a chain acts; 0 if one acts at the embeddings.
+
+    What stands below that layer's output is the bare backbone's.
+
+    Args:
+        model: The model.
+        layers: The chain, with one adapter at least.
+    """
+    names = [name for layer in layers for name in (layer.members if isinstance(layer, Fused) else (layer,))]
+    keys = [key for name in names for key in library.adapter_tensors(model, name)]
+    # The pool of prefixes serves all layers, wherever its tensors are named.
+    places = [None if ".pool." in key else re.search(r"\.layer\.(\d+)\.", key) for key in keys]
+    return min(
+        int(place[1]) if place else 0
+        for key, place in zip(keys, places, strict=True)
+        if "shared_parameters" not in key
+    )
+
+
+def clash(model: library.Model, names: Sequence[str]) -> str | None:
+    """Why stacked adapters do not work inside the same linear layers, or None if they do.
+
+    In a stack the library gives each low-rank adapter what the one below it made, not what the layer was
+    given: one that scales then multiplies it, and a layer with other outputs than inputs fails.
+
+    Args:
+        model: The model.
+        names: The adapters of the stack.
+    """
+    for layer in (module for module in model.modules() if hasattr(module, "loras")):
+        own = [name for name in names if name in layer.loras]
+        modes = {layer.loras[name].composition_mode for name in own}
+        if len(modes) > 1:
+            return f"'{own[0]}' and '{own[1]}' would multiply each other: one adds and one scales"
+        if len(own) > 1 and modes == {"add"} and layer.in_features != layer.out_features:
+            shape = f"{layer.in_features} x {layer.out_features}"
+            return f"'{own[0]}' and '{own[1]}' are both in a layer of {shape}, where they do not stack"
+    return None

@@ -16,6 +16,7 @@ from adaptrans.models.nodes import (
     Fuse,
     LanguageSlot,
     Layer,
+    Mix,
     Reference,
     Setup,
     Target,
@@ -23,7 +24,7 @@ from adaptrans.models.nodes import (
     has_fusion,
     has_language,
     is_full,
-    references,
+    parents_of,
 )
 
 
@@ -59,9 +60,6 @@ def check(setup: Setup, method: str, *, retrieval: bool = False) -> None:
     if parsed.inverts and len(layers) > 1:
         reason = f"the invertible part of {parsed.name} has no effect above another adapter"
         _refuse(setup, reason, nearest)
-    if retrieval and has_language(setup):
-        reason = "a pair of sentences would need two language adapters at once"
-        _refuse(setup, reason, nearest)
     if retrieval and has_fusion(setup):
         reason = "a fusion is trained with its target, and a retrieval target has no training"
         _refuse(setup, reason, nearest)
@@ -93,16 +91,23 @@ def _untrained(setup: Setup) -> str | None:
     """Why this version does not train a setup, or None."""
     for layer in setup.layers:
         match layer:
-            case Full(sources) if len(sources) > 1 and any(item.run or item.address for item in sources):
+            case Full(sources) | Mix(sources) if len(sources) > 1 and any(map(_is_stored, sources)):
                 return "a mix is trained from tasks, not from stored runs"
     if setup.policy and not has_language(setup):
         return f"the policy '{setup.policy}' has no language adapter to act on"
     return None
 
 
+def _is_stored(source: Reference) -> bool:
+    """Whether a reference names one run, not a task."""
+    return source.run is not None or source.address is not None
+
+
 def nearest_full(setup: Setup) -> str:
     """The nearest setup that trains the whole model."""
-    return str(Setup((Full(references(setup)[:1]),)))
+    sources = next(iter(parents_of(setup)), ())
+    stored = len(sources) > 1 and any(map(_is_stored, sources))
+    return str(Setup((Full(sources[:1] if stored else sources),)))
 
 
 def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> str:
@@ -112,6 +117,8 @@ def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> st
         match layer:
             case Reference():
                 kept.append(layer)
+            case Mix(sources):
+                kept.append(sources[0] if any(map(_is_stored, sources)) else layer)
             case Fuse(sources):
                 merges = method.obstacle("Merge") is None
                 kept.append(Average(sources) if merges else sources[0])
@@ -123,7 +130,7 @@ def nearest_adapter(setup: Setup, method: methods.Method, retrieval: bool) -> st
                 return str(layer)
     if not kept:
         return str(Adapter())
-    if has_language(setup) and not retrieval and not (method.obstacle("Stack") or method.inverts):
+    if has_language(setup) and not (method.obstacle("Stack") or method.inverts):
         kept = [LanguageSlot(), *kept]
     if (method.obstacle("Stack") or method.inverts) and not (retrieval and len(kept) == 1):
         return str(Continue(kept[-1])) if isinstance(kept[-1], Reference) else str(Adapter())

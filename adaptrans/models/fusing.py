@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.models import library
 from adaptrans.models.library import Fused, Model
+from adaptrans.models.names import fusion_of
 
 FUSION_CONFIG = "adapter_fusion_config.json"
 FUSION_WEIGHTS = "model_adapter_fusion.safetensors"
@@ -89,12 +90,12 @@ def places_of(model: Model, adapter: str) -> frozenset[str]:
 
 def fusion_tensors(model: Model, name: str) -> dict[str, Tensor]:
     """All tensors of a fusion, by their names in the model."""
-    return {key: value for key, value in library.tensors(model).items() if library.fusion_of(key) == name}
+    return {key: value for key, value in library.tensors(model).items() if fusion_of(key) == name}
 
 
 def save_fusion(model: Model, name: str, folder: Path) -> None:
     """Write a fusion in the library's own format."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(library.fusion_description(model, name), indent=2, sort_keys=True)
     (folder / FUSION_CONFIG).write_text(text + "\n", encoding="utf-8")
     # The library's own writer also takes the tensors of any fusion whose name begins alike.
@@ -146,7 +147,7 @@ def is_value(parameter: str) -> bool:
         >>> is_value("roberta.encoder.layer.0.output.adapter_fusion_layer.xnli.value.weight")
         True
     """
-    return library.fusion_of(parameter) is not None and parameter.endswith(".value.weight")
+    return fusion_of(parameter) is not None and parameter.endswith(".value.weight")
 
 
 class Attention:

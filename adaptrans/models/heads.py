@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -22,15 +22,19 @@ class HeadType:
 
     Args:
         library: Its name there.
-        size: Keyword of its constructor for the number of labels.
-        layers: Linear layers, with tanh between them. Source: the library's defaults.
+        size: Keyword of its constructor for the number of labels; None if it has none.
+        layers: Linear layers, with the activation between them. Source: the library's defaults.
         least: Fewest labels that make sense.
+        activation: The activation.
+        options: Further keywords of its constructor.
     """
 
     library: str
-    size: str
+    size: str | None
     layers: int
     least: int
+    activation: str = "tanh"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 HEADS: Registry[HeadType] = Registry("head type")
@@ -40,6 +44,8 @@ HEADS.add("span_qa", HeadType("question_answering", "num_labels", 1, 0))
 HEADS.add("multiple_choice", HeadType("multiple_choice", "num_choices", 2, 2))
 # A vector: its numbers are the labels, of the first token as in classification.
 HEADS.add("passage_ranking", HeadType("classification", "num_labels", 1, 2))
+# Begins as the pretrained one; the embeddings are its last matrix, see `adaptrans.models.masked_lm`.
+HEADS.add("mlm", HeadType("masked_lm", None, 2, 0, "gelu", {"layer_norm": True, "bias": True}))
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,9 @@ class HeadSpec:
 
     Args:
         name: The target task, after which head and adapter are named.
-        type: `classification`, `tagging`, `span_qa` or `multiple_choice`.
-        labels: Label names in the order of the logits; for multiple choice one per choice; none for span QA.
+        type: `classification`, `tagging`, `span_qa`, `multiple_choice`, `passage_ranking` or `mlm`.
+        labels: Label names in the order of the logits; for multiple choice one per choice; none for span QA
+            and masked language modelling.
     """
 
     name: str
@@ -72,10 +79,11 @@ class HeadSpec:
         size = len(self.labels) if form.least else 2
         config: dict[str, Any] = {
             "head_type": form.library,
-            form.size: size,
+            **({form.size: size} if form.size else {}),
             "layers": form.layers,
-            "activation_function": "tanh",
+            "activation_function": form.activation,
             "label2id": {label: i for i, label in enumerate(self.labels)} or None,
+            **form.options,
         }
         return config
 
@@ -86,11 +94,13 @@ def logits(assembled: Assembled, batch: Mapping[str, Tensor]) -> Tensor | tuple[
     Args:
         assembled: A model with a head.
         batch: `input_ids` and `attention_mask`, shape (batch, tokens), for multiple choice (batch, choices,
-            tokens). Other tensors, such as labels, are not looked at.
+            tokens); for masked language modelling also `hidden`. Other tensors, such as labels, are not
+            looked at.
 
     Returns:
         Unnormalised scores: classification (batch, labels), tagging (batch, tokens, labels), multiple choice
-        (batch, choices), span QA a pair of start and end, each (batch, tokens).
+        (batch, choices), span QA a pair of start and end, each (batch, tokens), masked language modelling
+        (hidden pieces, vocabulary).
 
     Raises:
         ConfigError: If the model has no head.
@@ -98,6 +108,10 @@ def logits(assembled: Assembled, batch: Mapping[str, Tensor]) -> Tensor | tuple[
     head = assembled.head
     if head is None:
         raise ConfigError("this model has no head", remedy="assemble it with a target and a head")
+    if head.type == "mlm":
+        from adaptrans.models import masked_lm  # it stands on the library, which stands on this module
+
+        return masked_lm.logits(assembled, batch)
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask") if name in batch}
     if head.type != "multiple_choice":
         output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)

@@ -10,19 +10,28 @@ every name must match.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from adapters import ADAPTER_CONFIG_MAP, AdapterConfig, Fuse, Stack, XLMRobertaAdapterModel
-from adapters.loading import AdapterFusionLoader, AdapterLoader
+from adapters import (
+    ADAPTER_CONFIG_MAP,
+    AdapterConfig,
+    ForwardContext,
+    Fuse,
+    Stack,
+    XLMRobertaAdapterModel,
+    __version__,
+)
+from adapters.composition import AdapterCompositionBlock
+from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
@@ -31,22 +40,17 @@ from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
 from adaptrans.models.methods import Method, left_out
+from adaptrans.models.names import fusion_of, owner, renamed
 from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tensors
 
 Model: TypeAlias = XLMRobertaAdapterModel
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter.safetensors"
+ADAPTER_SETUP = "adapter_setup.json"
 HEAD_WEIGHTS = "model_head.safetensors"
 # The pooler feeds none of our heads, and checkpoints of masked language models lack it.
 UNUSED = "roberta.pooler."
-# Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.
-_OWNER = re.compile(
-    r"(?:^|\.)(?:[A-Za-z_]*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings"
-    r"|shared_parameters)\.([^.]+)\."
-)
-# The library's container of fusions; the next name is the fusion's.
-_FUSION = re.compile(r"\.adapter_fusion_layer\.([^.]+)\.")
 
 
 @dataclass(frozen=True)
@@ -137,23 +141,6 @@ def empty_model(backbone: Backbone) -> Model:
         return XLMRobertaAdapterModel(_config(backbone))
 
 
-def module_name(name: str, taken: Sequence[str] = ()) -> str:
-    """A name that a torch module can have, different from those taken.
-
-    Example:
-        >>> module_name("tydiqa.gold"), module_name("items"), module_name("mnli", ["mnli"])
-        ('tydiqa_gold', 'items_', 'mnli_2')
-    """
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
-    if hasattr(nn.ModuleDict(), plain):
-        plain += "_"
-    free, number = plain, 1
-    while free in taken:
-        number += 1
-        free = f"{plain}_{number}"
-    return free
-
-
 def has_adapter(model: Model, name: str) -> bool:
     """Whether the model has an adapter of this name."""
     return name in model.adapters_config.adapters
@@ -201,35 +188,13 @@ def replace_adapter(model: Model, name: str, folder: Path) -> None:
     Raises:
         ArtefactError: If the file is missing, damaged, or of another model or method.
     """
-    stored = {_renamed(key, name): value for key, value in read_tensors(folder / ADAPTER_WEIGHTS).items()}
+    stored = {renamed(key, name): value for key, value in read_tensors(folder / ADAPTER_WEIGHTS).items()}
     copy_tensors(adapter_tensors(model, name), stored, f"the adapter in {folder}")
 
 
 def adapter_tensors(model: Model, name: str) -> dict[str, Tensor]:
     """All tensors of an adapter, by their names in the model."""
     return {key: value for key, value in tensors(model).items() if owner(key) == name}
-
-
-def owner(key: str) -> str | None:
-    """The adapter that a tensor of the model belongs to, None for backbone and heads.
-
-    Example:
-        >>> owner("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
-        'mnli'
-    """
-    match = None if key.startswith("heads.") else _OWNER.search(key)
-    return match[1] if match else None
-
-
-def fusion_of(key: str) -> str | None:
-    """The fusion that a tensor of the model belongs to, None for all others.
-
-    Example:
-        >>> fusion_of("roberta.encoder.layer.0.output.adapter_fusion_layer.xnli.query.weight")
-        'xnli'
-    """
-    match = _FUSION.search(key)
-    return match[1] if match else None
 
 
 def fusion_description(model: Model, name: str) -> dict[str, Any]:
@@ -239,31 +204,14 @@ def fusion_description(model: Model, name: str) -> dict[str, Any]:
     return {**config, "adapter_names": list(members)}
 
 
-def anonymous(key: str) -> str:
-    """The name of an adapter's tensor without the adapter's own.
-
-    Example:
-        >>> anonymous("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
-        'roberta.encoder.layer.0.output.adapters.*.adapter_up.bias'
-    """
-    return _renamed(key, "*")
-
-
-def _renamed(key: str, name: str) -> str:
-    match = _OWNER.search(key)
-    return f"{key[: match.start(1)]}{name}{key[match.end(1) :]}" if match else key
-
-
 def inverts(model: Model, name: str) -> bool:
     """Whether an adapter has an invertible part at the embeddings."""
     return name in model.base_model.invertible_adapters
 
 
-def inverted(model: Model, name: str, states: Tensor) -> Tensor:
-    """States, shape (pieces, width), with the invertible part of an adapter undone, if it has one."""
-    if not inverts(model, name):
-        return states
-    return model.base_model.invertible_adapters[name](states.unsqueeze(0), rev=True).squeeze(0)
+def inverted(model: Model, states: Tensor) -> Tensor:
+    """States, shape (pieces, width), with the invertible part of the lowest active adapter undone, if any."""
+    return model.base_model.invertible_adapters_forward(states.unsqueeze(0), rev=True).squeeze(0)
 
 
 def add_head(model: Model, name: str, head: HeadSpec, seed: int) -> None:
@@ -286,16 +234,21 @@ def encoder_tensors(model: Model) -> dict[str, Tensor]:
     }
 
 
+def composed(layers: Sequence[str | Fused]) -> AdapterCompositionBlock | str | None:
+    """A stack of adapters and fusions, lowest first, as the library writes it; None for none."""
+    blocks = [
+        Fuse(*layer.members, name=layer.name) if isinstance(layer, Fused) else layer for layer in layers
+    ]
+    return None if not blocks else blocks[0] if len(blocks) == 1 else Stack(*blocks)
+
+
 def activate(model: Model, layers: Sequence[str | Fused], head: str | None) -> str:
     """Let a stack of adapters and fusions, lowest first, and a head answer, and nothing else.
 
     Returns:
         The composition as the library prints it, or `none`.
     """
-    blocks = [
-        Fuse(*layer.members, name=layer.name) if isinstance(layer, Fused) else layer for layer in layers
-    ]
-    block = None if not blocks else blocks[0] if len(blocks) == 1 else Stack(*blocks)
+    block = composed(layers)
     with _quiet():
         model.set_active_adapters(block)
     model.active_head = head
@@ -327,31 +280,100 @@ def freeze_all_but(
     return tuple(trained)
 
 
-def save_adapter(model: Model, name: str, folder: Path) -> None:
-    """Write an adapter in the library's own format."""
-    folder.mkdir(parents=True)
-    _, config = AdapterLoader(model).save_to_state_dict(name)
-    text = json.dumps(config, indent=2, sort_keys=True)
-    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+def canonical_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """An adapter's configuration with all its keys, however old the version that wrote it.
+
+    Raises:
+        ValueError: Or whatever the library raises, if it makes no adapter.
+    """
+    return dict(AdapterConfig.load(dict(config)).to_dict())
+
+
+def default_config(method: str) -> dict[str, Any]:
+    """The configuration of a method without options."""
+    return dict(ADAPTER_CONFIG_MAP[method].to_dict())
+
+
+def save_adapter(model: Model, name: str, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write an adapter in the library's own format; `more` as in `save_adapter_config`."""
+    save_adapter_config(model, name, folder, more)
     # The library's own writer fails for methods whose layers share a tensor, such as prefix tuning.
     write_tensors(folder / ADAPTER_WEIGHTS, adapter_tensors(model, name))
 
 
+def save_adapter_config(model: Model, name: str, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write an adapter's configuration, with further keys that the library does not read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _, config = AdapterLoader(model).save_to_state_dict(name)
+    text = json.dumps({**config, **(more or {})}, indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+class _HeadWriter(PredictionHeadLoader):
+    """The library's writer of heads, without tensors that are the backbone's, such as tied embeddings."""
+
+    def filter_func(self, head_name: str) -> Callable[[str], bool]:
+        """Which tensors are written."""
+        own = head_tensors(self.model, head_name)
+        return lambda key: key in own
+
+
 def save_head(model: Model, name: str, folder: Path) -> None:
     """Write a head in the library's own format."""
-    folder.mkdir(parents=True)
-    model.save_head(str(folder), name, use_safetensors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    _HeadWriter(model, use_safetensors=True).save(str(folder), name)
+
+
+def save_setup(layers: Sequence[str | Fused], heads: Sequence[str], folder: Path) -> None:
+    """Write what the library's `load_adapter_setup` reads beside the adapters and heads of a folder."""
+    block = composed(layers)
+    setup = block if isinstance(block, AdapterCompositionBlock) else Stack(block)
+    head = heads[0] if len(heads) == 1 else list(heads) or None
+    described = setup.to_dict()
+    # The library reads the name of a fusion back, but does not write it.
+    parts = [described] if len(layers) == 1 else described["children"]
+    for layer, part in zip(layers, parts, strict=True):
+        if isinstance(layer, Fused):
+            part["kwargs"] = {"name": layer.name}
+    values = {"adapter_setup": described, "head_setup": head, "version": f"adapters.{__version__}"}
+    text = json.dumps(values, indent=2)
+    (folder / ADAPTER_SETUP).write_text(text + "\n", encoding="utf-8")
 
 
 def save_encoder(model: Model, folder: Path) -> None:
     """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     stored = {key.removeprefix("roberta."): value for key, value in encoder_tensors(model).items()}
     write_tensors(folder / "model.safetensors", stored)
-    config = model.config.to_dict()
-    kept = {key: value for key, value in config.items() if key not in ("prediction_heads", "adapters")}
-    kept["architectures"] = ["XLMRobertaModel"]
-    XLMRobertaConfig.from_dict(kept).save_pretrained(str(folder))
+    encoder_config(model, "XLMRobertaModel").save_pretrained(str(folder))
+
+
+def encoder_config(model: Model, architecture: str, **more: Any) -> XLMRobertaConfig:
+    """The configuration of a model's encoder for a class of transformers, without traces of the library."""
+    values = model.config.to_dict()
+    kept = {key: value for key, value in values.items() if key not in ("prediction_heads", "adapters")}
+    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], **more})
+
+
+def layer_outputs(model: Model, layer: nn.Module, inputs: Tensor) -> Tensor:
+    """What one linear layer answers with the active adapters in it, in float64.
+
+    Args:
+        model: The model, in evaluation mode, with its adapters active.
+        layer: One of its layers; a copy of it answers.
+        inputs: Shape (rows, inputs), float64.
+
+    Returns:
+        Shape (rows, outputs), float64.
+    """
+    exact = copy.deepcopy(layer).double()
+    shared = {
+        name: {key: value.double() for key, value in values.items()}
+        for name, values in model.base_model.shared_parameters.items()
+    }
+    with torch.no_grad(), ForwardContext(model, torch.empty(0, 1)):
+        ForwardContext.get_context().shared_parameters = shared
+        return exact(inputs.unsqueeze(0))[0]
 
 
 def load_encoder(model: Model, folder: Path) -> None:

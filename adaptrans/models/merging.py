@@ -19,6 +19,7 @@ from torch import Tensor
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.models import library
 from adaptrans.models.library import Model
+from adaptrans.models.names import anonymous
 from adaptrans.models.nodes import Arithmetic, Average, Reference
 
 # Source: `average_adapter` of adapters 1.3.0, which ignores the same two.
@@ -69,7 +70,7 @@ def add_merged(model: Model, name: str, folders: Sequence[Path], weights: Sequen
     merged = {key: _sum([values[key] for values in stored], _signed(key, weights)) for key in stored[0]}
     own = library.adapter_tensors(model, name)
     library.copy_tensors(
-        own, {key: merged[library.anonymous(key)] for key in own}, f"the merge of {len(folders)} adapters"
+        own, {key: merged[anonymous(key)] for key in own}, f"the merge of {len(folders)} adapters"
     )
 
 
@@ -98,4 +99,4 @@ def _config(folder: Path) -> Mapping[str, Any]:
 def _tensors(folder: Path) -> dict[str, Tensor]:
     """The tensors of a stored adapter, by names that do not hold its own."""
     stored = library.read_tensors(folder / library.ADAPTER_WEIGHTS)
-    return {library.anonymous(key): value for key, value in stored.items()}
+    return {anonymous(key): value for key, value in stored.items()}

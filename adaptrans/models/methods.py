@@ -153,17 +153,17 @@ def left_out(value: Value, depth: int) -> list[int]:
     """The 0-based encoder layers that an option `leave_out` means.
 
     Args:
-        value: A list of layers, `last`, or `first:N`.
+        value: A list of layers, `last`, or `first:N`, also written `first N`.
         depth: Layers of the encoder.
 
     Raises:
         SetupError: If it is none of these.
 
     Example:
-        >>> left_out("last", 12), left_out("first:3", 12), left_out([0, 11], 12)
+        >>> left_out("last", 12), left_out("first 3", 12), left_out([0, 11], 12)
         ([11], [0, 1, 2], [0, 11])
     """
-    match = re.fullmatch(r"first:(\d+)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"first[: ](\d+)", value) if isinstance(value, str) else None
     if value == "last":
         return [depth - 1]
     found = list(range(int(match[1]))) if match else value

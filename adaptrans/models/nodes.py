@@ -45,6 +45,28 @@ class Reference:
         return f"{self.name}{languages}{f'#{self.run}' if self.run else ''}"
 
 
+NINE = ("anli_plus", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
+"""What `nine` stands for: the intermediate tasks of Phang et al. 2020 (arXiv 2005.13013, second version)."""
+
+NINE_REFERENCES = tuple(Reference(name) for name in NINE)
+
+
+def listed(sources: tuple[Reference, ...], separator: str) -> str:
+    """Stored runs one after the other; the nine tasks of the study, in their order, as one word.
+
+    Example:
+        >>> listed((*NINE_REFERENCES, Reference("mlm")), " + ")
+        'nine + mlm'
+    """
+    words: list[str] = []
+    place = 0
+    while place < len(sources):
+        nine = sources[place : place + len(NINE)] == NINE_REFERENCES
+        words.append("nine" if nine else str(sources[place]))
+        place += len(NINE) if nine else 1
+    return separator.join(words)
+
+
 @dataclass(frozen=True, slots=True)
 class Full:
     """The whole model; first on `sources`, if any, then on the target."""
@@ -74,13 +96,23 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
+class Mix:
+    """One adapter that is trained on several tasks at once."""
+
+    sources: tuple[Reference, ...]
+
+    def __str__(self) -> str:
+        return f"mix({mix_name(self.sources)})"
+
+
+@dataclass(frozen=True, slots=True)
 class Fuse:
     """AdapterFusion over frozen adapters."""
 
     sources: tuple[Reference, ...]
 
     def __str__(self) -> str:
-        return f"fuse({', '.join(map(str, self.sources))})"
+        return f"fuse({listed(self.sources, ', ')})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +124,7 @@ class Average:
 
     def __str__(self) -> str:
         if self.weights is None:
-            return f"average({', '.join(map(str, self.sources))})"
+            return f"average({listed(self.sources, ', ')})"
         pairs = zip(self.weights, self.sources, strict=True)
         return f"average({', '.join(f'{weight!r}*{source}' for weight, source in pairs)})"
 
@@ -124,7 +156,12 @@ class Target:
         return "target"
 
 
-Layer: TypeAlias = Reference | Full | Adapter | Continue | Fuse | Average | Arithmetic | LanguageSlot | Target
+Trained: TypeAlias = Reference | Mix
+"""A layer that one stored adapter stands for."""
+
+Layer: TypeAlias = (
+    Reference | Full | Adapter | Continue | Mix | Fuse | Average | Arithmetic | LanguageSlot | Target
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +192,7 @@ def sources_of(layer: Layer) -> tuple[Reference, ...]:
             return (layer,)
         case Continue(source):
             return (source,)
-        case Full(sources) | Fuse(sources) | Average(sources):
+        case Full(sources) | Mix(sources) | Fuse(sources) | Average(sources):
             return sources
         case Arithmetic(terms):
             return tuple(source for _, source in terms)
@@ -179,7 +216,7 @@ def mix_name(sources: tuple[Reference, ...]) -> str:
         >>> mix_name((Reference("mnli"), Reference("squad", ("de",))))
         'mnli + squad[de]'
     """
-    return " + ".join(map(str, sources))
+    return listed(sources, " + ")
 
 
 def parents_of(setup: Setup) -> tuple[tuple[Reference, ...], ...]:
@@ -194,7 +231,7 @@ def parents_of(setup: Setup) -> tuple[tuple[Reference, ...], ...]:
     found: list[tuple[Reference, ...]] = []
     for layer in setup.layers:
         match layer:
-            case Full((_, *_) as sources):
+            case Full((_, *_) as sources) | Mix(sources):
                 found.append(tuple(sources))
             case _:
                 found += [(source,) for source in sources_of(layer)]

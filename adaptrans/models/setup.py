@@ -5,9 +5,12 @@ Torch-free. The grammar, lowest layer first:
     setup  := chain [ "@" policy ]                      policy: swap | keep-source | none
     chain  := full | full(REF + REF ...) | adapter | continue(REF)
             | [ "{lang}" ">" ] ( layer ">" )* ( target | fuse(REF, REF ...) )
-    layer  := REF | fuse(REF, REF ...) | average(REF, REF ...) | average(W*REF, W*REF ...)
-            | REF + REF - REF ...
+    layer  := REF | mix(REF + REF ...) | fuse(REF, REF ...) | average(REF, REF ...)
+            | average(W*REF, W*REF ...) | REF + REF - REF ...
     REF    := NAME [ "[" LANGUAGE, ... "]" ] [ "#" KEY ] | ADDRESS | '"' any address '"'
+
+`nine` stands for the nine intermediate tasks of Phang et al. 2020 in `full`, `mix`, `fuse` and `average`;
+alone it is `mix(nine)`.
 
 A hyphen inside a name belongs to the name (`mnli-small`), one between spaces is a minus. An address starts
 with `./`, `../`, `/`, `~/` or a scheme (`hf://`, `s3://`); one with a space, a comma, a bracket, a brace, a
@@ -18,15 +21,13 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from adaptrans.errors import SetupError
 from adaptrans.models.checks import check
 from adaptrans.models.nodes import (
-    BARE_ADDRESS,
+    NINE_REFERENCES,
     POLICIES,
     Adapter,
     Arithmetic,
@@ -36,6 +37,7 @@ from adaptrans.models.nodes import (
     Fuse,
     LanguageSlot,
     Layer,
+    Mix,
     Policy,
     Reference,
     Setup,
@@ -49,6 +51,7 @@ from adaptrans.models.nodes import (
     references,
     sources_of,
 )
+from adaptrans.models.words import WORDS, Token, split
 
 __all__ = [
     "Adapter",
@@ -59,6 +62,7 @@ __all__ = [
     "Fuse",
     "LanguageSlot",
     "Layer",
+    "Mix",
     "Reference",
     "Setup",
     "Target",
@@ -74,28 +78,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-WORDS = ("full", "adapter", "continue", "fuse", "average", "target")
-TOKEN = re.compile(
-    rf"""(?P<space>\s+)
-    |"(?P<quoted>[^"\x00-\x1f\x7f-\x9f\u2028\u2029]*)"
-    |(?P<slot>\{{[^{{}}]*\}})
-    |(?P<address>{BARE_ADDRESS.pattern.replace("#", "[#]")})
-    |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_]))
-    |(?P<name>[A-Za-z0-9][A-Za-z0-9_]*(?:-+[A-Za-z0-9_]+)*)
-    |[#](?P<run>[A-Za-z0-9]+)
-    |(?P<sign>[>()+\-*@,\[\]])""",
-    re.VERBOSE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One word of an expression: its kind, its text and its position, counted from 0."""
-
-    kind: str
-    text: str
-    start: int
 
 
 def parse(text: str) -> Setup:
@@ -128,30 +110,17 @@ class Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = self.split()
         self.index = 0
+        self.tokens, unknown = split(text)
+        if unknown is not None:
+            self.index = len(self.tokens) - 1
+            raise self.error(f"{text[unknown]!r} cannot stand here", "put unusual addresses in double quotes")
 
     def error(self, message: str, remedy: str, start: int | None = None) -> SetupError:
         """The error of the current word, or of the word at `start`."""
         place = self.token.start if start is None else start
         shown = self.text if len(self.text) <= 80 else f"{self.text[:77]}..."
         return SetupError(f"setup {shown!r}, position {place + 1}: {message}", remedy=remedy)
-
-    def split(self) -> list[Token]:
-        """All words of the text, with an `end` after the last."""
-        tokens: list[Token] = []
-        position = 0
-        while position < len(self.text):
-            match = TOKEN.match(self.text, position)
-            if match is None or match.lastgroup is None:
-                self.tokens, self.index = [Token("end", "", position)], 0
-                raise self.error(
-                    f"{self.text[position]!r} cannot stand here", "put unusual addresses in double quotes"
-                )
-            if match.lastgroup != "space":
-                tokens.append(Token(match.lastgroup, match[match.lastgroup], position))
-            position = match.end()
-        return [*tokens, Token("end", "", len(self.text))]
 
     @property
     def token(self) -> Token:
@@ -227,12 +196,24 @@ class Parser:
     def word(self, call: bool) -> Layer:
         """A layer that starts with a word of the grammar."""
         token = self.take()
-        simple: dict[str, Layer] = {"full": Full(), "adapter": Adapter(), "target": Target()}
+        simple: dict[str, Layer] = {
+            "full": Full(),
+            "adapter": Adapter(),
+            "nine": Mix(NINE_REFERENCES),
+            "target": Target(),
+        }
+        if token.text == "nine" and self.at("sign", "+", "-", "["):
+            raise self.error(
+                "'nine' stands for nine tasks in English, not for one adapter",
+                "train them with others as 'mix(nine + mlm) > target'",
+                token.start,
+            )
         if not call and token.text in simple:
             return simple[token.text]
         calls: dict[str, Callable[[], Layer]] = {
-            "full": lambda: Full(self.sequence(self.reference, "+", "full(mnli + squad)")),
+            "full": lambda: Full(self.tasks("full(mnli + squad)")),
             "continue": lambda: Continue(self.reference()),
+            "mix": lambda: self.mix(token.start),
             "fuse": lambda: self.fuse(token.start),
             "average": self.average,
         }
@@ -242,7 +223,7 @@ class Parser:
             if token.text in simple:
                 hint = f"write '{token.text}' alone"
             raise self.error(f"{token.text!r} takes no '('", hint, token.start)
-        example = {"full": "full(mnli)", "continue": "continue(mnli)"}.get(
+        example = {"full": "full(mnli)", "continue": "continue(mnli)", "mix": "mix(mnli + squad)"}.get(
             token.text, f"{token.text}(mnli, squad)"
         )
         self.expect("(", f"write for instance '{example}'")
@@ -262,11 +243,30 @@ class Parser:
             )
         return tuple(items)
 
+    def tasks(self, example: str) -> tuple[Reference, ...]:
+        """Tasks that are trained at once, up to the closing bracket."""
+        return tuple(source for found in self.sequence(self.group, "+", example) for source in found)
+
+    def group(self) -> tuple[Reference, ...]:
+        """One stored run, or those that a word stands for."""
+        following = self.tokens[self.index + 1] if not self.at("end") else self.token
+        if self.at("name", "nine") and following.text in ("+", ",", ")", ">", ""):
+            self.take()
+            return NINE_REFERENCES
+        return (self.reference(),)
+
+    def mix(self, start: int) -> Mix:
+        """The tasks of one adapter."""
+        sources = self.tasks("mix(mnli + squad)")
+        if len(sources) < 2:
+            raise self.error("a mix needs two tasks or more", f"nearest: '{sources[0]} > target'", start)
+        return Mix(sources)
+
     def fuse(self, start: int) -> Fuse:
         """The members of a fusion."""
         members: list[Reference] = []
         while True:
-            members.append(self.reference())
+            members += self.group()
             if self.at("sign", ">"):
                 # Source: the composition table; a fusion of stacks raises TypeError in the library.
                 inner = members[-1]
@@ -286,7 +286,8 @@ class Parser:
     def average(self) -> Average:
         """The members of a mean, each with its weight or none with one."""
         start = self.token.start
-        pairs = self.sequence(self.weighted, ",", "average(0.7*mnli, 0.3*qqp)")
+        found = self.sequence(self.weighted, ",", "average(0.7*mnli, 0.3*qqp)")
+        pairs = [(weight, source) for weight, group in found for source in group]
         sources = tuple(source for _, source in pairs)
         weights = tuple(weight for weight, _ in pairs if weight is not None)
         if len(sources) < 2:
@@ -299,10 +300,10 @@ class Parser:
             )
         return Average(sources, weights or None)
 
-    def weighted(self) -> tuple[float | None, Reference]:
-        """A reference with or without `number*` before it."""
+    def weighted(self) -> tuple[float | None, tuple[Reference, ...]]:
+        """A reference with or without `number*` before it, or those that a word stands for."""
         if not self.at("number"):
-            return None, self.reference()
+            return None, self.group()
         weight = float(self.token.text)
         if not math.isfinite(weight) or weight <= 0:
             raise self.error(
@@ -310,7 +311,7 @@ class Parser:
             )
         self.take()
         self.expect("*", "write for instance '0.5*mnli'")
-        return weight, self.reference()
+        return weight, (self.reference(),)
 
     def arithmetic(self) -> Layer:
         """A reference, or a sum of them."""

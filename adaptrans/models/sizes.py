@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,7 @@ from adaptrans.models import fusing, library, methods
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.library import Fused
 from adaptrans.models.methods import FULL, Method
+from adaptrans.models.names import module_name
 
 FUSION = "fusion"
 
@@ -34,8 +35,12 @@ class Size:
     problem: str = ""
 
 
-def sizes(backbone: Backbone) -> list[Size]:
+def sizes(backbone: Backbone, further: Sequence[str] = ()) -> list[Size]:
     """The cost of every method with its default options, of the whole model, and of a fusion over seq_bn.
+
+    Args:
+        backbone: The encoder.
+        further: Methods with options, such as `seq_bn[reduction_factor=8]`.
 
     Nothing is loaded or computed: the model has no numbers in it. A fusion costs the same over any number of
     adapters.
@@ -43,7 +48,7 @@ def sizes(backbone: Backbone) -> list[Size]:
     model = library.empty_model(backbone)
     encoder = library.encoder_tensors(model)
     found = [Size(FULL, _parameters(encoder), _bytes(encoder))]
-    found += [_adapter(model, methods.parse(name)) for name in methods.names()]
+    found += [_adapter(model, methods.parse(name)) for name in (*methods.names(), *further)]
     members = ("one", "two")
     with torch.device("meta"):
         for name in members:
@@ -56,16 +61,16 @@ def sizes(backbone: Backbone) -> list[Size]:
 def _adapter(model: library.Model, method: Method) -> Size:
     # Orthogonal matrices take minutes to draw and have as many entries as others.
     light = replace(method, options={"orthogonality": False}) if method.name == "loreft" else method
-    name = library.module_name(method.name)
+    name = module_name(f"method_{len(model.adapters_config.adapters)}")
     try:
         with torch.device("meta"):
             library.add_adapter(model, name, light, seed=0)
     except SetupError as problem:
-        return Size(method.name, None, None, problem.message)
+        return Size(str(method), None, None, problem.message)
     trained = library.freeze_all_but(model, name, [], whole=False)
     parameters = dict(model.named_parameters())
     own = library.adapter_tensors(model, name)
-    return Size(method.name, sum(parameters[key].numel() for key in trained), _bytes(own))
+    return Size(str(method), sum(parameters[key].numel() for key in trained), _bytes(own))
 
 
 def _parameters(tensors: Mapping[str, Tensor]) -> int:

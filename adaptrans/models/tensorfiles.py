@@ -30,6 +30,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ArtefactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
 
 
+def check_tensors(
+    own: Mapping[str, Tensor],
+    stored: Mapping[str, Tensor],
+    what: str,
+    remedy: str = "use it with the model and the setup it was saved from",
+) -> None:
+    """Refuse stored tensors that have not the names and shapes of a model's own.
+
+    Raises:
+        ArtefactError: With the first difference.
+    """
+    for only, verb in ((own.keys() - stored.keys(), "lacks"), (stored.keys() - own.keys(), "also holds")):
+        if only:
+            raise ArtefactError(f"{what} {verb} {len(only)} tensors, the first is {min(only)}", remedy=remedy)
+    for name, value in stored.items():
+        if own[name].shape != value.shape:
+            shapes = f"{list(value.shape)}, the model needs {list(own[name].shape)}"
+            raise ArtefactError(f"{what}: {name} has shape {shapes}", remedy=remedy)
+
+
 def copy_tensors(
     own: Mapping[str, Tensor],
     stored: Mapping[str, Tensor],
@@ -41,13 +61,7 @@ def copy_tensors(
     Raises:
         ArtefactError: If they do not; then nothing has been copied.
     """
-    for only, verb in ((own.keys() - stored.keys(), "lacks"), (stored.keys() - own.keys(), "also holds")):
-        if only:
-            raise ArtefactError(f"{what} {verb} {len(only)} tensors, the first is {min(only)}", remedy=remedy)
-    for name, value in stored.items():
-        if own[name].shape != value.shape:
-            shapes = f"{list(value.shape)}, the model needs {list(own[name].shape)}"
-            raise ArtefactError(f"{what}: {name} has shape {shapes}", remedy=remedy)
+    check_tensors(own, stored, what, remedy)
     with torch.no_grad():
         for name, value in stored.items():
             own[name].copy_(value)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptrans.pretraining.config import Contrastive, Masked, PretrainConfig, Translation
-from adaptrans.pretraining.masking import mask_tokens
 from adaptrans.pretraining.sampling import pair_shares, smoothed
 from adaptrans.pretraining.store import Ids, PairTable, Ragged, Special, Store
 from adaptrans.pretraining.switching import switch_words
+from adaptrans.tasks.kinds.masking import mask_tokens
 
 POOL = 4
 """Pairs drawn per pair kept: a stretch of like lengths is cut from the sorted draw, to save padding."""

@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from adaptrans.pretraining.batches import framed, padded, window
 from adaptrans.pretraining.config import PretrainConfig
-from adaptrans.pretraining.masking import mask_tokens
 from adaptrans.pretraining.network import hidden_states, layer_states, mean_pool, pooled_layer
 from adaptrans.pretraining.objectives import guessing_loss
 from adaptrans.pretraining.store import Ids, PairTable, Store
+from adaptrans.tasks.kinds.masking import mask_tokens
 
 SEQUENCES = 16
 """Held-out sequences per language."""

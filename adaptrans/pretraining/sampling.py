@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptrans.data.mixing import smoothed
 from adaptrans.pretraining.config import Sampling
 from adaptrans.pretraining.store import PairTable
-
-
-def smoothed(sizes: Sequence[float] | NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
-    """Sizes to the power of an exponent, made to sum to 1.
-
-    Source: exponential smoothing of language frequencies, Conneau and Lample 2019.
-
-    Example:
-        >>> smoothed([1, 9], 0.5).tolist()
-        [0.25, 0.75]
-    """
-    powers = np.asarray(sizes, dtype=np.float64) ** exponent
-    return powers / powers.sum()
 
 
 def pair_shares(table: PairTable, sampling: Sampling) -> NDArray[np.float64]:

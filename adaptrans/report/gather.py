@@ -12,6 +12,7 @@ from adaptrans.evaluation.attention import AttentionRecord, load_attention
 from adaptrans.experiments.compare import Row, TargetTable
 from adaptrans.experiments.config import Experiment
 from adaptrans.hub.store import Run, Store
+from adaptrans.runs.shots import PHASE as SHOTS
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,11 @@ class Content:
     notes: tuple[str, ...] = ()
 
     @property
+    def seeds(self) -> int:
+        """The most seeds that a number is a median over."""
+        return max((len(row.seeds) for table in self.tables for row in table.rows), default=1)
+
+    @property
     def has_control(self) -> bool:
         """Whether any score stands beside that of the control."""
         return any(row.above_control for table in self.tables for row in table.rows)
@@ -134,7 +140,8 @@ def content(
         baseline=experiment.baseline if experiment else baseline,
         setups=tuple(setups),
         tables=tuple(tables),
-        curves=tuple(_curve(run) for run in trained.values()),
+        # Few-shot runs are a handful of steps each, one per language.
+        curves=tuple(_curve(run) for run in trained.values() if run.phase != SHOTS),
         costs=tuple(_cost(table, row, before[run.key]) for table, row, run in shown if before[run.key]),
         fusions=tuple(_fusions(shown)),
         environment=_environment([run for _, _, run in shown] + list(trained.values())),
@@ -151,7 +158,9 @@ def _backbone(run: Run) -> str:
 def _ancestors(run: Run, runs: Mapping[str, Run]) -> Iterator[Run]:
     """The training runs behind a run, the nearest first, each once."""
     config = run.config()
-    keys = [config.get("trained"), *config.get("parents", {}).values()]
+    shots = config.get("shots")
+    few = list(shots.values()) if isinstance(shots, dict) else []
+    keys = [config.get("trained"), *config.get("parents", {}).values(), *few]
     seen = set()
     for key in keys:
         if key in runs and key not in seen:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from adaptrans.evaluation.statistics import SIGNIFICANT
 from adaptrans.experiments.compare import Row, TargetTable
 from adaptrans.experiments.config import Experiment
 from adaptrans.files import written_whole
@@ -17,7 +18,6 @@ from adaptrans.report.drawing import Axis, duration, line, scores_axis, smooth, 
 from adaptrans.report.gather import Content, Cost, Curve, content
 
 FOLDER = Path(__file__).parent
-SIGNIFICANT = 0.05
 COLOURS = 8
 BAR = 11
 """Pixels from one bar to the next."""

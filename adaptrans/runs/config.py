@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adaptrans.data.mixing import CAP
+from adaptrans.data.mixing import CAP, SMOOTHING
 from adaptrans.errors import ConfigError, UnknownNameError
 
 FULL_LEARNING_RATE = 2e-5
@@ -21,6 +21,10 @@ FUSION_LEARNING_RATE = 5e-5
 
 FUSION_REGULARISATION = 0.01
 """Weight of the value matrices' distance to the identity (adapters `get_fusion_regularization_loss`)."""
+
+
+LATER: dict[str, Any] = {"warmup_steps": None, "select": "source_dev", "mixing_shares": None}
+"""Options without a part in a run's key where they have these values."""
 
 
 class TrainingConfig(BaseModel):
@@ -53,6 +57,16 @@ class TrainingConfig(BaseModel):
     mixing_weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         None, description="Multi-task runs: how often each task is drawn, by name, instead of by size."
     )
+    mixing_shares: dict[str, Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None,
+        description="Multi-task runs: share of the steps of some tasks, by name; the others divide the rest.",
+    )
+    language_smoothing: float = Field(
+        SMOOTHING,
+        ge=0,
+        le=1,
+        description="Text: languages are drawn by size ** smoothing; 1 by size, 0 all alike (XLM-R: 0.3).",
+    )
     epochs: float = Field(3.0, gt=0, description="Passes over the training data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
     batch_size: int = Field(32, ge=1, description="Model inputs per optimiser step (xtreme: 32).")
@@ -61,6 +75,9 @@ class TrainingConfig(BaseModel):
     )
     max_length: int | None = Field(None, ge=16, description="Pieces per input; by default the task's own.")
     warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps over which the rate rises.")
+    warmup_steps: int | None = Field(
+        None, ge=0, description="Steps over which the rate rises, instead of a share of them."
+    )
     decay: Literal["linear", "none"] = Field("linear", description="How the rate falls after the warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's, not for biases and layer norms.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon (jiant-stilts: 1e-8).")
@@ -72,14 +89,18 @@ class TrainingConfig(BaseModel):
         None, ge=1, description="Stop after this many dev scores without a better one; by default never."
     )
     keep_best: bool = Field(True, description="End with the weights of the best dev score, head included.")
+    select: Literal["source_dev", "target_dev"] = Field(
+        "source_dev",
+        description="Target runs: select on dev sets of the training or the test languages (not zero-shot).",
+    )
     freeze_embeddings: bool = Field(
         False, description="Whole model: leave the embeddings as they are, also of words not trained on."
     )
     limit_train: int | None = Field(
-        None, ge=1, description="Train on so many examples, evenly spaced over the data."
+        None, ge=1, description="Train on so many examples of each language, a fixed random part."
     )
     limit_dev: int | None = Field(
-        None, ge=1, description="Select on so many examples, evenly spaced over the data."
+        None, ge=1, description="Select on so many examples of each language, a fixed random part."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device multiplies it in hardware."
@@ -101,19 +122,25 @@ class TrainingConfig(BaseModel):
         rates = {"learning_rate": self.rate(whole_model), "fusion_learning_rate": self.fusion_rate}
         return self.model_copy(update=rates)
 
-    def inputs(self, whole_model: bool, fusion: bool = False, mix: bool = False) -> dict[str, Any]:
+    def inputs(
+        self, whole_model: bool, fusion: bool = False, mix: bool = False, text: bool = False
+    ) -> dict[str, Any]:
         """What enters the key of a run: all that can change its result.
 
         Args:
             whole_model: Whether every weight is trained.
             fusion: Whether a fusion is trained.
             mix: Whether several tasks are trained at once.
+            text: Whether plain text is among them.
         """
         values = self.resolved(whole_model).model_dump(exclude={"checkpoint_seconds", "log_every"})
         # Options of a fusion or a mix have no part in other runs, whose keys they leave alone.
-        left_out = tuple(prefix for prefix, used in (("fusion_", fusion), ("mixing", mix)) if not used)
+        parts = (("fusion_", fusion), ("mixing", mix), ("language_smoothing", text))
+        left_out = tuple(prefix for prefix, used in parts if not used)
         if not (whole_model and self.freeze_embeddings):
             left_out += ("freeze_",)
+        # Options that came later leave the keys of runs without them as they were.
+        left_out += tuple(name for name, without in LATER.items() if values[name] == without)
         return {name: value for name, value in values.items() if not name.startswith(left_out)}
 
 
@@ -153,7 +180,7 @@ class EvaluationConfig(BaseModel):
 
     split: str = Field("test", description="Which split is scored.")
     limit: int | None = Field(
-        None, ge=1, description="Score so many examples of each language, evenly spaced over the data."
+        None, ge=1, description="Score so many examples of each language, a fixed random part."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device multiplies it in hardware."

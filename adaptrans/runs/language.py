@@ -23,6 +23,9 @@ PHASE = "language"
 METHOD = "seq_bn_inv[reduction_factor=2]"
 """MAD-X: a bottleneck of half the width and an invertible part (Pfeiffer et al. 2020, arXiv 2005.00052)."""
 
+MASKS = 2
+"""Raised when other pieces of the same text are hidden."""
+
 MAX_LENGTH = 128
 """Pieces per block of text."""
 
@@ -84,6 +87,7 @@ class LanguageSpec:
             "phase": PHASE,
             "language": self.language,
             "text": cached_sha256(self.files),
+            "masks": MASKS,
             "method": self.method,
             "config": self.config.inputs(whole_model=False),
             "max_length": self.max_length,

@@ -1,4 +1,4 @@
-"""Runs before they run: what goes in, and the key and folder that follow from it. Torch-free.
+"""Training runs before they run: what goes in, and the key and folder that follow from it. Torch-free.
 
 The key of a run is the hash of its inputs: versions of task and format, content
 of the data, backbone, setup, options, seed, and the keys of the runs it builds on.
@@ -10,27 +10,27 @@ import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.files import digest
 from adaptrans.hub.store import Run
 from adaptrans.models.backbone import tokenizer_fingerprint
-from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import (
-    Policy,
     Reference,
     Setup,
-    below_target,
     has_fusion,
-    has_language,
     is_full,
     mix_name,
 )
-from adaptrans.runs.config import EvaluationConfig, TrainingConfig
+from adaptrans.runs.config import TrainingConfig
+from adaptrans.runs.mixes import head_places, is_text, provenance
 from adaptrans.runs.workspace import Workspace
-from adaptrans.tasks import sources
+from adaptrans.tasks import subset
 from adaptrans.tasks.schema import Task
+
+if TYPE_CHECKING:
+    pass
 
 RECIPE = 2
 """Raised when training or evaluation changes in a way that can change a result."""
@@ -55,21 +55,6 @@ def definition(task: Task) -> str:
     return digest(said)
 
 
-BARE = "backbone"
-"""What answers for a retrieval target when a setup has nothing below its target."""
-
-
-def answering(setup: Setup, task: Task) -> str:
-    """What of a setup answers for a task: all of it, or what is below `target` for retrieval.
-
-    Setups with the same text are one run: `full` and `adapter` both leave the bare backbone.
-    """
-    if not is_retrieval(task):
-        return str(setup)
-    below = below_target(setup)
-    return str(Setup(below)) if below else BARE
-
-
 @dataclass(frozen=True)
 class TrainSpec:
     """One training run of the intermediate or target phase.
@@ -84,6 +69,7 @@ class TrainSpec:
         seed: Its seed.
         parents: Runs whose artefacts it builds on, by reference as written in the setup.
         languages: Languages of the training data; by default English, or the task's only one.
+        tested: Test languages asked for, where weights are selected on their dev sets; empty for all.
         others: For a multi-task run, a spec of each further task; a step trains one of all of them.
     """
 
@@ -97,6 +83,7 @@ class TrainSpec:
     parents: Mapping[str, Run] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     others: tuple[TrainSpec, ...] = ()
+    tested: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[TrainSpec, ...]:
@@ -123,6 +110,8 @@ class TrainSpec:
             MissingDataError: If its data are nowhere.
         """
         published = self.task.languages_of("train")
+        if is_text(self.task) and not self.languages:
+            return self.workspace.languages_with(self.task, "train")
         if not self.languages and "en" not in published and len(published) > 1:
             raise ConfigError(
                 f"{self.task.name} has training data in {len(published)} languages and none in English",
@@ -137,21 +126,50 @@ class TrainSpec:
         return wanted
 
     @functools.cached_property
+    def dev_languages(self) -> tuple[str, ...]:
+        """Languages whose dev sets select the weights: those of the training data, or the test languages.
+
+        Raises:
+            MissingDataError: If the test languages are to select and none has a dev set.
+        """
+        if self.config.select == "source_dev":
+            return self._with_own_dev or self.train_languages
+        there = self.workspace.languages_with(self.task, "dev") if "dev" in self.task.splits else ()
+        found = tuple(code for code in there if not self.tested or code in self.tested)
+        if not found:
+            raise MissingDataError(
+                f"{self.task.name} has no dev set in the test languages to select on",
+                remedy="say select: source_dev",
+            )
+        return found
+
+    @functools.cached_property
     def has_dev(self) -> bool:
-        """Whether there is a dev set to select on in the training languages."""
+        """Whether there is a dev set to select on."""
+        if self.config.select == "target_dev":
+            return bool(self.dev_languages)
+        return bool(self._with_own_dev)
+
+    @functools.cached_property
+    def _with_own_dev(self) -> tuple[str, ...]:
+        """Training languages that have a dev set."""
         if "dev" not in self.task.splits:
-            return False
-        data = self.workspace.data
-        local = [] if data is None else sources.available_languages(self.task, "dev", data)
-        if data is None or not sources.available_languages(self.task, "train", data):
-            return all(language in self.task.languages_of("dev") for language in self.train_languages)
-        return all(language in local for language in self.train_languages)
+            return ()
+        if self.workspace.languages_here(self.task, "train"):
+            there = self.workspace.languages_here(self.task, "dev")
+        else:
+            there = self.task.languages_of("dev")
+        return tuple(language for language in self.train_languages if language in there)
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The task whose head each task learns under, by number; see `head_places`."""
+        return head_places(self.parts)
 
     def data_keys(self, split: str) -> dict[str, str]:
         """Fingerprints of a split's data by language."""
-        return {
-            language: self.workspace.data_key(self.task, split, language) for language in self.train_languages
-        }
+        languages = self.dev_languages if split == "dev" else self.train_languages
+        return {language: self.workspace.data_key(self.task, split, language) for language in languages}
 
     @functools.cached_property
     def inputs(self) -> dict[str, Any]:
@@ -165,7 +183,10 @@ class TrainSpec:
             "definition": definition(self.task),
             "method": self.trained_method,
             "config": self.config.inputs(
-                self.whole_model, fusion=has_fusion(self.setup), mix=bool(self.others)
+                self.whole_model,
+                fusion=has_fusion(self.setup),
+                mix=bool(self.others),
+                text=any(is_text(part.task) for part in self.parts),
             ),
             "max_length": self.max_length,
             "seed": self.seed,
@@ -175,7 +196,9 @@ class TrainSpec:
             "languages": list(self.languages),
             "train": self.data_keys("train"),
             "dev": self.data_keys("dev") if self.has_dev else {},
+            **subset.rule(self.config.limit_train, self.config.limit_dev),
             **({"mix": others} if others else {}),
+            **({"heads": list(self.heads)} if len(set(self.heads)) < len(self.heads) else {}),
         }
 
     @property
@@ -216,157 +239,16 @@ class TrainSpec:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name."""
-        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
+        """The inputs and, outside the key, the backbone's name and who wrote the training data."""
+        return {
+            **self.inputs,
+            "backbone_name": self.workspace.backbone.name,
+            "provenance": provenance(self.parts),
+        }
 
     @functools.cached_property
     def run(self) -> Run:
         """The run of these inputs in the store."""
-        name = "+".join(part.task.name for part in self.parts)
+        name = mix_name(tuple(Reference(part.task.name) for part in self.parts)).replace(" + ", "+")
         label = f"{name}.{self.setup}.{self.trained_method}.s{self.seed}"
         return self.workspace.store.run(self.phase, label, self.inputs)
-
-
-def default_layer(depth: int) -> int:
-    """The layer for retrieval where none is given: 14 of 24, and in proportion for other depths.
-
-    Source: jiant's XTREME guide takes `hidden_states[14]` of XLM-R Large.
-
-    Example:
-        >>> default_layer(24), default_layer(12), default_layer(4)
-        (14, 7, 2)
-    """
-    return round(depth * 14 / 24)
-
-
-@dataclass(frozen=True)
-class EvaluateSpec:
-    """Zero-shot evaluation of one setup on one target.
-
-    Args:
-        workspace: Where it works.
-        setup: The setup as written.
-        task: The target task.
-        config: Its options.
-        trained: The target run to evaluate; None for retrieval, which has none.
-        parents: For retrieval, the runs below the target, by reference.
-        languages: Languages to evaluate; empty for all that have data.
-        method: Adapter method of the setup.
-        seed: Seed of the runs it evaluates.
-        language_runs: For a setup with `{lang}`, the language adapters at hand, by language.
-    """
-
-    workspace: Workspace
-    setup: Setup
-    task: Task
-    config: EvaluationConfig
-    trained: Run | None
-    parents: Mapping[str, Run] = field(default_factory=dict)
-    languages: tuple[str, ...] = ()
-    method: str = DEFAULT_METHOD
-    seed: int = 1
-    language_runs: Mapping[str, Run] = field(default_factory=dict)
-
-    @property
-    def policy(self) -> Policy:
-        """Which language adapter is used at test time."""
-        return self.setup.policy or "swap"
-
-    @functools.cached_property
-    def wanted_languages(self) -> tuple[str, ...]:
-        """The languages to evaluate.
-
-        Raises:
-            UnknownNameError: If the task has no such language.
-            MissingDataError: If there is no data for any.
-        """
-        for language in self.languages:
-            if language not in self.task.languages:
-                raise UnknownNameError(f"language of {self.task.name}", language, self.task.languages)
-        there = self.workspace.languages_with(self.task, self.config.split)
-        wanted = self.languages or there
-        for language in wanted:
-            # Looking for it raises the error that says what to fetch.
-            self.workspace.data_key(self.task, self.config.split, language)
-        return wanted
-
-    @property
-    def answering(self) -> str:
-        """What of the setup answers for this task."""
-        return answering(self.setup, self.task)
-
-    @property
-    def answering_method(self) -> str:
-        """`full`, the adapter method, or nothing for the bare backbone."""
-        if self.answering == BARE:
-            return "none"
-        return "full" if is_full(self.setup) else self.method
-
-    @functools.cached_property
-    def layer(self) -> int | None:
-        """The layer whose vectors are compared; None where the best one is chosen, see `Select`."""
-        if self.config.layer == "best":
-            return None
-        depth = self.workspace.backbone.depth
-        layer = default_layer(depth) if self.config.layer is None else self.config.layer
-        if not 0 <= layer <= depth:
-            raise ConfigError(f"layer {layer} of a model with {depth} layers", remedy=f"choose 0 to {depth}")
-        return layer
-
-    @functools.cached_property
-    def inputs(self) -> dict[str, Any]:
-        """All that can change a prediction, except the languages' data, which is recorded with each."""
-        values: dict[str, Any] = {
-            "recipe": RECIPE,
-            "setup": self.answering,
-            "method": self.answering_method,
-            "task": str(self.task),
-            "definition": definition(self.task),
-            "seed": None if self.answering == BARE else self.seed,
-            "split": self.config.split,
-            "limit": self.config.limit,
-            "precision": self.config.precision,
-            "max_length": self.config.max_length or self.task.max_length,
-            "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
-            "samples": self.config.samples,
-            "trained": self.trained.key if self.trained else None,
-            "parents": {name: run.key for name, run in sorted(self.parents.items())},
-        }
-        if has_language(self.setup):
-            swapped = self.language_runs if self.policy == "swap" else {}
-            used = {code: swapped[code].key for code in self.wanted_languages if code in swapped}
-            values |= {"policy": self.policy, "language_adapters": used}
-        if is_retrieval(self.task):
-            values |= {"layer": self.layer, "pooling": self.config.pooling}
-        if self.task.kind == "bitext_mining":
-            values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
-        if self.config.select is not None and is_retrieval(self.task):
-            language = self.config.select.language
-            if language not in self.task.languages:
-                raise UnknownNameError(f"language of {self.task.name}", language, self.task.languages)
-            half = {"data": self.workspace.data_key(self.task, self.config.split, language)}
-            values |= {"layer": "best", "select": {**self.config.select.model_dump(), **half}}
-        return values
-
-    @property
-    def _tuned_on(self) -> dict[str, str]:
-        """Mining: fingerprints of the dev data that the threshold is tuned on."""
-        found: dict[str, str] = {}
-        if self.config.threshold == "dev" and self.config.split != "dev":
-            for language in self.wanted_languages:
-                with contextlib.suppress(MissingDataError):
-                    found[language] = self.workspace.data_key(self.task, "dev", language)
-        return found
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name."""
-        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
-
-    @functools.cached_property
-    def run(self) -> Run:
-        """The run of these inputs in the store."""
-        seed = "" if self.answering == BARE else f".s{self.seed}"
-        label = f"{self.task.name}.{self.answering}.{self.answering_method}{seed}"
-        return self.workspace.store.run("evaluate", label, self.inputs)

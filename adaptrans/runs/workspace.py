@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from adaptrans import samples
 from adaptrans.errors import MissingDataError, UnknownNameError
 from adaptrans.hub.store import Store
 from adaptrans.models.backbone import Backbone
-from adaptrans.tasks import catalogue, sources
+from adaptrans.tasks import catalogue, sources, subset
 from adaptrans.tasks.examples import Example
 from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
+
+T = TypeVar("T")
 
 SAMPLES = "samples"
 """What `--data` calls the bundled sample suite."""
@@ -43,6 +46,8 @@ class Workspace:
         folders: Folders of the user's own task files, which win over the catalogue.
         device: Device name as given, for instance `auto`.
         skip_bad_rows: Leave out rows that do not fit, and list them, instead of stopping at the first.
+        seen: Where the data lay when they were first asked for, so that a large plan looks once; None to
+            look every time.
     """
 
     backbone: Backbone
@@ -52,11 +57,24 @@ class Workspace:
     folders: tuple[Path, ...] = ()
     device: str = "auto"
     skip_bad_rows: bool = False
+    seen: dict[tuple[str, ...], Any] | None = field(default=None, compare=False, repr=False)
+
+    def remembering(self) -> Workspace:
+        """The same workspace for one plan, whose data stay as they are while it is made and carried out."""
+        return replace(self, seen={})
+
+    def _once(self, what: tuple[str, ...], look: Callable[[], T]) -> T:
+        if self.seen is None:
+            return look()
+        if what not in self.seen:
+            self.seen[what] = look()
+        found: T = self.seen[what]
+        return found
 
     def examples(
         self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
     ) -> list[Example]:
-        """The examples of a split, or `limit` of them, evenly spaced.
+        """The examples of a split, or `limit` of them, see `adaptrans.tasks.subset`.
 
         Args:
             task: The task.
@@ -73,9 +91,7 @@ class Workspace:
         examples = sources.read_examples(task, split, language, self.data, report=report)
         if report.skipped:
             notes.append(f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out")
-        if limit is None or limit >= len(examples):
-            return examples
-        return [examples[place * len(examples) // limit] for place in range(limit)]
+        return subset.part(examples, limit)
 
     def data_key(self, task: Task, split: str, language: str) -> str:
         """Fingerprint of a split as this workspace reads it; nothing is parsed.
@@ -83,8 +99,17 @@ class Workspace:
         Raises:
             MissingDataError: If the data are nowhere; says what to fetch.
         """
-        key = sources.fingerprint(task, split, language, self.data)
+        what = ("key", str(task), split, language)
+        key = self._once(what, lambda: sources.fingerprint(task, split, language, self.data))
         return f"{key}-bad-rows-skipped" if self.skip_bad_rows else key
+
+    def languages_here(self, task: Task, split: str) -> tuple[str, ...]:
+        """Languages in which the data folder has a split; none without a folder."""
+        if self.data is None:
+            return ()
+        data = self.data
+        what = ("languages", str(task), split)
+        return self._once(what, lambda: tuple(sources.available_languages(task, split, data)))
 
     def languages_with(self, task: Task, split: str) -> tuple[str, ...]:
         """Languages in which a split can be read.
@@ -92,8 +117,7 @@ class Workspace:
         Those that the data folder has; where it has none of the split, or no folder is given, those
         that the hub offers.
         """
-        here = () if self.data is None else sources.available_languages(task, split, self.data)
-        return tuple(here) or task.languages_of(split)
+        return self.languages_here(task, split) or task.languages_of(split)
 
     def task(self, name: str) -> Task:
         """The task of this name.

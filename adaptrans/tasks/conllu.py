@@ -37,7 +37,13 @@ def read_conllu(path: Path, problem: Problem = strict, *, lang: str = "default")
     """
     sentence = _Sentence(_PREFERENCE.get(lang, _PREFERENCE["default"]).split())
     bad = False
-    for number, line in read_lines(path, problem):
+
+    def spoil(error: DataError) -> None:
+        nonlocal bad
+        bad = True
+        problem(error)
+
+    for number, line in read_lines(path, spoil):
         if not line.strip():
             if sentence.words and not bad:
                 yield sentence.row()
@@ -46,8 +52,7 @@ def read_conllu(path: Path, problem: Problem = strict, *, lang: str = "default")
         elif not line.startswith("#"):
             fault = sentence.add(number, line)
             if fault:
-                bad = True
-                problem(DataError(fault, path, number))
+                spoil(DataError(fault, path, number))
     if sentence.words and not bad:
         yield sentence.row()
 

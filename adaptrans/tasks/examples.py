@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from adaptrans.registry import Registry
+from adaptrans.tasks.answers import Answer, answer_at, answer_pairs
+from adaptrans.tasks.fields import RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,6 @@ class TaggingExample:
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A piece of a context; `start` counts characters from 0, -1 if the text stands nowhere in it."""
-
-    text: str
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +90,15 @@ class RankingExample:
     keys: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TextExample:
+    """A line of plain text and its language, "" where nothing says it."""
+
+    id: str
+    text: str
+    language: str
+
+
 Example: TypeAlias = (
     ClassificationExample
     | TaggingExample
@@ -104,21 +107,8 @@ Example: TypeAlias = (
     | BitextExample
     | MiningExample
     | RankingExample
+    | TextExample
 )
-
-
-class RowError(Exception):
-    """A row that its task refuses; the caller adds file and line.
-
-    Args:
-        message: What is wrong with the row.
-        line: The exact line, when the row spans several.
-    """
-
-    def __init__(self, message: str, *, line: int | None = None) -> None:
-        self.message = message
-        self.line = line
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +248,11 @@ def build_span_qa(id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExa
     lead = len(raw) - len(raw.lstrip())
     context = raw.strip()
     question = _text(fields, "question")
-    pairs = _answer_pairs(fields.get("answers"))
+    pairs = answer_pairs(fields.get("answers"))
     if rules.approximate_offsets == "or-none":
         # Where every answer is empty, the question stays, with a gold text that nothing but "" equals.
         pairs = [pair for pair in pairs if pair[0] != ""] or [("", -1)] * bool(pairs)
-    answers = tuple(_answer(text, start, raw, lead, rules) for text, start in pairs)
+    answers = tuple(answer_at(text, start, raw, lead, rules.approximate_offsets) for text, start in pairs)
     if not answers and rules.labelled:
         raise RowError("the question has no answer")
     return SpanQAExample(id, question, context, answers)
@@ -279,7 +269,7 @@ def build_span_qa_null(id: str, fields: Mapping[str, Any], rules: Rules) -> Span
     `impossible`, where it is mapped, agrees.
     """
     impossible = fields.get("impossible")
-    answers = _answer_pairs(fields.get("answers"))
+    answers = answer_pairs(fields.get("answers"))
     if impossible is not None and bool(impossible) == bool(answers):
         found = "is marked impossible but has answers" if answers else "has no answer but is not marked so"
         raise RowError(f"the question {found}")
@@ -287,47 +277,6 @@ def build_span_qa_null(id: str, fields: Mapping[str, Any], rules: Rules) -> Span
     if example.answers or not rules.labelled:
         return example
     return replace(example, answers=(NULL_ANSWER,))
-
-
-def _answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
-    """(text, start) pairs of SQuAD's list of answers, the hub's columns, or a list of [start, text]."""
-    if raw is None:
-        return []
-    if isinstance(raw, Mapping):
-        texts, starts = raw.get("text"), raw.get("answer_start", raw.get("start"))
-        if texts is None or starts is None or len(texts) != len(starts):
-            raise RowError("answers need as many texts as offsets")
-        return list(zip(texts, starts, strict=True))
-    if raw and all(isinstance(item, list | tuple) and len(item) == 2 for item in raw):
-        return [(text, start) for start, text in raw]
-    if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):
-        raise RowError('an answer lacks "text" or "answer_start"')
-    return [(item["text"], item["answer_start"]) for item in raw]
-
-
-def _answer(text: Any, start: Any, context: str, lead: int, rules: Rules) -> Answer:
-    if (text, start) == ("", -1) and rules.approximate_offsets == "or-none":
-        return Answer("", -1)
-    if not isinstance(text, str) or not text.strip() or not isinstance(start, int):
-        raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
-    if context[start : start + len(text)] != text:
-        found = _nearest(context, text, start) if rules.approximate_offsets else -1
-        if found < 0 and rules.approximate_offsets == "or-none":
-            return Answer(text.strip(), -1)
-        if found < 0:
-            there = context[max(start, 0) : max(start, 0) + len(text)]
-            raise RowError(f'answer "{text}" is not at offset {start} of its context, "{there}" is')
-        start = found
-    start += len(text) - len(text.lstrip())
-    return Answer(text.strip(), start - lead)
-
-
-def _nearest(context: str, text: str, start: int) -> int:
-    """Offset of the occurrence of `text` nearest to `start`, -1 if there is none."""
-    after = context.find(text, max(start, 0))
-    before = context.rfind(text, 0, max(start, 0) + len(text))
-    found = [place for place in (before, after) if place >= 0]
-    return min(found, key=lambda place: abs(place - start)) if found else -1
 
 
 def build_multiple_choice(id: str, fields: Mapping[str, Any], rules: Rules) -> MultipleChoiceExample:
@@ -379,6 +328,14 @@ def build_ranking(id: str, fields: Mapping[str, Any], rules: Rules) -> RankingEx
     return RankingExample(id, texts[0], texts[1], keys)
 
 
+def build_text(id: str, fields: Mapping[str, Any], rules: Rules) -> TextExample:  # noqa: ARG001
+    """A line of plain text that is not blank."""
+    text = _text(fields, "text")
+    if not text:
+        raise RowError("the line is blank")
+    return TextExample(id, text, str(fields.get("language") or ""))
+
+
 KINDS: Registry[Kind] = Registry("kind")
 KINDS.add("classification", Kind(build_classification, ("text", "label"), ("pair",), needs_labels=True))
 KINDS.add("tagging", Kind(build_tagging, ("words", "tags"), ("lines",), needs_labels=True))
@@ -388,3 +345,4 @@ KINDS.add("multiple_choice", Kind(build_multiple_choice, ("prompt", "choices", "
 KINDS.add("bitext_retrieval", Kind(build_bitext, ("text", "english")))
 KINDS.add("bitext_mining", Kind(build_mining, ("text", "golds", "pool")))
 KINDS.add("passage_ranking", Kind(build_ranking, ("keys",), ("query", "passage")))
+KINDS.add("mlm", Kind(build_text, ("text",), ("language",)))

@@ -7,9 +7,22 @@ from string import Formatter
 from typing import Any, TypeAlias
 
 from adaptrans.errors import ConfigError
-from adaptrans.tasks.examples import RowError
 
 Getter: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
+class RowError(Exception):
+    """A row that its task refuses; the caller adds file and line.
+
+    Args:
+        message: What is wrong with the row.
+        line: The exact line, when the row spans several.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        self.message = message
+        self.line = line
+        super().__init__(message)
 
 
 def compile_fields(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from adaptrans.errors import DataError
 from adaptrans.registry import Registry
 from adaptrans.tasks.lines import Problem, read_lines, read_text, strict
+from adaptrans.tasks.texts import damage, may_be_damaged, parsed_json
 
 
 class Row(NamedTuple):
@@ -76,6 +77,9 @@ def read_tsv(
 
 
 def _check_header(cells: list[str], wanted: Iterable[str] | None, path: Path) -> None:
+    doubled = next((name for name in cells if cells.count(name) > 1), None)
+    if doubled is not None:
+        raise DataError(f'the header names the column "{doubled}" twice', path, 1)
     for name in wanted or ():
         if name not in cells:
             raise DataError(f'the header has no column "{name}", it has {", ".join(cells)}', path, 1)
@@ -94,12 +98,13 @@ def read_csv(
 
     Args:
         path: The file.
-        problem: Handler of bad rows.
+        problem: Handler of bad rows; a line that is no text is never left out.
         columns: Column names where there is no header.
         header: Whether the first line names the columns.
         separator: What stands between two columns.
     """
-    lines = (line for _, line in read_lines(path, problem, keep_ends=True))
+    # A line may be the middle of a field, so that none can be left out.
+    lines = (line for _, line in read_lines(path, keep_ends=True))
     reader = csv.reader(lines, strict=True, delimiter=separator)
     expected = None if header else columns
     start = 1
@@ -129,20 +134,27 @@ def read_jsonl(path: Path, problem: Problem = strict) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            problem(DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, number))
+            values = parsed_json(line, path, number)
+        except DataError as error:
+            problem(error)
             continue
-        if not isinstance(values, dict):
-            problem(DataError("expected a JSON object", path, number))
-            continue
-        yield Row(number, values)
+        if _is_row(values, may_be_damaged(line), path, number, problem):
+            yield Row(number, values)
+
+
+def _is_row(values: Any, doubtful: bool, path: Path, line: int, problem: Problem) -> bool:
+    """Whether a value of a JSON file is an object of usable texts; what is wrong goes to the handler."""
+    fault = "expected a JSON object" if not isinstance(values, dict) else damage(values) if doubtful else None
+    if fault is not None:
+        problem(DataError(fault, path, line))
+    return fault is None
 
 
 @FORMATS.register("json")
 def read_json(path: Path, problem: Problem = strict) -> Iterator[Row]:
     """Rows of a file that is one JSON array of objects."""
     text = read_text(path)
+    doubtful = may_be_damaged(text)
     decoder = json.JSONDecoder()
     blank = re.compile(r"[ \t\r\n]*")
     position = blank.match(text).end()  # type: ignore[union-attr]
@@ -159,10 +171,10 @@ def read_json(path: Path, problem: Problem = strict) -> Iterator[Row]:
             values, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise DataError(f"not valid JSON: {error.msg}", path, error.lineno) from None
-        if isinstance(values, dict):
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not valid JSON: {error}", path, line) from None
+        if _is_row(values, doubtful, path, line, problem):
             yield Row(line, values)
-        else:
-            problem(DataError("expected a JSON object", path, line))
         position = blank.match(text, position).end()  # type: ignore[union-attr]
         if text[position : position + 1] == "]":
             break
@@ -185,14 +197,11 @@ def read_squad(path: Path, problem: Problem = strict) -> Iterator[Row]:
     row (`data[3].paragraphs[0].qas[2]`) tells where it stands.
     """
     text = read_text(path)
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, error.lineno) from None
+    document, doubtful = parsed_json(text, path), may_be_damaged(text)
     articles = document.get("data") if isinstance(document, Mapping) else document
     if not isinstance(articles, list):
         raise DataError('the file has no list "data"', path, 1)
-    lines = _id_lines(text)
+    lines = IdLines(text)
     for number, article in enumerate(articles):
         for index, paragraph in enumerate(_listed(article, "paragraphs")):
             for place, question in enumerate(_listed(paragraph, "qas")):
@@ -209,7 +218,9 @@ def read_squad(path: Path, problem: Problem = strict) -> Iterator[Row]:
                     "id": str(question["id"]),
                     "path": where,
                 }
-                yield Row(lines(question["id"]), values)
+                line = lines(question["id"])
+                if _is_row(values, doubtful, path, line, problem):
+                    yield Row(line, values)
 
 
 def _listed(value: Any, key: str) -> list[Any]:
@@ -217,7 +228,7 @@ def _listed(value: Any, key: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-class _id_lines:
+class IdLines:
     """Line of each question id; ids are asked for in the order of the file."""
 
     def __init__(self, text: str) -> None:
@@ -226,6 +237,7 @@ class _id_lines:
         self.position, self.line = 0, 1
 
     def __call__(self, wanted: Any) -> int:
+        """The line of the next id that equals this one; the last line found if none does."""
         for match in self.matches:
             if json.loads(match[1]) == wanted:
                 self.line += self.text.count("\n", self.position, match.start())
@@ -263,7 +275,7 @@ def read_bitext(path: Path, problem: Problem = strict, *, beside: Path) -> Itera
 
 
 @FORMATS.register("parquet")
-def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:  # noqa: ARG001 - a Reader
+def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:
     """Rows of a parquet file; the line is the row's number, from 1.
 
     Class labels of the hub are numbers there; the task's label map names them.
@@ -277,7 +289,15 @@ def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:  # noq
             for batch in file.iter_batches(batch_size=4096):
                 for values in batch.to_pylist():
                     number += 1
-                    yield Row(number, values)
+                    fault = damage(values)
+                    if fault is None:
+                        yield Row(number, values)
+                    else:
+                        problem(DataError(fault, path, number))
+    except UnicodeDecodeError as error:
+        last = number + batch.num_rows
+        message = f"not UTF-8 in one of the rows up to {last} ({error.reason})"
+        raise DataError(message, path, number + 1) from None
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
@@ -285,6 +305,20 @@ def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:  # noq
         ) from None
     if number == 0:
         raise DataError("the file holds no row", path)
+
+
+@FORMATS.register("lines")
+def read_plain(path: Path, problem: Problem = strict, *, language: str = "") -> Iterator[Row]:
+    """Lines of plain text as `text`; blank lines carry nothing.
+
+    Args:
+        path: The file.
+        problem: Handler of bad lines.
+        language: What to give as `language`.
+    """
+    for number, line in read_lines(path, problem):
+        if line.strip():
+            yield Row(number, {"text": line, "language": language})
 
 
 FORMATS.add("conllu", "adaptrans.tasks.conllu:read_conllu")

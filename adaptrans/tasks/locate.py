@@ -14,6 +14,9 @@ from adaptrans.languages import get as get_language
 from adaptrans.tasks.formats import FORMATS
 from adaptrans.tasks.schema import FileSource, HubSource, Task
 
+UNTRIED = "(read as the hub documents it, not yet tried on the hub)"
+"""What is said of a hub source that nobody has tried."""
+
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet\Z")
 
 
@@ -102,7 +105,8 @@ def missing(task: Task, split: str, language: str, data: Path | None) -> Missing
     for source in task.hub_sources(split)[:1]:
         state = " (the hub is switched off by HF_HUB_OFFLINE)" if is_offline() else ""
         target = f" to {data / str(source.repo)}" if data else ""
-        remedies.append(f"copy {source.repo} of the Hugging Face Hub{target}{state}")
+        doubt = "" if source.tried else f" {UNTRIED}"
+        remedies.append(f"copy {source.repo} of the Hugging Face Hub{target}{doubt}{state}")
     return MissingDataError(
         f'no data for {task.name}.{split} in "{language}"', remedy=", or ".join(remedies) or task.homepage
     )

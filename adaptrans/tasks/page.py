@@ -13,7 +13,8 @@ compares it with the files in `adaptrans/tasks/catalogue`. `adaptrans tasks show
 
 Sizes are the published numbers of examples, "a-b" the smallest and the largest of several languages, "-"
 where none is stated. "of" names the splits of other tasks that a split is made of. `adaptrans tasks check
---all --data DIR` compares them with the files at hand.
+--all --data DIR` compares them with the files at hand. The hub's files are read as the hub documents them;
+of those marked "not tried" only files made in that form were read, so that a name or column may differ.
 """
 
 KINDS = {
@@ -23,6 +24,7 @@ KINDS = {
     "span_qa_null": "Question answering with questions that have no answer",
     "tagging": "Tagging of words",
     "bitext_retrieval": "Retrieval of translations",
+    "mlm": "Masked language modelling",
 }
 
 
@@ -73,8 +75,9 @@ def _split(task: Task, name: str) -> str:
 def _sources(tasks: list[Task]) -> str:
     lines = ["## Licences and sources", "", "| task | licence | from | notes |", "|---|---|---|---|"]
     for task in tasks:
-        repos = {source.repo for split in task.splits for source in task.hub_sources(split)}
-        places = [f"<{task.homepage}>", *(f"hub `{repo}`" for repo in sorted(filter(None, repos)))]
+        hubs = {(str(hub.repo), hub.tried) for split in task.splits for hub in task.hub_sources(split)}
+        shown = [f"hub `{repo}`{'' if tried else ' (not tried)'}" for repo, tried in sorted(hubs)]
+        places = [f"<{task.homepage}>", *shown]
         notes = [task.note, *(f"{name}: {split.note}" for name, split in task.splits.items() if split.note)]
         told = "; ".join(" ".join(note.split()) for note in notes if note).replace("|", "\\|")
         lines.append(f"| `{task.name}` | {task.licence} | {', '.join(places)} | {told} |")

@@ -26,8 +26,12 @@ TOO_LONG = {
     "tagging": "go on in a further input, from a word's beginning",
     "span_qa": "are read in several windows",
     "span_qa_null": "are read in several windows",
+    "mlm": "go on in a further input",
 }
 """What happens to examples over the maximum length; those of other kinds are cut."""
+
+JOINED = ("mlm",)
+"""Kinds that join examples to one input in training; here each is shown alone."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def shown(
         max_length: Sub-words per input.
     """
     examples = [_short(example) for example in examples]
-    features = KINDS[task.kind].encode(examples, tokenizer, task, max_length, True)
+    features = KINDS[task.kind].encode(examples, tokenizer, task, max_length, task.kind not in JOINED)
     known = task.kind in SHOWS
     show = SHOWS[task.kind] if known else _tokens_only
     found = []
@@ -291,6 +295,24 @@ def _bitext(
 
 SHOWS.add("bitext_retrieval", _bitext)
 SHOWS.add("bitext_mining", _bitext)
+
+
+@SHOWS.register("mlm")
+def _text(
+    example: Any,  # noqa: ARG001
+    features: Sequence[Feature],
+    tokenizer: PreTrainedTokenizerFast,
+    task: Task,  # noqa: ARG001
+) -> list[Input]:
+    from adaptrans.tasks.kinds.mlm import masked
+
+    found = []
+    for feature in features:
+        seen, hidden = masked(feature)
+        pieces = _tokens(tokenizer, feature["input_ids"])
+        labels = tuple(piece if guessed else "" for piece, guessed in zip(pieces, hidden, strict=True))
+        found.append(Input(_tokens(tokenizer, seen.tolist()), labels=labels))
+    return found
 
 
 @SHOWS.register("passage_ranking")

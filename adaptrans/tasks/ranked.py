@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import DataError
 from adaptrans.registry import Registry
-from adaptrans.tasks.formats import Row, read_jsonl
+from adaptrans.tasks.formats import IdLines, Row, read_jsonl
 from adaptrans.tasks.lines import Problem, read_text, strict
+from adaptrans.tasks.texts import damage, may_be_damaged, parsed_json
 
 # A sentence ends at a full stop, question or exclamation mark before white space and a capital or digit.
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+(?=[\"'(\[]?[A-Z0-9])")
 
-PARTS: Registry[Callable[[Mapping[str, Any], str, str], Iterator[dict[str, Any]]]] = Registry("part")
+PARTS: Registry[Callable[[Paragraph, str, str], Iterator[Row]]] = Registry("part")
 """What is taken of a paragraph of XQuAD-R: (paragraph, its number, language) to rows."""
 
 
@@ -49,25 +50,57 @@ def read_lareqa(
     """
     rows_of = PARTS[part]
     text = read_text(path)
+    document, doubtful = parsed_json(text, path), may_be_damaged(text)
     try:
-        document = json.loads(text)
-        paragraphs = [item for article in document["data"] for item in article["paragraphs"]]
-    except json.JSONDecodeError as error:
-        raise DataError(f"not valid JSON: {error.msg} at column {error.colno}", path, error.lineno) from None
+        numbered = [
+            (f"data[{number}].paragraphs[{place}]", paragraph)
+            for number, article in enumerate(document["data"])
+            for place, paragraph in enumerate(article["paragraphs"])
+        ]
     except (KeyError, TypeError):
         raise DataError('the file has no list "data" of articles with paragraphs', path, 1) from None
-    for number, paragraph in enumerate(paragraphs):
+    lines = IdLines(text)
+    for number, (where, item) in enumerate(numbered):
         try:
-            found = list(rows_of(_checked(paragraph), str(number), language))
+            if fault := damage(item) if doubtful else None:
+                raise ValueError(fault)
+            paragraph = _checked(item, lines)
+            found = list(rows_of(paragraph, str(number), language))
         except (KeyError, TypeError, IndexError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
-            problem(DataError(f"paragraph {number} is not in XQuAD-R's form ({reason})", path))
+            problem(DataError(f"{where} is not in XQuAD-R's form ({reason})", path, lines.line))
             continue
-        yield from (Row(1, values) for values in found)
+        yield from found
 
 
-def _checked(paragraph: Mapping[str, Any]) -> dict[str, Any]:
-    """A paragraph with its sentences, and for each the ids of the questions that it answers."""
+@dataclass(frozen=True)
+class Question:
+    """A question of a paragraph.
+
+    Args:
+        id: Its id.
+        text: What it asks.
+        place: The sentence in which its answer begins; None if that is in none of them.
+        line: Line of its id in the file.
+    """
+
+    id: str
+    text: str
+    place: int | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A context, its sentences, for each the ids of the questions that it answers, and its questions."""
+
+    context: str
+    sentences: list[str]
+    answers: list[list[str]]
+    questions: list[Question]
+
+
+def _checked(paragraph: Mapping[str, Any], lines: IdLines) -> Paragraph:
     context = paragraph["context"]
     spans = [tuple(span) for span in paragraph.get("sentence_breaks") or sentence_spans(context)]
     # One Turkish sentence of the published files is spelt otherwise than in its context: it stays so.
@@ -75,17 +108,23 @@ def _checked(paragraph: Mapping[str, Any]) -> dict[str, Any]:
     if len(sentences) != len(spans):
         raise ValueError(f"{len(sentences)} sentences, {len(spans)} sentence_breaks")
     answers: list[list[str]] = [[] for _ in sentences]
-    kept = []
+    questions = []
     for question in paragraph["qas"]:
+        line = lines(question["id"])
+        for answer in question["answers"]:
+            begin, text = answer["answer_start"], answer["text"]
+            if context[begin : begin + len(text)] != text:
+                raise ValueError(
+                    f'answer "{text}" of {question["id"]} is not at offset {begin} of its context'
+                )
         begin = question["answers"][0]["answer_start"]
         place = next((i for i, (start, end) in enumerate(spans) if start <= begin < end), None)
-        if place is None:
-            continue
-        kept.append((str(question["id"]), str(question["question"]), place))
-        for other, sentence in enumerate(sentences):
-            if sentence == sentences[place]:
-                answers[other].append(str(question["id"]))
-    return {"context": context, "sentences": sentences, "answers": answers, "questions": kept}
+        questions.append(Question(str(question["id"]), str(question["question"]), place, line))
+        if place is not None:
+            for other, sentence in enumerate(sentences):
+                if sentence == sentences[place]:
+                    answers[other].append(str(question["id"]))
+    return Paragraph(context, sentences, answers, questions)
 
 
 def _passage(sentence: str, context: str) -> str:
@@ -97,27 +136,33 @@ def _passage(sentence: str, context: str) -> str:
 
 
 @PARTS.register("questions")
-def _questions(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
-    for id, question, _ in paragraph["questions"]:
-        yield {"id": id, "query": question, "keys": [id]}
+def _questions(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:  # noqa: ARG001
+    for question in paragraph.questions:
+        values = {"id": question.id, "query": question.text, "keys": [question.id]}
+        yield Row(question.line, None if question.place is None else values)
 
 
 @PARTS.register("candidates")
-def _candidates(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:
-    if paragraph["questions"]:
-        for place, sentence in enumerate(paragraph["sentences"]):
-            yield {
-                "id": f"{language}:{number}:{place}",
-                "passage": _passage(sentence, paragraph["context"]),
-                "keys": paragraph["answers"][place],
-            }
+def _candidates(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:
+    kept = [question for question in paragraph.questions if question.place is not None]
+    for place, sentence in enumerate(paragraph.sentences if kept else ()):
+        values = {
+            "id": f"{language}:{number}:{place}",
+            "passage": _passage(sentence, paragraph.context),
+            "keys": paragraph.answers[place],
+        }
+        yield Row(kept[0].line, values)
 
 
 @PARTS.register("pairs")
-def _pairs(paragraph: Mapping[str, Any], number: str, language: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
-    for id, question, place in paragraph["questions"]:
-        passage = _passage(paragraph["sentences"][place], paragraph["context"])
-        yield {"id": id, "query": question, "passage": passage, "keys": [id]}
+def _pairs(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:  # noqa: ARG001
+    for question in paragraph.questions:
+        if question.place is None:
+            yield Row(question.line, None)
+            continue
+        passage = _passage(paragraph.sentences[question.place], paragraph.context)
+        values = {"id": question.id, "query": question.text, "passage": passage, "keys": [question.id]}
+        yield Row(question.line, values)
 
 
 def read_mewsli(

@@ -45,6 +45,9 @@ def _text_keys(value: Any) -> Any:
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 LabelMap: TypeAlias = Annotated[dict[str, str | int], BeforeValidator(_text_keys)]
 FieldMap: TypeAlias = dict[str, str | tuple[str, ...] | None]
+Origin: TypeAlias = Literal["native", "human", "machine"]
+"""Written in the language itself, translated by people, or translated by a machine."""
+Provenance: TypeAlias = Origin | dict[str, Origin] | None
 
 
 class Strict(BaseModel):
@@ -97,6 +100,10 @@ class HubSource(ReadRules):
     revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
     files: Names = Field(default=(), description="patterns inside the repository, joined in this order")
     where: dict[str, str] = Field(default={}, description="column -> prefix that the language's rows have")
+    tried: bool = Field(
+        default=False,
+        description="whether it was once read from the hub itself, not only from files made as documented",
+    )
 
 
 class LabelsFrom(Strict):
@@ -168,6 +175,7 @@ class Split(Strict):
     languages: Names = Field(default=(), description="languages of this split; empty: the task's")
     labelled: bool = Field(default=True, description="whether every row has its label")
     counts: int | dict[str, int] | None = Field(default=None, description="published number of examples")
+    provenance: Provenance = Field(default=None, description="native, human, machine; or by language")
     note: str = ""
 
     @model_validator(mode="after")
@@ -209,6 +217,10 @@ class Task(Strict):
     )
     parallel: bool = Field(default=False, description="same items in the same order in every language")
     max_length: int = Field(default=128, ge=8, description="sub-words per input")
+    head: str | None = Field(
+        default=None, description="tasks of a mix with this head share it, where kind and labels are equal"
+    )
+    provenance: Provenance = Field(default=None, description="that of splits that do not say their own")
     fields: FieldMap = {}
     sources: Sources = Sources()
     splits: dict[str, Split] = Field(min_length=1)
@@ -322,6 +334,24 @@ class Task(Strict):
                 found += [code for code in languages if part.language in (None, code)]
             return tuple(dict.fromkeys(found))
         return self.languages
+
+    def provenance_of(self, split: str, language: str) -> tuple[Origin, ...]:
+        """Who wrote the text of a split in a language, as far as it is known; several for a composed one."""
+        definition = self.split(split)
+        if definition.holdout:
+            return self.provenance_of(definition.holdout.of, language)
+        own = self.provenance if definition.provenance is None else definition.provenance
+        if own is not None:
+            found = own.get(language) if isinstance(own, dict) else own
+            return () if found is None else (found,)
+        parts = [part for part in definition.parts() if part.language in (None, language)]
+        found_in = [self.origin(part).provenance_of(part.split, language) for part in parts]
+        return tuple(dict.fromkeys(item for found in found_in for item in found))
+
+    def shares_head(self, other: Task) -> bool:
+        """Whether it learns under the head of another task of a mix."""
+        alike = (self.kind, set(self.labels)) == (other.kind, set(other.labels))
+        return self.head is not None and self.head == other.head and alike
 
     def origin(self, part: Part) -> Task:
         """The task a part of a composed split is read from.

@@ -14,8 +14,8 @@ from typing import Any
 from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from adaptrans.files import digest
 from adaptrans.hashes import cached_sha256
-from adaptrans.tasks.examples import KINDS, Example, RowError, Rules
-from adaptrans.tasks.fields import compile_fields, path_getter
+from adaptrans.tasks.examples import KINDS, Example, Rules
+from adaptrans.tasks.fields import RowError, compile_fields, path_getter
 from adaptrans.tasks.formats import FORMATS
 from adaptrans.tasks.locate import Located, find, missing
 from adaptrans.tasks.schema import HubSource, Task
@@ -177,6 +177,7 @@ _GROUPS: dict[str, Callable[[Any], str]] = {
     "span_qa": lambda example: example.context,
     "span_qa_null": lambda example: example.context,
     "classification": lambda example: example.text,
+    "mlm": lambda example: example.text,
 }
 
 
@@ -246,13 +247,15 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
     mapped, build = compile_fields(source.fields), KINDS[task.kind].build
     wanted = _row_filter(located)
     ids: dict[str, tuple[Path, int]] | None = {} if "id" in source.fields else None
-    index = filled = nowhere = 0
+    index = filled = nowhere = by_rule = 0
     for path, beside in located.files:
         options = _options(located, path, beside)
         report.rows[path], met, others = 0, 0, 0
+        before = len(report.skipped)
         for row in FORMATS[located.format](path, report.problem, **options):
             met += 1
             if row.values is None or not wanted(row.values):
+                by_rule += row.values is None
                 continue
             id = f"{split}-{language}-{index}"
             index += 1
@@ -261,6 +264,7 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
                 fields = mapped(row.values)
                 if source.drop_labels and str(fields.get("label")).strip() in source.drop_labels:
                     index -= 1
+                    by_rule += 1
                     continue
                 if ids is not None:
                     id = _own_id(fields.pop("id"), ids, path, row.line)
@@ -273,9 +277,13 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
             filled += row.values.get("filled") or 0
             nowhere += sum(answer.start < 0 for answer in getattr(example, "answers", ()))
             yield example
+        if not met and len(report.skipped) == before:
+            raise DataError(f'holds no row in "{language}"', path, remedy="fetch the file again")
         report.rows[path] = met if source.counted else None
         if beside is not None:
             report.rows[beside] = others or met
+    if by_rule:
+        report.notes.append(f"{by_rule:,} row(s) left out by the rules of the task")
     if filled:
         report.notes.append(f"{filled} word(s) without a tag were given one")
     if nowhere:

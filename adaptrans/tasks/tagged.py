@@ -36,8 +36,14 @@ def read_columns(
     """
     words: list[str] = []
     tags: list[str | None] = []
-    start, bad, number = 1, False, 0
-    for number, line in read_lines(path, problem):
+    start, bad = 1, False
+
+    def spoil(error: DataError) -> None:
+        nonlocal bad
+        bad = True
+        problem(error)
+
+    for number, line in read_lines(path, spoil):
         if not line or line.isspace():
             if words and not bad:
                 yield _sentence(start, words, tags, missing_tag)
@@ -50,12 +56,10 @@ def read_columns(
         if prefix:
             before, colon, word = word.partition(":")
             if not colon:
-                bad = True
-                problem(DataError(f'word "{before}" has no language prefix', path, number))
+                spoil(DataError(f'word "{before}" has no language prefix', path, number))
         if len(cells) > 2 or not (word or empty_words):
-            bad = True
             found = "an empty word" if not word else f"{len(cells)} columns"
-            problem(DataError(f"expected a word and a tag, found {found}", path, number))
+            spoil(DataError(f"expected a word and a tag, found {found}", path, number))
         words.append(word)
         tags.append((cells[1].strip() or None) if len(cells) == 2 else None)
     if words and not bad:
@@ -85,7 +89,13 @@ def read_characters(path: Path, problem: Problem = strict, *, comment: str = "##
     """
     characters: list[tuple[int, str, str]] = []
     bad = False
-    for number, line in read_lines(path, problem):
+
+    def spoil(error: DataError) -> None:
+        nonlocal bad
+        bad = True
+        problem(error)
+
+    for number, line in read_lines(path, spoil):
         if not line:
             if characters and not bad:
                 yield _joined(characters)
@@ -93,8 +103,7 @@ def read_characters(path: Path, problem: Problem = strict, *, comment: str = "##
         elif not line.startswith(comment):
             character, tab, tag = line.rpartition("\t")
             if not tab or len(character) != 1 or not tag.strip():
-                bad = True
-                problem(DataError("expected a character, a tab and a tag", path, number))
+                spoil(DataError("expected a character, a tab and a tag", path, number))
             characters.append((number, character, tag.strip()))
     if characters and not bad:
         yield _joined(characters)
@@ -130,9 +139,10 @@ def read_supertags(path: Path, problem: Problem = strict, *, separator: str = "|
     Source: the input of the C&C supertagger; lines beginning with `#` are its preamble.
     """
     for number, line in read_lines(path, problem):
-        if not line.strip() or line.startswith("#"):
-            continue
         tokens = [token.rsplit(separator, 2) for token in line.split()]
+        # A word may begin with # as well.
+        if not tokens or (line.startswith("#") and len(tokens[0]) == 1):
+            continue
         odd = next((token for token in tokens if len(token) != 3 or not all(token)), None)
         if odd is not None:
             shown = separator.join(odd)

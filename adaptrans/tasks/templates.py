@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from adaptrans.errors import ConfigError
 from adaptrans.files import written_whole
 from adaptrans.registry import Registry
 from adaptrans.tasks.schema import is_name
+from adaptrans.tasks.template_rows import choices, numbered, ranked, squad
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Template:
         beside: Further files: what follows the split and language in their names, and their content.
         sections: The splits of the task file.
         learns: Whether anything is trained.
+        tested: Whether it may be a target.
     """
 
     asks: str
@@ -38,6 +39,7 @@ class Template:
     beside: Mapping[str, str] = field(default_factory=dict)
     sections: str | None = None
     learns: bool = True
+    tested: bool = True
 
 
 LEARNT = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
@@ -133,24 +135,6 @@ fields: {words: words, tags: tags, lines: lines}
 )
 
 
-def _squad(language: str, *paragraphs: tuple[str, list[tuple[str, str]]]) -> str:
-    """A SQuAD file of contexts with questions and answers; an empty answer is none."""
-    found = []
-    for number, (context, asked) in enumerate(paragraphs):
-        questions = [
-            {
-                "id": f"{language}-{number}-{place}",
-                "question": question,
-                "answers": [{"text": answer, "answer_start": context.index(answer)}] if answer else [],
-                "is_impossible": not answer,
-            }
-            for place, (question, answer) in enumerate(asked)
-        ]
-        found.append({"context": context, "qas": questions})
-    document = {"data": [{"title": language, "paragraphs": found}]}
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-
-
 _ENGLISH = "The library was opened in 1906 by Anna Bell. It holds seven thousand books."
 _SWAHILI = "Maktaba ilifunguliwa mwaka 1906."
 QUESTIONS = """\
@@ -170,11 +154,11 @@ TEMPLATES.add(
         suffix="json",
         splits=LEARNT,
         rows={
-            "en": _squad(
+            "en": squad(
                 "en",
                 (_ENGLISH, [("When was it opened?", "1906"), ("How many books?", "seven thousand")]),
             ),
-            "sw": _squad("sw", (_SWAHILI, [("Ilifunguliwa lini?", "1906")])),
+            "sw": squad("sw", (_SWAHILI, [("Ilifunguliwa lini?", "1906")])),
         },
     ),
 )
@@ -187,16 +171,11 @@ TEMPLATES.add(
         suffix="json",
         splits=LEARNT,
         rows={
-            "en": _squad("en", (_ENGLISH, [("When was it opened?", "1906"), ("Who burnt it?", "")])),
-            "sw": _squad("sw", (_SWAHILI, [("Ilifunguliwa lini?", "1906"), ("Nani?", "")])),
+            "en": squad("en", (_ENGLISH, [("When was it opened?", "1906"), ("Who burnt it?", "")])),
+            "sw": squad("sw", (_SWAHILI, [("Ilifunguliwa lini?", "1906"), ("Nani?", "")])),
         },
     ),
 )
-
-
-def _choices(*items: tuple[str, list[str], int]) -> str:
-    rows = ({"premise": premise, "options": options, "label": label} for premise, options, label in items)
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 TEMPLATES.add(
@@ -215,11 +194,11 @@ fields: {prompt: premise, choices: options, label: label}
         suffix="jsonl",
         splits=LEARNT,
         rows={
-            "en": _choices(
+            "en": choices(
                 ("It rained, so", ["the street is wet.", "the street is dry."], 0),
                 ("She was tired, so", ["she ran a race.", "she went to bed."], 1),
             ),
-            "sw": _choices(("Mvua ilinyesha, kwa hiyo", ["barabara ni kavu.", "barabara ni mbichi."], 1)),
+            "sw": choices(("Mvua ilinyesha, kwa hiyo", ["barabara ni kavu.", "barabara ni mbichi."], 1)),
         },
     ),
 )
@@ -248,11 +227,6 @@ TEMPLATES.add(
 )
 
 
-def _numbered(text: str, prefix: str) -> str:
-    """Lines with an id and a tab before each."""
-    return "".join(f"{prefix}-{place}\t{line}\n" for place, line in enumerate(text.splitlines()))
-
-
 TEMPLATES.add(
     "bitext_mining",
     Template(
@@ -265,8 +239,8 @@ fields: {id: id, text: text, golds: golds, pool: pool}
         format="    format: bucc  # lines of id, tab, sentence; the pairs as lines of id, tab, id\n",
         suffix="txt",
         splits={"dev": ("sw",), "test": ("sw",)},
-        rows={"sw": _numbered(SWAHILI, "sw")},
-        beside={"en": _numbered(ENGLISH + "Nobody sleeps.\n", "en"), "gold": "sw-0\ten-0\nsw-1\ten-1\n"},
+        rows={"sw": numbered(SWAHILI, "sw")},
+        beside={"en": numbered(ENGLISH + "Nobody sleeps.\n", "en"), "gold": "sw-0\ten-0\nsw-1\ten-1\n"},
         sections=BESIDE.replace("  test:\n", "  dev:  # the threshold is tuned on it\n").replace(
             "/test-", "/dev-"
         )
@@ -276,14 +250,6 @@ fields: {id: id, text: text, golds: golds, pool: pool}
         learns=False,
     ),
 )
-
-
-def _ranked(*items: tuple[str | None, str | None, str]) -> str:
-    rows = (
-        {"query": query, "passage": passage, "keys": [key]} if query else {"passage": passage, "keys": [key]}
-        for query, passage, key in items
-    )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 _OPENED, _BOOKS = "The library was opened in 1906.", "It holds seven thousand books."
@@ -301,13 +267,13 @@ fields: {query: query, passage: passage, keys: keys}
         suffix="jsonl",
         splits={"train": ("en",), "candidates": ("en", "sw"), "test": ("en", "sw")},
         rows={
-            "train-en": _ranked(
+            "train-en": ranked(
                 ("When was it opened?", _OPENED, "opened"), ("How many books?", _BOOKS, "books")
             ),
-            "candidates-en": _ranked((None, _OPENED, "opened"), (None, _BOOKS, "books")),
-            "candidates-sw": _ranked((None, _SWAHILI, "opened")),
-            "test-en": _ranked(("When was it opened?", None, "opened"), ("How many books?", None, "books")),
-            "test-sw": _ranked(("Ilifunguliwa lini?", None, "opened")),
+            "candidates-en": ranked((None, _OPENED, "opened"), (None, _BOOKS, "books")),
+            "candidates-sw": ranked((None, _SWAHILI, "opened")),
+            "test-en": ranked(("When was it opened?", None, "opened"), ("How many books?", None, "books")),
+            "test-sw": ranked(("Ilifunguliwa lini?", None, "opened")),
         },
         sections="""\
 splits:
@@ -319,6 +285,36 @@ splits:
   test:
     files: {name}/test-{{lang}}.{suffix}
 """,
+    ),
+)
+
+TEMPLATES.add(
+    "mlm",
+    Template(
+        asks="Plain text, of which hidden pieces are guessed; to train on before a target, or beside a task.",
+        settings="""\
+scores: [masked_pieces]
+max_length: 128  # sub-words of a block; lines are joined to blocks of this length
+fields: {text: text, language: language}
+""",
+        format="""\
+    format: lines  # one sentence or passage a line; blank lines are left out
+    options: {language: "{lang}"}
+""",
+        suffix="txt",
+        splits={"train": ("en", "sw"), "dev": ("en", "sw")},
+        rows={
+            "en": "The library was opened in 1906.\n\nIt holds seven thousand books.\n",
+            "sw": "Maktaba ilifunguliwa mwaka 1906.\nPaka analala.\n",
+        },
+        sections="""\
+splits:
+  train:
+    files: {name}/train-{{lang}}.{suffix}  # below DATA, or a path from /; .gz may follow
+  dev:  # without one of its own:  dev: {{holdout: {{of: train, share: 0.01}}}}
+    files: {name}/dev-{{lang}}.{suffix}
+""",
+        tested=False,
     ),
 )
 
@@ -340,7 +336,7 @@ def task_file(kind: str, name: str, folder: str = "FOLDER") -> str:
         name=name,
         folder=folder,
         kind=kind,
-        roles="intermediate, target" if template.learns else "target",
+        roles=", ".join(["intermediate"] * template.learns + ["target"] * template.tested),
     )
     if not template.learns:
         text = text.replace("languages: [en, sw]", "languages: [sw]")

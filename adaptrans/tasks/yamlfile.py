@@ -75,6 +75,23 @@ def _collect(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path
             _collect(value, (*at, index), lines, path)
 
 
+def plain_value(text: str) -> Any:
+    """The value of one YAML text, read as files are: `no` is a language, not a boolean.
+
+    Raises:
+        yaml.YAMLError: If it is not readable.
+
+    Example:
+        >>> plain_value("[no, 3, true]")
+        ['no', 3, True]
+    """
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
     """The line of a key, or of the nearest key above it that is in the file."""
     while path:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from adaptrans.devices import autocast, pick_device, pick_precision
 from adaptrans.environment import environment
 from adaptrans.errors import MissingDataError
 from adaptrans.hub.store import Run
 from adaptrans.models.adapting import Assembled
-from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer
 from adaptrans.models.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.progress import progress
 from adaptrans.runs.language import LanguageSpec
-from adaptrans.tasks.kinds import Answers, Batch, Feature, Kind
-from adaptrans.tasks.kinds.tensors import collated, padded_inputs, summed_cross_entropy
+from adaptrans.tasks.kinds import Feature, mlm
+from adaptrans.tasks.kinds.mlm import KIND, vocabulary
+from adaptrans.tasks.kinds.tensors import collated
 from adaptrans.tasks.lines import read_lines
 from adaptrans.training.loop import Job, train
-from adaptrans.training.phases import accelerator_for
+from adaptrans.training.phases import accelerator_for, keep
 from adaptrans.training.streams import Source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-RATE = 0.15
-"""Share of the pieces that are guessed (Devlin et al. 2019, kept by XLM-R)."""
 
 DEV_SHARE, DEV_BLOCKS = 20, 200
 """One block in so many is held out for the dev loss, and at most so many blocks."""
@@ -47,13 +44,7 @@ def train_language(spec: LanguageSpec) -> Run:
         DataError: If a line of it cannot be read.
         ArtefactError: If the backbone has no masked language model head.
     """
-    run = spec.run
-    if run.is_done:
-        return run
-    with spec.workspace.store.working_on(run, spec.record):
-        if not run.is_done:
-            _train(spec, run)
-    return run
+    return spec.workspace.store.once(spec.run, spec.record, partial(_train, spec))
 
 
 def _train(spec: LanguageSpec, run: Run) -> None:
@@ -62,12 +53,12 @@ def _train(spec: LanguageSpec, run: Run) -> None:
     run.log_environment(environment(str(device), precision))
     tokenizer = load_tokenizer(spec.workspace.backbone)
     training, dev = split(blocks(spec, tokenizer))
-    kind = masked_lm(tokenizer)
     head = MaskedLMHead(spec.workspace.backbone).to(device)
     assembled = assemble_language(spec.workspace.backbone, spec.language, spec.method, spec.seed)
     assembled.model.to(device)
     assert tokenizer.pad_token_id is not None
-    scored = partial(dev_score, kind, head, _batches(dev), tokenizer.pad_token_id, device, precision)
+    about = vocabulary(tokenizer)
+    scored = partial(dev_score, head, _batches(dev, about), tokenizer.pad_token_id, device, precision)
     place = train(
         Job(
             description=f"language {spec.language}",
@@ -76,8 +67,8 @@ def _train(spec: LanguageSpec, run: Run) -> None:
                 Source(
                     spec.language,
                     assembled,
-                    kind,
-                    _as_dataset(training),
+                    KIND,
+                    _as_dataset(training, about),
                     [f"block {number}" for number in range(len(training))],
                     forward=head,
                 ),
@@ -92,40 +83,20 @@ def _train(spec: LanguageSpec, run: Run) -> None:
         ),
         accelerator_for(device),
     )
-    scores = {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step}
-    save_artefact(
-        assembled, run.artefact, {"trained_by": run.key, "language": spec.language, "scores": scores}
+    keep(
+        run,
+        assembled,
+        {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step},
+        {"language": spec.language},
+        {"seconds": place.seconds, "examples": len(training), "source_languages": [], "notes": []},
     )
-    parameters = dict(assembled.model.named_parameters())
-    run.finish(
-        {
-            **scores,
-            "seconds": place.seconds,
-            "trained_parameters": sum(parameters[name].numel() for name in assembled.trained),
-            "examples": len(training),
-            "source_languages": [],
-            "notes": [],
-        }
-    )
-    run.sweep()
 
 
 def blocks(spec: LanguageSpec, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
-    """The text as blocks of equal length, lines one after another with an end sign between them."""
-    room = spec.max_length - 2
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    found: list[list[int]] = []
-    pending: list[int] = []
-    for text in _texts(spec):
-        pending += [*tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], end]
-        while len(pending) >= room:
-            found.append([start, *pending[:room], end])
-            pending = pending[room:]
-        if spec.config.limit_train is not None and len(found) >= spec.config.limit_train:
-            return found[: spec.config.limit_train]
-    if len(pending) > 1:
-        found.append([start, *pending[:-1], end])
-    return found
+    """The text as blocks of equal length; see `adaptrans.tasks.kinds.mlm.blocks`."""
+    lines = (tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in _texts(spec))
+    found = (ids for _, ids in mlm.blocks(lines, tokenizer, spec.max_length))
+    return list(islice(found, spec.config.limit_train))
 
 
 def _texts(spec: LanguageSpec) -> Iterator[str]:
@@ -156,41 +127,7 @@ def split(found: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
     return [item for i, item in enumerate(found) if i % step], found[::step]
 
 
-def masked_lm(tokenizer: PreTrainedTokenizerFast) -> Kind:
-    """Guessing hidden pieces, as a kind that the loop trains; masks are drawn anew for every batch."""
-    special = torch.tensor(sorted(set(tokenizer.all_special_ids)))
-    mask, size = tokenizer.mask_token_id, len(tokenizer)
-    assert mask is not None
-
-    def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-        batch = padded_inputs([feature["input_ids"] for feature in features], padding_id)
-        ids = batch["input_ids"]
-        # Drawn from the generator that the checkpoint holds, so that a resumed run draws the same.
-        chance, how = torch.rand(ids.shape), torch.rand(ids.shape)
-        pieces = torch.randint(size, ids.shape)
-        hidden = (chance < RATE) & ~torch.isin(ids, special)
-        if not hidden.any():
-            hidden[0, 1] = True
-        # 80 % masked, 10 % another piece, 10 % left (Devlin et al. 2019).
-        shown = torch.where(how < 0.8, torch.full_like(ids, mask), torch.where(how < 0.9, pieces, ids))
-        return {
-            "input_ids": torch.where(hidden, shown, ids),
-            "attention_mask": batch["attention_mask"],
-            "hidden": hidden,
-            "labels": ids[hidden],
-        }
-
-    def loss(logits: Tensor, batch: Batch) -> tuple[Tensor, int]:
-        return summed_cross_entropy(logits, batch["labels"])
-
-    def unused(*_: Any) -> Any:
-        raise AssertionError("a language adapter gives no predictions")
-
-    return Kind("masked_lm", 1, unused, collate, Answers("masked_lm", loss, unused, unused, unused))
-
-
 def dev_score(
-    kind: Kind,
     head: MaskedLMHead,
     batches: Sequence[Sequence[Feature]],
     padding_id: int,
@@ -199,31 +136,29 @@ def dev_score(
     assembled: Assembled,
 ) -> float:
     """Minus the mean loss on held-out blocks, with the same masks every time."""
-    assert kind.answers is not None
-    loss: Callable[..., tuple[Tensor, int]] = kind.answers.loss
     total, terms = 0.0, 0
     assembled.model.eval()
-    # The masks are drawn from a generator of their own: scoring does not change training.
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.default_generator.manual_seed(0)
+    with torch.inference_mode():
         for features in batches:
-            batch = collated(kind, features, padding_id, device)
+            batch = collated(KIND, features, padding_id, device)
             with autocast(device, precision):
-                value, number = loss(head(assembled, batch), batch)
+                value, number = mlm.loss(head(assembled, batch), batch)
             total, terms = total + value.item(), terms + number
     return -total / max(terms, 1)
 
 
-def _batches(found: list[list[int]], size: int = 16) -> list[list[Feature]]:
-    features = [_feature(number, ids) for number, ids in enumerate(found)]
+def _batches(found: list[list[int]], about: Mapping[str, int], size: int = 16) -> list[list[Feature]]:
+    features = _features(found, about)
     return [features[start : start + size] for start in range(0, len(features), size)]
 
 
-def _feature(number: int, ids: list[int]) -> Feature:
-    return {"example": number, "length": len(ids), "input_ids": ids}
+def _features(found: list[list[int]], about: Mapping[str, int]) -> list[Feature]:
+    return [
+        {"example": number, "length": len(ids), "input_ids": ids, **about} for number, ids in enumerate(found)
+    ]
 
 
-def _as_dataset(found: list[list[int]]) -> Any:
+def _as_dataset(found: list[list[int]], about: Mapping[str, int]) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list([_feature(number, ids) for number, ids in enumerate(found)])
+    return Dataset.from_list(_features(found, about))

@@ -30,7 +30,7 @@ from adaptrans.tasks.kinds.tensors import collated
 from adaptrans.training import checkpoint
 from adaptrans.training.checkpoint import Place
 from adaptrans.training.log import TrainingLog
-from adaptrans.training.streams import Source, Streams
+from adaptrans.training.streams import Draw, Source, Streams
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -89,7 +89,8 @@ class Plan:
         if config.max_steps is not None:
             total = min(total, config.max_steps)
         every = config.evaluate_every or min(per_epoch, total)
-        return cls(per_epoch, total, round(total * config.warmup), every)
+        rise = round(total * config.warmup) if config.warmup_steps is None else config.warmup_steps
+        return cls(per_epoch, total, min(rise, total), every)
 
     def rate_factor(self, step: int, decay: str) -> float:
         """Share of the peak rate at a 0-based step: linear rise, then linear fall or none.
@@ -175,21 +176,20 @@ class _Training:
     def steps(self, log: TrainingLog, meter: Meter) -> None:
         self.streams.start(self.place.step, self.plan.total_steps)
         while not self.place.finished:
-            task, batch = self.streams.take()
-            self.one_step(task, batch, log, meter)
+            self.one_step(self.streams.take(), log, meter)
 
-    def one_step(self, task: int, batch: list[int], log: TrainingLog, meter: Meter) -> None:
+    def one_step(self, draw: Draw, log: TrainingLog, meter: Meter) -> None:
         """Train one batch of one task."""
         began = time.monotonic()
         config = self.job.config
         factor = self.plan.rate_factor(self.place.step, config.decay)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        lengths = self.streams.lengths[task]
-        source = self.job.sources[task]
+        lengths = self.streams.lengths[draw.task]
+        source = self.job.sources[draw.task]
         whole = source.answers.whole
-        parts = [batch] if whole else micro_batches(batch, lengths, config.tokens_per_batch)
-        loss, extra, norm = self.gradients(source, parts, log)
+        parts = [draw.items] if whole else micro_batches(draw.items, lengths, config.tokens_per_batch)
+        loss, extra, norm = self.gradients(source, parts, draw.number, log)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
@@ -204,14 +204,14 @@ class _Training:
                 **extra,
                 learning_rate=self.optimiser.param_groups[0]["lr"],
                 gradient_norm=norm,
-                tokens_per_second=sum(lengths[i] for i in batch) / max(seconds, 1e-9),
+                tokens_per_second=sum(lengths[i] for i in draw.items) / max(seconds, 1e-9),
                 padding=padding_share(parts, lengths),
             )
         meter.to(step, f"loss {loss:.3f}")
         self.after_step(log)
 
     def gradients(
-        self, source: Source, parts: Sequence[Sequence[int]], log: TrainingLog
+        self, source: Source, parts: Sequence[Sequence[int]], number: int, log: TrainingLog
     ) -> tuple[float, dict[str, float], float]:
         """Gradients of the step's mean loss and what is added to it, clipped.
 
@@ -222,6 +222,9 @@ class _Training:
         total, terms = 0.0, 0
         for part in parts:
             features = rows(source.features, part)
+            # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
+            for item, feature in zip(part, features, strict=True):
+                feature["draw"] = (self.job.seed, number, item)
             batch = collated(source.kind, features, self.job.padding_id, self.job.device)
             with autocast(self.job.device, self.job.precision):
                 output = (source.forward or logits)(source.assembled, batch)

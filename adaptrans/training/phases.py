@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +15,15 @@ from adaptrans.errors import MissingDataError, TrainingError
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.predict import Predictor
 from adaptrans.files import digest
+from adaptrans.hub.provenance import sources_of
 from adaptrans.hub.store import Run
 from adaptrans.models.adapting import Assembled, HeadSpec, assemble, with_head, without_embeddings
 from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.progress import progress
+from adaptrans.runs.mixes import is_text, provenance, selecting
 from adaptrans.runs.specs import TrainSpec
+from adaptrans.tasks import subset
 from adaptrans.tasks.kinds import KINDS, Kind
 from adaptrans.training.loop import Job, train
 from adaptrans.training.streams import Source
@@ -41,23 +45,69 @@ def run_training(spec: TrainSpec) -> Run:
         TrainingError: If training cannot go on.
         ArtefactError: If another process is at work on the same run.
     """
-    run = spec.run
-    if run.is_done:
-        run.sweep()
-        return run
-    with spec.workspace.store.working_on(run, spec.record):
-        if not run.is_done:
-            _train(spec, run)
-    return run
+    return spec.workspace.store.once(spec.run, spec.record, partial(_train, spec))
 
 
 def _train(spec: TrainSpec, run: Run) -> None:
     device = pick_device(spec.workspace.device)
     precision = pick_precision(spec.config.precision, device)
     run.log_environment(environment(str(device), precision))
-    parts = [_Data(part) for part in spec.parts]
+    # Tasks that share a head number its labels alike.
+    parts = [
+        _Data(part, spec.parts[place].task.labels) for part, place in zip(spec.parts, spec.heads, strict=True)
+    ]
     splits = [data.split("train", spec.config.limit_train, training=True) for data in parts]
-    head, *more_heads = (data.head(examples) for data, (examples, _) in zip(parts, splits, strict=True))
+    assembled, names = _assembled(spec, parts, [examples for examples, _ in splits])
+    accelerator = accelerator_for(device)
+    assembled.model.to(device)
+    sources = tuple(
+        Source(
+            data.spec.reference,
+            with_head(assembled, names[place]),
+            data.kind,
+            features,
+            [example.id for example in examples],
+            groups=_languages(examples, features) if is_text(data.spec.task) else None,
+        )
+        for place, data, (examples, features) in zip(spec.heads, parts, splits, strict=True)
+    )
+    dev_scores = [
+        data.dev_score(device, precision) if chosen else None
+        for data, chosen in zip(parts, selecting(spec.parts), strict=True)
+    ]
+    job = Job(
+        description=f"{spec.phase} {spec.reference} ({spec.setup})",
+        assembled=assembled,
+        sources=sources,
+        config=spec.config.resolved(spec.whole_model),
+        seed=spec.seed,
+        folder=run.path,
+        padding_id=parts[0].padding_id,
+        device=device,
+        precision=precision,
+        dev_score=_mean_dev_score(sources, dev_scores),
+    )
+    place = train(job, accelerator)
+    keep(
+        run,
+        assembled,
+        {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step},
+        _described(spec),
+        {
+            "seconds": place.seconds,
+            "examples": sum(len(examples) for examples, _ in splits),
+            "source_languages": source_languages(spec),
+            "notes": training_notes(spec, [note for data in parts for note in data.notes]),
+        },
+    )
+
+
+def _assembled(
+    spec: TrainSpec, parts: Sequence[_Data], examples: Sequence[list[Any]]
+) -> tuple[Assembled, dict[int, str]]:
+    """The model of a run, and the name of each head by the place of the first part that it answers."""
+    owners = sorted(set(spec.heads))
+    head, *more_heads = (parts[place].head(examples[place]) for place in owners)
     assembled = assemble(
         spec.workspace.backbone,
         spec.setup,
@@ -70,56 +120,46 @@ def _train(spec: TrainSpec, run: Run) -> None:
     )
     if spec.config.freeze_embeddings:
         assembled = without_embeddings(assembled)
-    accelerator = accelerator_for(device)
-    assembled.model.to(device)
-    sources = tuple(
-        Source(
-            data.spec.reference,
-            with_head(assembled, name),
-            data.kind,
-            features,
-            [example.id for example in examples],
-        )
-        for name, data, (examples, features) in zip(assembled.heads, parts, splits, strict=True)
-    )
-    job = Job(
-        description=f"{spec.phase} {spec.reference} ({spec.setup})",
-        assembled=assembled,
-        sources=sources,
-        config=spec.config.resolved(spec.whole_model),
-        seed=spec.seed,
-        folder=run.path,
-        padding_id=parts[0].padding_id,
-        device=device,
-        precision=precision,
-        dev_score=_mean_dev_score(sources, [data.dev_score(device, precision) for data in parts]),
-    )
-    place = train(job, accelerator)
-    scores = {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step}
-    save_artefact(
-        assembled,
-        run.artefact,
-        {
-            "task_version": spec.task.version,
-            "kind": spec.task.kind,
-            "trained_by": run.key,
-            "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
-            "training_data": {"languages": _train_languages(spec), "note": spec.task.note},
-            **({"mix": [part.reference for part in spec.parts]} if spec.others else {}),
-            "scores": scores,
+    return assembled, dict(zip(owners, assembled.heads, strict=True))
+
+
+def _described(spec: TrainSpec) -> dict[str, Any]:
+    """What the artefact of a run says about how it was made."""
+    sources = [
+        source.model_dump(mode="json")
+        for part in spec.parts
+        for source in sources_of(part.task, "train", part.train_languages, part.data_keys("train"))
+    ]
+    return {
+        "task_version": spec.task.version,
+        "kind": spec.task.kind,
+        "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
+        "training_data": {
+            "languages": _train_languages(spec),
+            "provenance": provenance(spec.parts),
+            "sources": sources,
+            "note": spec.task.note,
         },
-    )
-    trained = sum(dict(assembled.model.named_parameters())[name].numel() for name in assembled.trained)
-    run.finish(
-        {
-            **scores,
-            "seconds": place.seconds,
-            "trained_parameters": trained,
-            "examples": sum(len(examples) for examples, _ in splits),
-            "source_languages": source_languages(spec),
-            "notes": training_notes(spec, [note for data in parts for note in data.notes]),
-        }
-    )
+        **({"mix": [part.reference for part in spec.parts]} if spec.others else {}),
+    }
+
+
+def keep(
+    run: Run, assembled: Assembled, scores: dict[str, Any], described: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    """Save what a run trained, and close it.
+
+    Args:
+        run: The run.
+        assembled: Its model, with the weights to keep.
+        scores: What the artefact and the run say of the dev set and the steps.
+        described: What the artefact says besides.
+        facts: What the run says besides.
+    """
+    save_artefact(assembled, run.artefact, {**described, "trained_by": run.key, "scores": scores})
+    parameters = dict(assembled.model.named_parameters())
+    trained = sum(parameters[name].numel() for name in assembled.trained)
+    run.finish({**scores, "trained_parameters": trained, **facts})
     run.sweep()
 
 
@@ -144,6 +184,10 @@ def training_notes(spec: TrainSpec, read: Sequence[str]) -> list[str]:
                 notes[f"{part.task.name} {split}: {own}"] = None
         if spec.config.limit_train is not None:
             notes[f"{part.task.name}: trained on {spec.config.limit_train} examples only"] = None
+        if part.has_dev and not set(part.train_languages) <= set(part.dev_languages):
+            notes[f"{part.reference}: selected on the dev set of {', '.join(part.dev_languages)} alone"] = (
+                None
+            )
     lacking = [part.task.name for part in spec.parts if not part.has_dev]
     if len(lacking) == len(spec.parts):
         notes[f"{spec.reference}: no dev set, so the weights of the last step"] = None
@@ -151,6 +195,12 @@ def training_notes(spec: TrainSpec, read: Sequence[str]) -> list[str]:
         notes[f"{spec.reference}: no dev set of {', '.join(lacking)}, so selected on the others"] = None
     notes.update(dict.fromkeys(read))
     return list(notes)
+
+
+def _languages(examples: Sequence[Any], features: Dataset) -> list[int]:
+    """Number of the language of each input."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(examples[place].language, len(numbers)) for place in features["example"][:]]
 
 
 def _mean_dev_score(
@@ -178,10 +228,16 @@ def accelerator_for(device: torch.device) -> Accelerator:
 
 
 class _Data:
-    """Examples and encodings of a training spec."""
+    """Examples and encodings of a training spec.
 
-    def __init__(self, spec: TrainSpec) -> None:
+    Args:
+        spec: The run, of one task.
+        labels: Its labels in the order of the head.
+    """
+
+    def __init__(self, spec: TrainSpec, labels: tuple[str, ...]) -> None:
         self.spec = spec
+        self.task = spec.task.model_copy(update={"labels": labels})
         self.kind: Kind = KINDS[spec.task.kind]
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(spec.workspace.backbone)
         assert self.tokenizer.pad_token_id is not None
@@ -200,11 +256,13 @@ class _Data:
         if not examples:
             raise MissingDataError(
                 f"{spec.task.name} {split} has no examples in {', '.join(keys)}",
-                remedy="check the data folder",
+                remedy="give more data, of which it is a part"
+                if spec.task.split(split).holdout
+                else "check the data folder",
             )
         encoder = Encoder(
             self.kind,
-            spec.task,
+            self.task,
             self.tokenizer,
             tokenizer_fingerprint(spec.workspace.backbone),
             spec.max_length,
@@ -212,14 +270,15 @@ class _Data:
         )
         with progress(f"encoding {spec.task.name} {split}", len(examples)) as meter:
             cache = spec.workspace.store.cache
-            return examples, encode(encoder, examples, digest([keys, split, limit]), cache, tick=meter.to)
+            key = digest([keys, split, limit, subset.rule(limit)])
+            return examples, encode(encoder, examples, key, cache, tick=meter.to)
 
     def head(self, examples: Sequence[Any]) -> HeadSpec:
         """The fresh head of the task; choices are counted in the training data."""
         answers = self.kind.answers
         if answers is None:
             raise TrainingError(f"{self.spec.task.name} has no training", remedy="evaluate it directly")
-        labels = self.spec.task.labels
+        labels = self.task.labels
         if self.kind.name == "multiple_choice":
             labels = tuple(str(i) for i in range(max(len(example.choices) for example in examples)))
         if self.kind.name == "passage_ranking":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.data.batches import epoch_batches
-from adaptrans.data.mixing import capped_sizes, schedule, shares
+from adaptrans.data.mixing import capped_sizes, schedule, shares, smooth_epoch, with_own
 from adaptrans.models.adapting import Assembled
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.tasks.kinds import Answers, Kind
@@ -27,6 +28,7 @@ class Source:
         kind: Kind of the task.
         features: Encoded training data.
         example_ids: Ids of the examples, so that a failure names them.
+        groups: Number of the language of each input, where languages are drawn by smoothed size.
         forward: What gives the logits of a batch; by default the model's own head.
     """
 
@@ -36,12 +38,28 @@ class Source:
     features: Dataset
     example_ids: Sequence[str]
     forward: Callable[[Assembled, Any], Any] | None = None
+    groups: Sequence[int] | None = None
 
     @property
     def answers(self) -> Answers:
         """How the task learns."""
         assert self.kind.answers is not None, "only kinds with a head are trained"
         return self.kind.answers
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one step trains.
+
+    Args:
+        task: Number of the task.
+        number: Number of the task's batch, from 0.
+        items: The items of the batch.
+    """
+
+    task: int
+    number: int
+    items: list[int]
 
 
 class Streams:
@@ -68,16 +86,34 @@ class Streams:
 
     @property
     def items(self) -> int:
-        """Inputs of an epoch: those of all tasks, none counted beyond the cap."""
+        """Inputs of an epoch: those of all tasks, none counted beyond the cap.
+
+        A task with a share of its own does not make it longer for the others: it adds what its share takes.
+        """
         sizes = [len(lengths) for lengths in self.lengths]
-        return sizes[0] if len(sizes) == 1 else sum(capped_sizes(sizes, self._config.mixing_cap))
+        if len(sizes) == 1:
+            return sizes[0]
+        capped = capped_sizes(sizes, self._config.mixing_cap)
+        own = self._own
+        others = sum(size for size, share in zip(capped, own, strict=True) if share is None)
+        return math.ceil(others / (1 - sum(filter(None, own)))) if others else sum(capped)
+
+    @property
+    def _own(self) -> list[float | None]:
+        """The share of its own that each task has."""
+        return [(self._config.mixing_shares or {}).get(source.name) for source in self.sources]
 
     @property
     def shares(self) -> list[float]:
         """How often each task is drawn."""
+        return with_own(self._by_size, self._own) if len(self.sources) > 1 else [1.0]
+
+    @property
+    def _by_size(self) -> list[float]:
+        """The same before any task has a share of its own."""
         config = self._config
         if config.mixing_weights is not None and len(self.sources) > 1:
-            weights = [config.mixing_weights[source.name] for source in self.sources]
+            weights = [config.mixing_weights.get(source.name, 0.0) for source in self.sources]
             return [weight / sum(weights) for weight in weights]
         if config.mixing == "uniform":
             return [1 / len(self.sources)] * len(self.sources)
@@ -90,19 +126,28 @@ class Streams:
         self._taken = Counter(self._order[:step])
         self._next = step
 
-    def take(self) -> tuple[int, list[int]]:
-        """Number of the next step's task, and the items of its batch."""
+    def take(self) -> Draw:
+        """What the next step trains."""
         task = self._order[self._next]
-        batch = self._batch(task, self._taken[task])
+        number = self._taken[task]
         self._taken[task] += 1
         self._next += 1
-        return task, batch
+        return Draw(task, number, self._batch(task, number))
 
     def _batch(self, task: int, number: int) -> list[int]:
         size = self._config.batch_size
         per_epoch = -(-len(self.lengths[task]) // size)
         epoch, offset = divmod(number, per_epoch)
         if self._epochs.get(task, (None,))[0] != epoch:
-            batches = epoch_batches(self.lengths[task], size, seed=self._seed, epoch=epoch)
-            self._epochs[task] = (epoch, batches)
+            self._epochs[task] = (epoch, self._epoch(task, epoch))
         return self._epochs[task][1][offset]
+
+    def _epoch(self, task: int, epoch: int) -> list[list[int]]:
+        """The batches of an epoch of a task."""
+        lengths, groups = self.lengths[task], self.sources[task].groups
+        size, seed = self._config.batch_size, self._seed
+        if groups is None:
+            return epoch_batches(lengths, size, seed=seed, epoch=epoch)
+        drawn = smooth_epoch(groups, self._config.language_smoothing, seed=seed, epoch=epoch)
+        batches = epoch_batches([lengths[item] for item in drawn], size, seed=seed, epoch=epoch)
+        return [[drawn[place] for place in batch] for batch in batches]

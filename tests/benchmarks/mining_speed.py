@@ -2,7 +2,8 @@
 
     python tests/benchmarks/mining_speed.py --sentences 20000 --width 768
 
-Prints the seconds of both, their ratio, and whether the pairs are the same. Two kinds of vectors: spread
+Prints the median seconds of both over rounds in turns, of the clock and of the processor, the median of
+their ratios, and how many pairs differ. Two kinds of vectors: spread
 in all directions, and crowded in one, as the mean of an encoder's states is.
 """
 
@@ -63,38 +64,53 @@ def unit_vectors(number, width, crowded):
     return x, y
 
 
-def seconds():
-    """Seconds on the clock and of the processor, which other work on the machine disturbs less."""
-    return time.perf_counter(), time.process_time()
+def timed(run):
+    """What a call gives, its seconds on the clock, and those of the processor.
+
+    Other work on the machine disturbs the clock more than the processor's time.
+    """
+    began = time.perf_counter(), time.process_time()
+    found = run()
+    return found, time.perf_counter() - began[0], time.process_time() - began[1]
+
+
+def compare(x, y, rounds):
+    """Seconds of both sides, clock and processor, shape (rounds, sides, 2); the pairs that differ."""
+    times, different = np.empty((rounds, 2, 2)), 0
+    for number in range(rounds):
+        runs = [lambda: beside(x, y), lambda: mine(x, y, search="exact")]
+        results = [None, None]
+        # In turns, so that neither always comes after the other.
+        for side in (0, 1) if number % 2 == 0 else (1, 0):
+            results[side], *times[number, side] = timed(runs[side])
+        pairs = set(zip(results[1].sources.tolist(), results[1].targets.tolist(), strict=True))
+        different += len(pairs ^ set(results[0]))
+    return times, different
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sentences", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--kinds", nargs="+", default=["spread", "crowded"])
     given = parser.parse_args()
     # Both sides load their libraries before the clock runs.
     warm = unit_vectors(4_000, given.width, False)
     beside(*warm)
     mine(*warm, search="exact")
-    for crowded in (False, True):
-        x, y = unit_vectors(given.sentences, given.width, crowded)
-        for _ in range(given.rounds):
-            began = seconds()
-            expected = beside(x, y)
-            between = seconds()
-            found = mine(x, y, search="exact")
-            spent = [after - before for before, after in zip(between, seconds(), strict=True)]
-            other = [after - before for before, after in zip(began, between, strict=True)]
-            pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
-            kind = "crowded" if crowded else "spread"
+    for kind in given.kinds:
+        times, different = compare(
+            *unit_vectors(given.sentences, given.width, kind == "crowded"), given.rounds
+        )
+        for place, what in enumerate(("clock", "processor")):
+            a, b = times[:, 0, place], times[:, 1, place]
+            shown = ", ".join(f"{ratio:.1f}" for ratio in sorted(a / b))
             print(
-                f"{kind}: faiss and loop {other[0]:.2f} s, mine {spent[0]:.2f} s, "
-                f"{other[0] / spent[0]:.1f} times as fast "
-                f"(processor time {other[1]:.2f} and {spent[1]:.2f} s, {other[1] / spent[1]:.1f} times), "
-                f"{len(pairs)} pairs, {len(pairs ^ set(expected))} different"
+                f"{kind}, {what}: faiss and loop {np.median(a):.2f} s, mine {np.median(b):.2f} s, median of "
+                f"{given.rounds} rounds {np.median(a / b):.1f} times as fast ({shown})"
             )
+        print(f"{kind}: {different} pairs differ")
 
 
 if __name__ == "__main__":

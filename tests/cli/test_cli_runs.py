@@ -85,6 +85,36 @@ def weights_and_scores(store):
     return found
 
 
+def run_killed(cli, command, phase, kills):
+    """Run a command that is killed at random so many times after its first steps, then to its end."""
+    rng = random.Random(int(os.environ.get("ADAPTRANS_KILL_SEED", "3")))
+    steps = f"store/runs/{phase}/*/checkpoints/step-*"
+    for number in range(1, kills + 1):
+        process = cli.start(*command)
+        started = set(cli.folder.glob(steps))
+        while process.poll() is None and set(cli.folder.glob(steps)) == started:
+            time.sleep(0.005)
+        assert process.poll() is None, f"finished before kill {number}: {process.communicate()}"
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    cli.run(*command)
+
+
+def test_a_killed_mix_with_text_is_bit_identical(cli):
+    options = {"checkpoint_seconds": 0, "evaluate_every": 5, "mixing_temperature": 2}
+    shares = "mixing_shares={mlm: 0.4}"
+    settings = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+    command = ["intermediate", "nli + mlm[en,sw]", "--method", "full", *settings, "--set", shares]
+    command += ["--max-steps", "60", "--batch-size", "4", "--precision", "fp32", "--max-length", "32"]
+    command += ["--epochs", "50", "--tasks", str(cli.folder / "tasks")]
+    cli.run(*command, *cli.where[:4], "--store", str(cli.folder / "undisturbed"))
+    run_killed(cli, [*command, *cli.where], "intermediate", kills=1)
+    disturbed, undisturbed = (weights_and_scores(cli.folder / name) for name in ("store", "undisturbed"))
+    assert len(undisturbed) > 2
+    assert disturbed == undisturbed
+
+
 def test_killed_three_times_at_random_the_result_is_bit_identical(cli):
     tasks = ["--tasks", str(cli.folder / "tasks")]
     options = [
@@ -101,22 +131,7 @@ def test_killed_three_times_at_random_the_result_is_bit_identical(cli):
     command = ["target", "xnli", "--setup", "adapter", *options]
     elsewhere = [*cli.where[:4], "--store", str(cli.folder / "undisturbed")]
     cli.run(*command, *elsewhere, *tasks)
-    rng = random.Random(int(os.environ.get("ADAPTRANS_KILL_SEED", "3")))
-    kills = 0
-    while kills < 3:
-        process = cli.start(*command, *cli.where, *tasks)
-        started = set(cli.folder.glob("store/runs/target/*/checkpoints/step-*"))
-        while (
-            process.poll() is None
-            and set(cli.folder.glob("store/runs/target/*/checkpoints/step-*")) == started
-        ):
-            time.sleep(0.005)
-        assert process.poll() is None, f"finished before kill {kills + 1}: {process.communicate()}"
-        time.sleep(rng.uniform(0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-    cli.run(*command, *cli.where, *tasks)
+    run_killed(cli, [*command, *cli.where, *tasks], "target", kills=3)
     for where in (cli.where, elsewhere):
         cli.run("evaluate", "xnli", "--setup", "adapter", "--precision", "fp32", *where, *tasks)
     disturbed, undisturbed = (weights_and_scores(cli.folder / name) for name in ("store", "undisturbed"))

@@ -17,6 +17,7 @@ from adaptrans.evaluation.submission import read_predictions
 from adaptrans.evaluation.zero_shot import evaluate
 from adaptrans.experiments.engine import execute
 from adaptrans.experiments.plan import Plan
+from adaptrans.hub.adopting import adopt
 from adaptrans.models.setup import parse
 
 WORDS = ("cat", "mat", "library", "London", "Anna", "seven", "apples", "daughter", "opened", "sits")
@@ -100,3 +101,91 @@ def test_from_training_to_the_score_of_the_submission(ranked):
         code: one.values["map_at_20"] for code, one in results.items()
     }
     assert len(list((spec.workspace.store.cache / "pools").iterdir())) == 1, "both languages share the pool"
+
+
+def test_queries_and_candidates_have_the_adapters_of_their_languages(ranked, tmp_path):
+    from adapters import XLMRobertaAdapterModel
+
+    model = XLMRobertaAdapterModel.from_pretrained(ranked.workspace.backbone.path)
+    for code in ("en", "de"):
+        model.add_adapter(code, config="seq_bn[reduction_factor=2,init_weights='mam_adapter']")
+        for key, value in model.named_parameters():
+            if f".{code}." in key:
+                value.data += 0.3 if code == "en" else -0.3
+        model.save_adapter(str(tmp_path / code), code, with_head=False, use_safetensors=True)
+        adopt(tmp_path / code, ranked.workspace.store, ranked.workspace.backbone, language=code)
+    task, keys = ranked.workspace.task("lareqa"), set()
+    for policy in ("swap", "keep-source", "none"):
+        spec, before = ranked.evaluate(parse(f"{{lang}} > target @ {policy}"), task)
+        execute(Plan(tuple(item for item in before if not item.run.is_done), ()), lambda *_: None)
+        notes = evaluate(spec)["de"].notes
+        said = {"swap": "language adapter {de}", "keep-source": "language adapter {en}"}
+        assert said.get(policy, "without a language adapter") in notes
+        keys.add(spec.run.key)
+    pools = sorted((ranked.workspace.store.cache / "pools").glob("*/vectors.f32"))
+    assert len(keys) == len(pools) == len({path.read_bytes() for path in pools}) == 3
+
+
+def mention(language, number, word):
+    """A row of Mewsli-X's mentions in the authors' form, whose entity is called as it is mentioned."""
+    text = f"{language} one. {language} {word} sits on a mat. The end."
+    starts = [0, text.index(f"{language} {word}"), text.index("The end")]
+    ends = [starts[1] - 1, starts[2] - 1, len(text)]
+    place = text.index(word)
+    return {
+        "context": {
+            "language": language,
+            "text": text,
+            "sentence_spans": [{"start": s, "end": e} for s, e in zip(starts, ends, strict=True)],
+        },
+        "mentions": [
+            {
+                "example_id": f"{language}-{number}",
+                "entity_id": f"Q{number}",
+                "mention_span": {"start": place, "end": place + len(word), "text": word},
+            }
+        ],
+    }
+
+
+def test_mewslix_from_training_to_the_score_of_the_submission(planner, tmp_path):
+    folder = tmp_path / "data/mewslix"
+    folder.mkdir(parents=True)
+    entities = [
+        {"entity_id": f"Q{number}", "title": word, "description": f"{word} is {word}."}
+        for number, word in enumerate(WORDS)
+    ]
+    english = [mention("en", number, word) for number, word in enumerate(WORDS)]
+    files = {
+        "candidate_set_entities": entities,
+        "wikinews_mentions-test": [
+            mention(language, number, word) for language in ("de", "ta") for number, word in enumerate(WORDS)
+        ],
+        "wikipedia_pairs-train": [
+            {
+                "contextual_mention": {"context": row["context"], "mention": row["mentions"][0]},
+                "entity": entity,
+            }
+            for row, entity in zip(english, entities, strict=True)
+        ],
+    }
+    for name, rows in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    here = replace(planner, workspace=replace(planner.workspace, data=tmp_path / "data"))
+    spec, before = here.evaluate(parse("adapter"), here.workspace.task("mewslix"))
+    # One file for all languages: those that have no mention in it would be told so.
+    spec = replace(spec, languages=("de", "ta"))
+    execute(Plan(tuple(before), ()), lambda item, place, total: None)
+    results = evaluate(spec)
+    scored = score_folder(
+        benchmarks.get("xtreme-r"), spec.run.path / "submission", spec.run.path / "labels"
+    ).tasks["mewslix"]
+    for language, result in results.items():
+        found = read_predictions(spec.run.path / "submission", "mewslix", "passage_ranking", language)
+        assert list(found) == [f"{language}-{number}" for number in range(len(WORDS))]
+        ranks = [ids.index(f"Q{key.rpartition('-')[2]}") + 1 for key, ids in found.items()]
+        assert result.values["mrr_at_20"] == pytest.approx(100 * sum(1 / rank for rank in ranks) / len(ranks))
+        assert scored.languages[language].values["mrr_at_20"] == result.values["mrr_at_20"]
+        assert "10 candidates" in result.notes
+    assert scored.mean.value == pytest.approx(sum(r.values["mrr_at_20"] for r in results.values()) / 2)
+    assert sorted(scored.missing) == ["ar", "en", "es", "fa", "ja", "pl", "ro", "tr", "uk"]

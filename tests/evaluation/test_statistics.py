@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.statistics import interval, mean_interval, paired_difference
+from adaptrans.evaluation.multiple import holm
+from adaptrans.evaluation.statistics import (
+    SIGNIFICANT,
+    SMALLEST,
+    interval,
+    mean_interval,
+    paired_difference,
+)
 
 ACCURACY = SCORES["accuracy"]
 SQUAD = SCORES["squad"]
@@ -137,7 +144,7 @@ def test_a_clear_difference():
     found = paired_difference(a, b, ACCURACY.reduce, parallel=False)
     assert found.value == pytest.approx(100 * (better.mean() - base.mean()))
     assert 0 < found.low < found.value < found.high
-    assert found.p_value == 1 / 1001
+    assert SMALLEST <= found.p_value < 1 / 1001
     back = paired_difference(b, a, ACCURACY.reduce, parallel=False)
     assert back.value == -found.value
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
@@ -152,6 +159,23 @@ def test_pairing_narrows_the_interval():
     alone = interval(right(better), ACCURACY.reduce)
     assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
     assert paired.p_value < 0.01
+
+
+def test_a_clear_difference_stays_one_in_a_large_table():
+    base = draws(8, 2000, 0.5)
+    better = np.maximum(base, draws(9, 2000, 0.1))
+    clear = paired_difference({"de": right(better)}, {"de": right(base)}, ACCURACY.reduce, parallel=False)
+    assert max(holm([clear.p_value] * 600)) < SIGNIFICANT
+
+
+@pytest.mark.parametrize("gained", [8, 12, 20, 40])
+def test_no_less_than_the_exact_sign_test(gained):
+    better = np.zeros(1000)
+    better[:gained] = 1
+    found = paired_difference(
+        {"de": right(better)}, {"de": right(np.zeros(1000))}, ACCURACY.reduce, parallel=False
+    )
+    assert found.p_value >= min(0.05, 2.0 ** (1 - gained))
 
 
 def test_few_differing_examples_prove_little():

@@ -14,7 +14,7 @@ from adaptrans.evaluation.results import load_results, load_statistics
 from adaptrans.evaluation.submission import read_predictions
 from adaptrans.evaluation.zero_shot import CONSTANT_GOLD, NO_GOLD, evaluate, is_done, score
 from adaptrans.models.setup import parse
-from adaptrans.runs.specs import EvaluationConfig
+from adaptrans.runs.config import EvaluationConfig
 from adaptrans.training.phases import run_training
 
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from adaptrans.experiments.compare import Entry, baseline_of, compared, store_entries, target_table
+from adaptrans.experiments.compare import Entry, compared, target_table
 from adaptrans.experiments.engine import execute
 from adaptrans.experiments.plan import plan
+from adaptrans.experiments.rows import baseline_of, store_entries
 from adaptrans.files import write_json
 
 
@@ -20,7 +21,7 @@ def filled(planner):
 
 
 def entries(found, target):
-    return [Entry(cell.setup, cell.evaluation.run) for cell in found.cells if cell.target == target]
+    return [Entry(cell.setup, (cell.evaluation.run,)) for cell in found.cells if cell.target == target]
 
 
 def accuracies(run):
@@ -92,7 +93,7 @@ def test_a_language_scored_on_other_data_enters_no_mean(filled):
 
 def test_only_the_languages_asked_for_take_part(filled):
     _, found = filled
-    few = [Entry(entry.setup, entry.run, ("de",)) for entry in entries(found, "xnli")]
+    few = [Entry(entry.setup, entry.runs, ("de",)) for entry in entries(found, "xnli")]
     table = target_table(few, "full")
     assert table.scored == ("de",)
     assert set(table.rows[0].languages) == {"de"}

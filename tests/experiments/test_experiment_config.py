@@ -49,6 +49,16 @@ def test_layers_of_training_options(tmp_path):
     assert section.config("xnli", True, {}).rate(whole_model=True) == 2e-5
 
 
+def test_a_task_has_options_of_its_own_for_each_method(tmp_path):
+    own = "tasks: {xnli: {epochs: 5, adapter: {learning_rate: 0.5}, full: {learning_rate: 0.25}}}"
+    section = load(tmp_path, GOOD.replace("tasks: {xnli: {epochs: 5}}", own)).training
+    assert section.config("xnli", False, {}).learning_rate == 0.5
+    assert section.config("xnli", True, {}).learning_rate == 0.25
+    assert section.config("xnli", True, {}).epochs == 5
+    with pytest.raises(AdaptransError, match=r"xnli\.full holds no options"):
+        load(tmp_path, GOOD.replace("{epochs: 5}", "{full: 3}"))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

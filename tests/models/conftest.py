@@ -21,6 +21,8 @@ def spec(kind: str, name: str | None = None):
         "tagging": ("panx", ("O", "B-PER", "I-PER", "B-LOC")),
         "span_qa": ("xquad", ()),
         "multiple_choice": ("xcopa", ("0", "1")),
+        "passage_ranking": ("lareqa", tuple(map(str, range(6)))),
+        "mlm": ("text", ()),
     }[kind]
     return HeadSpec(name or names, kind, labels)
 
@@ -35,7 +37,9 @@ def batch_of(kind: str):
     ids[..., 0] = 0
     ids[-1, ..., 8:] = 1
     mask[-1, ..., 8:] = 0
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.zeros(3, dtype=torch.long)}
+    labels = {"labels": torch.zeros(3, dtype=torch.long)}
+    hidden = {"hidden": ids % 3 == 0} if kind == "mlm" else {}
+    return {"input_ids": ids, "attention_mask": mask, **labels, **hidden}
 
 
 def shaken(assembled, seed: int = 0):
@@ -48,6 +52,25 @@ def shaken(assembled, seed: int = 0):
             if name in assembled.trained:
                 parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     return assembled
+
+
+def answers(assembled, batch):
+    """What the head answers, one tensor for each of its outputs."""
+    import torch
+
+    from adaptrans.models.adapting import logits
+
+    with torch.inference_mode():
+        output = logits(assembled, batch)
+    return [value.contiguous() for value in (output if isinstance(output, tuple) else (output,))]
+
+
+def same(one, other, batch):
+    """Whether two models answer alike, to the last bit."""
+    import torch
+
+    pairs = zip(answers(one, batch), answers(other, batch), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +94,35 @@ def build(base):
     return make
 
 
+def by_hand(base, artefact, text, parents, target):
+    """The model of a setup from the library's own calls and nothing of ours, without merges."""
+    from adapters import Fuse, Stack, XLMRobertaAdapterModel
+
+    whole = text.startswith("full")
+    model = XLMRobertaAdapterModel.from_pretrained(artefact / "backbone" if whole else base.path)
+    stack = []
+
+    def load(folder):
+        model.load_adapter(str(folder), with_head=False, use_safetensors=True)
+        return folder.name
+
+    for layer in () if whole else text.split(" > "):
+        if layer.startswith("fuse("):
+            members = [load(parents[name] / "adapters" / name) for name in layer[5:-1].split(", ")]
+            fusion = artefact / "fusions" / target
+            model.load_adapter_fusion(str(fusion), set_active=False, with_head=False, use_safetensors=True)
+            stack.append(Fuse(*members, name=target))
+        elif layer in parents:
+            stack.append(load(parents[layer] / "adapters" / layer))
+        else:
+            stack.append(load(artefact / "adapters" / target))
+    model.load_head(str(artefact / "heads" / target), use_safetensors=True)
+    if stack:
+        model.set_active_adapters(Stack(*stack) if len(stack) > 1 else stack[0])
+    model.active_head = target
+    return model.eval()
+
+
 @pytest.fixture(scope="session")
 def parents(build, tmp_path_factory) -> dict[str, Path]:
     """Artefacts of four intermediate tasks by reference: three adapters, and a whole model `whole`."""
@@ -91,9 +143,6 @@ def tools():
     class Tools:
         pass
 
-    Tools.spec, Tools.batch_of, Tools.shaken = (
-        staticmethod(spec),
-        staticmethod(batch_of),
-        staticmethod(shaken),
-    )
+    for helper in (spec, batch_of, shaken, answers, same, by_hand):
+        setattr(Tools, helper.__name__, staticmethod(helper))
     return Tools

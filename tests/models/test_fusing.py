@@ -13,47 +13,20 @@ from adaptrans.models.library import Fused
 FORMS = ["fuse(mnli, squad)", "fuse(mnli, squad) > target", "qqp > fuse(mnli, squad) > target"]
 
 
-def answers(assembled, batch):
-    with torch.inference_mode():
-        output = logits(assembled, batch)
-    return output if isinstance(output, tuple) else (output,)
-
-
-def by_hand(base, artefact, text, parents, target):
-    """The same model from the library's own calls and nothing of ours."""
-    from adapters import Fuse, Stack, XLMRobertaAdapterModel
-
-    model = XLMRobertaAdapterModel.from_pretrained(base.path)
-    for name in ("mnli", "squad", "qqp"):
-        model.load_adapter(str(parents[name] / "adapters" / name), with_head=False, use_safetensors=True)
-    model.load_adapter_fusion(
-        str(artefact / "fusions" / target), set_active=False, with_head=False, use_safetensors=True
-    )
-    stack = ["qqp"] if text.startswith("qqp") else []
-    stack.append(Fuse("mnli", "squad", name=target))
-    if text.endswith("target"):
-        model.load_adapter(str(artefact / "adapters" / target), with_head=False, use_safetensors=True)
-        stack.append(target)
-    model.load_head(str(artefact / "heads" / target), use_safetensors=True)
-    model.set_active_adapters(Stack(*stack) if len(stack) > 1 else stack[0])
-    model.active_head = target
-    return model.eval()
-
-
 @pytest.mark.parametrize("kind", ["classification", "tagging", "span_qa", "multiple_choice"])
 @pytest.mark.parametrize("text", FORMS)
 def test_logits_equal_those_of_the_plain_library(base, build, parents, tools, tmp_path, text, kind):
     head, batch = tools.spec(kind), tools.batch_of(kind)
     assembled = build(text, head, parents)
     save_artefact(assembled, tmp_path / "a")
-    model = by_hand(base, tmp_path / "a", text, parents, head.name)
+    model = tools.by_hand(base, tmp_path / "a", text, parents, head.name)
     with torch.inference_mode():
         output = model(batch["input_ids"], attention_mask=batch["attention_mask"])
     theirs = (output.start_logits, output.end_logits) if kind == "span_qa" else (output.logits,)
-    ours = answers(assembled, batch)
+    ours = tools.answers(assembled, batch)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     loaded = load_artefact(tmp_path / "a", base)
-    assert all(torch.equal(a, b) for a, b in zip(ours, answers(loaded, batch), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(ours, tools.answers(loaded, batch), strict=True))
     assert (loaded.trained, loaded.fusions) == (assembled.trained, assembled.fusions)
     assert not (tmp_path / "a" / "backbone").exists()
 
@@ -90,7 +63,7 @@ def test_every_part_has_an_effect(build, parents, tools):
         "qqp > fuse(mnli, squad) > target",
         "fuse(mnli, squad) > qqp > target",
     ]
-    found = [answers(build(text, head, parents), batch)[0] for text in texts]
+    found = [tools.answers(build(text, head, parents), batch)[0] for text in texts]
     for i, one in enumerate(found):
         assert not any(torch.allclose(one, other, atol=1e-5) for other in found[:i]), texts[i]
 
@@ -126,11 +99,11 @@ def test_attention_equals_what_the_library_reports(build, parents, tools, kind):
     head, batch = tools.spec(kind), tools.batch_of(kind)
     assembled = build("qqp > fuse(mnli, squad) > target", head, parents)
     watched = Attention(assembled.fusions)
-    before = answers(assembled, batch)[0]
+    before = tools.answers(assembled, batch)[0]
     with watched.watching(assembled.model):
         for _ in range(2):
             watched.batch(batch["attention_mask"])
-            assert torch.equal(answers(assembled, batch)[0], before), "watching changes the answer"
+            assert torch.equal(tools.answers(assembled, batch)[0], before), "watching changes the answer"
     inputs = {name: batch[name].reshape(-1, 11) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         # Asked of the encoder, because the library's multiple choice head drops the attentions.
@@ -156,7 +129,7 @@ def test_attention_is_recorded_in_bf16_too(build, parents, tools):
         watched = Attention(assembled.fusions)
         with watched.watching(assembled.model), torch.autocast("cpu", torch.bfloat16, enabled=half):
             watched.batch(batch["attention_mask"])
-            answers(assembled, batch)
+            tools.answers(assembled, batch)
         found.append([share for row in watched.shares() for share in row["shares"]])
     assert found[1] == pytest.approx(found[0], abs=0.05)
     assert found[1] != found[0]
@@ -173,12 +146,12 @@ def test_both_places_of_double_adapters_are_fused(build, tools, tmp_path):
     watched = Attention(assembled.fusions)
     with watched.watching(assembled.model):
         watched.batch(batch["attention_mask"])
-        before = answers(assembled, batch)[0]
+        before = tools.answers(assembled, batch)[0]
     assert {(row["layer"], row["part"]) for row in watched.shares()} == {
         (layer, part) for layer in range(4) for part in ("attention", "output")
     }
     save_artefact(assembled, tmp_path / "x")
-    assert torch.equal(answers(load_artefact(tmp_path / "x"), batch)[0], before)
+    assert torch.equal(tools.answers(load_artefact(tmp_path / "x"), batch)[0], before)
 
 
 def test_layers_that_the_adapters_leave_out_have_no_fusion(build, tools, tmp_path):
@@ -189,7 +162,7 @@ def test_layers_that_the_adapters_leave_out_have_no_fusion(build, tools, tmp_pat
         parents[name] = tmp_path / name
     batch = tools.batch_of("classification")
     assembled = build("fuse(a, b) > target", tools.spec("classification"), parents, method=method)
-    answers(assembled, batch)
+    tools.answers(assembled, batch)
     places = {name.split(".layer.")[1][0] for name in assembled.trained if "fusion" in name}
     assert places == {"0", "1", "2"}
     with pytest.raises(SetupError, match="'a' and 'c' are of different forms or in different layers"):
@@ -221,7 +194,7 @@ def test_two_fusions_over_the_same_adapters_live_side_by_side(base, build, paren
         model.set_active_adapters(Fuse("mnli", "squad", name=name))
         model.active_head = name
         with torch.inference_mode():
-            assert torch.equal(model(**inputs).logits, answers(built[name], batch)[0]), name
+            assert torch.equal(model(**inputs).logits, tools.answers(built[name], batch)[0]), name
 
 
 def test_a_second_fusion_in_a_chain_has_a_name_and_weights_of_its_own(build, parents, tools, tmp_path):
@@ -233,12 +206,12 @@ def test_a_second_fusion_in_a_chain_has_a_name_and_weights_of_its_own(build, par
     first, second = (fusing.fusion_tensors(assembled.model, name) for name in ("xnli", "xnli_2"))
     assert len(first) == len(second) == 4 * 5
     save_artefact(assembled, tmp_path / "x")
-    before = answers(assembled, batch)[0]
-    assert torch.equal(answers(load_artefact(tmp_path / "x"), batch)[0], before)
+    before = tools.answers(assembled, batch)[0]
+    assert torch.equal(tools.answers(load_artefact(tmp_path / "x"), batch)[0], before)
     library.activate(assembled.model, assembled.fusions[:1], "xnli")
-    assert not torch.allclose(answers(assembled, batch)[0], before, atol=1e-5)
+    assert not torch.allclose(tools.answers(assembled, batch)[0], before, atol=1e-5)
     library.activate(assembled.model, assembled.fusions[1:], "xnli")
-    assert not torch.allclose(answers(assembled, batch)[0], before, atol=1e-5)
+    assert not torch.allclose(tools.answers(assembled, batch)[0], before, atol=1e-5)
 
 
 def test_adapters_trained_on_a_fusion_are_not_taken_out_of_it(base, build, parents, tools, tmp_path):

@@ -5,14 +5,9 @@ import torch
 
 from adaptrans.errors import SetupError
 from adaptrans.models import library, merging
-from adaptrans.models.adapting import hidden_states, logits
+from adaptrans.models.adapting import hidden_states
 from adaptrans.models.artefact import load_artefact, read_manifest, save_artefact
 from adaptrans.models.setup import parse
-
-
-def answers(assembled, batch):
-    with torch.inference_mode():
-        return logits(assembled, batch)
 
 
 def merged_by_library(base, parents, names, weights, strategy="linear"):
@@ -100,7 +95,7 @@ def test_a_setup_with_a_merge_comes_back_and_needs_its_parents(base, build, pare
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     assembled = build(text, head, parents)
     save_artefact(assembled, tmp_path / "x")
-    assert torch.equal(answers(load_artefact(tmp_path / "x", base), batch), answers(assembled, batch))
+    assert tools.same(load_artefact(tmp_path / "x", base), assembled, batch)
     recorded = read_manifest(tmp_path / "x").parents
     needed = [name for name in recorded if recorded[name]["content"]]
     assert needed == sorted(str(source) for source in parents if str(source) in text)
@@ -118,7 +113,7 @@ def test_every_adapter_and_weight_of_a_merge_counts(build, parents, tools):
         "mnli + squad - qqp > target",
         "qqp > average(mnli, squad) > target",
     ]
-    found = [answers(build(text, tools.spec("classification"), parents), batch) for text in texts]
+    found = [tools.answers(build(text, tools.spec("classification"), parents), batch)[0] for text in texts]
     for i, one in enumerate(found):
         assert not any(torch.allclose(one, other, atol=1e-5) for other in found[:i]), texts[i]
 
@@ -128,8 +123,8 @@ def test_a_merge_of_one_kind_with_itself_changes_nothing(build, parents, tools, 
 
     own = {**parents, "twin": shutil.copytree(parents["mnli"], tmp_path / "twin")}
     head, batch = tools.spec("classification"), tools.batch_of("classification")
-    merged = answers(build("average(0.3*mnli, 0.7*twin) > target", head, own), batch)
-    assert torch.allclose(merged, answers(build("mnli > target", head, own), batch), atol=1e-6)
+    merged = tools.answers(build("average(0.3*mnli, 0.7*twin) > target", head, own), batch)[0]
+    assert torch.allclose(merged, tools.answers(build("mnli > target", head, own), batch)[0], atol=1e-6)
 
 
 def test_unlike_adapters_and_other_methods_are_not_merged(build, parents, tools, tmp_path):

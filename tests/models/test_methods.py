@@ -98,3 +98,55 @@ def test_full_is_not_an_adapter_method_but_is_suggested():
 def test_layers_that_are_none_are_refused(value):
     with pytest.raises(AdaptransError, match=r"write 'last', 'first:6', or a list of layers from 0 to 3"):
         methods.left_out(value, 4)
+
+
+OPTIONED = [
+    *("seq_bn", "seq_bn[reduction_factor=8,leave_out='last']", "double_seq_bn", "seq_bn_inv", "par_bn"),
+    *(
+        "compacter[reduction_factor=4]",
+        "lora[r=4,alpha=8]",
+        "ia3",
+        "prefix_tuning[flat=True]",
+        "mam",
+        "unipelt",
+    ),
+]
+FORMS = [
+    *("adapter", "continue(a)", "a > target", "a > b > target", "fuse(a, b)", "fuse(a, b) > target"),
+    *("c > fuse(a, b)", "average(a, b) > target", "a + b - c > target", "{lang} > target"),
+    *("{lang} > a > target", "{lang} > fuse(a, b) > target", "mix(a + b) > target"),
+]
+# What of them runs with each method: + runs, - refused. The table of COMPOSITION says why.
+RUNS = {
+    "seq_bn": "+++++++++++++",
+    "seq_bn[leave_out='last',reduction_factor=8]": "+++++++++++++",
+    "double_seq_bn": "+++++++++++++",
+    "seq_bn_inv": "++-----------",
+    "par_bn": "++--+--------",
+    "compacter[reduction_factor=4]": "+++++++++++++",
+    "lora[alpha=8,r=4]": "++++---++++-+",
+    "ia3": "++++---++++-+",
+    "prefix_tuning[flat=True]": "++++-----++-+",
+    "mam": "++-----------",
+    "unipelt": "++++-----++-+",
+}
+
+
+@pytest.mark.parametrize("method", OPTIONED)
+def test_every_form_runs_or_is_refused_with_one_that_runs(method):
+    from adaptrans.models.setup import check, parse
+
+    def refusal(text, retrieval=False):
+        try:
+            check(parse(text), method, retrieval=retrieval)
+        except SetupError as caught:
+            return str(caught)
+        return ""
+
+    found = "".join("-" if refusal(text) else "+" for text in FORMS)
+    for text in FORMS:
+        for retrieval in (False, True):
+            said = refusal(text, retrieval)
+            nearest = said.partition("nearest that runs: '")[2].rstrip("'")
+            assert not said or (nearest and not refusal(nearest, retrieval)), said
+    assert found == RUNS[str(methods.parse(method))]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError, SetupError
 from adaptrans.models import setup as s
-from adaptrans.models.nodes import POLICIES
+from adaptrans.models.nodes import NINE, NINE_REFERENCES, POLICIES
 from adaptrans.models.setup import check, parse
 
 CANONICAL = [
@@ -31,6 +31,14 @@ CANONICAL = [
     "./runs/mnli > target",
     "full(/data/runs/a)",
     '"my runs/a, b" > target',
+    "mix(mnli + mlm) > target",
+    "{lang} > mix(mnli[sw] + mlm[sw]) > target",
+    "full(nine)",
+    "full(nine + mlm)",
+    "full(mlm + nine)",
+    "mix(nine) > target",
+    "fuse(nine) > target",
+    "average(nine) > target",
 ]
 
 
@@ -49,6 +57,10 @@ def test_canonical_text_prints_itself(text):
         ("mnli-small - qqp > target", "mnli-small - qqp > target"),
         ("average(2*20news,1*a--b) > target", "average(2.0*20news, 1.0*a--b) > target"),
         ("{ lang } > mnli\n> target", "{lang} > mnli > target"),
+        ("nine>target", "mix(nine) > target"),
+        ("a > nine > target", "a > mix(nine) > target"),
+        (f"full({' + '.join(NINE)})", "full(nine)"),
+        (f"full({' + '.join(reversed(NINE))})", f"full({' + '.join(reversed(NINE))})"),
     ],
 )
 def test_free_spelling_prints_canonically(text, canonical):
@@ -71,7 +83,7 @@ def test_tree_of_a_chain():
 
 
 WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}(-[a-z0-9_]{1,3})?", fullmatch=True).filter(
-    lambda word: word not in ("full", "adapter", "continue", "fuse", "average", "target", "lang")
+    lambda word: word not in (*s.WORDS, "lang")
 )
 ADDRESSES = st.one_of(
     st.from_regex(r"(\./|/|~/|\.\./|hf://|s3://)[A-Za-z0-9_./#=+-]{1,12}", fullmatch=True),
@@ -91,6 +103,11 @@ REFERENCES = st.one_of(
 WEIGHTS = st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False)
 
 
+def spread(sources):
+    """References, with the nine tasks in the place of None."""
+    return tuple(item for one in sources for item in ((one,) if one is not None else NINE_REFERENCES))
+
+
 @st.composite
 def setups(draw):
     pool = draw(st.lists(REFERENCES, min_size=2, max_size=9, unique=True))
@@ -102,20 +119,28 @@ def setups(draw):
 
     shape = draw(st.sampled_from(["full", "adapter", "continue", "chain"]))
     policy = draw(st.sampled_from([None, *POLICIES]))
+    if draw(st.booleans()):
+        pool.insert(draw(st.integers(0, len(pool))), None)
     if shape == "full":
-        return s.Setup((s.Full(take(draw(st.integers(0, 1)))),), policy)
+        return s.Setup((s.Full(spread(take(draw(st.integers(0, 3))))),), policy)
+    if shape in ("adapter", "continue"):
+        pool = [item for item in pool if item is not None]
     if shape == "adapter":
         return s.Setup((s.Adapter(),), policy)
     if shape == "continue":
         return s.Setup((s.Continue(pool[0]),), policy)
     layers = [s.LanguageSlot()] if draw(st.booleans()) else []
     while len(pool) >= 2 and (not layers or draw(st.booleans())):
-        layer = draw(st.sampled_from(["one", "fuse", "average", "weighted", "sum"]))
-        if layer == "one":
+        layer = draw(st.sampled_from(["one", "mix", "fuse", "average", "weighted", "sum"]))
+        if layer in ("weighted", "sum", "one") and None in pool:
+            pool.remove(None)
+        if layer == "one" or len(pool) < 2:
             layers.append(pool.pop(0))
             continue
-        taken = take(2)
-        if layer == "fuse":
+        taken = spread(take(2))
+        if layer == "mix":
+            layers.append(s.Mix(taken))
+        elif layer == "fuse":
             layers.append(s.Fuse(taken))
         elif layer == "average":
             layers.append(s.Average(taken))
@@ -140,6 +165,7 @@ SCRAPS = st.lists(
         [
             *"><()[]+-*@,#{}\"'.0 \n\x00é９\ud800",
             *("mnli", "full", "fuse", "average", "continue", "target", "adapter", "{lang}", "lang"),
+            *("mix", "nine", "mix(", "nine)", " + ", " > target", "full(", "fuse("),
             *("hf://a", "./x", " 1.5", "swap", "#ab", "1e999"),
         ]
     ),
@@ -216,6 +242,17 @@ def test_what_is_not_text_is_a_setup_error(value):
         ("mnli[de,de] > target", "named twice"),
         ("adapter(mnli)", "write 'adapter' alone"),
         ("continue", "write for instance 'continue(mnli)'"),
+        ("mix", "write for instance 'mix(mnli + squad)'"),
+        ("mix(mnli) > target", "a mix needs two tasks or more; nearest: 'mnli > target'"),
+        ("mix(mnli, squad) > target", "expected '+' or the closing bracket, found ','"),
+        ("mix(mnli + squad)", "nearest: 'mix(mnli + squad) > target'"),
+        ("nine", "nearest: 'mix(nine) > target'"),
+        ("nine[de] > target", "'nine' stands for nine tasks in English, not for one adapter"),
+        ("nine + mlm > target", "train them with others as 'mix(nine + mlm) > target'"),
+        ("continue(nine)", "'nine' is a word of the grammar, not a task"),
+        ("average(0.5*nine, 0.5*a) > target", "'nine' is a word of the grammar, not a task"),
+        ("full(nine + mnli)", "'mnli' is named twice"),
+        ("nine(a)", "write 'nine' alone"),
         ("mnli & qqp", "'&' cannot stand here"),
     ],
 )
@@ -235,6 +272,7 @@ def test_message_names_position_and_remedy(text, message):
         ("continue(mnli)", ["mnli"]),
         ("a > b > target", ["a", "b"]),
         ("fuse(a, b) > target", ["fuse(a, b)"]),
+        ("nine > target", ["mix(nine)"]),
     ],
 )
 def test_what_is_below_the_target(text, below):
@@ -244,7 +282,10 @@ def test_what_is_below_the_target(text, below):
 @pytest.mark.parametrize("method", ["seq_bn", "lora", "prefix_tuning", "seq_bn[reduction_factor=8]"])
 @pytest.mark.parametrize(
     "text",
-    ["full", "full(mnli)", "full(a + b)", "adapter", "continue(mnli)", "mnli > target", "a > b > target"],
+    [
+        *("full", "full(mnli)", "full(a + b)", "adapter", "continue(mnli)", "mnli > target"),
+        *("a > b > target", "mix(a + b) > target", "full(nine)", "nine > target"),
+    ],
 )
 @pytest.mark.parametrize("retrieval", [False, True])
 def test_what_this_version_runs_is_not_refused(text, method, retrieval):
@@ -287,6 +328,9 @@ def test_what_this_version_runs_is_not_refused(text, method, retrieval):
         ("{lang} > target", "par_bn", "nearest that runs: 'adapter'"),
         ("mnli > target @ swap", "seq_bn", "the policy 'swap' has no language adapter to act on"),
         ("full(a + b#12)", "full", "a mix is trained from tasks, not from stored runs; nearest that runs"),
+        ("mix(a + b#12) > target", "seq_bn", "not from stored runs; nearest that runs: 'a > target'"),
+        ("mix(a + b) > target", "full", "nearest that runs: 'full(a + b)'"),
+        ("mix(a + b) > target", "prompt_tuning", "nearest that runs: 'adapter'"),
         ("mnli > target", "full", "nearest that runs: 'full(mnli)'"),
     ],
 )
@@ -296,11 +340,11 @@ def test_what_cannot_run_is_refused_with_the_nearest(text, method, message):
     assert message in str(caught.value)
 
 
-def test_language_adapters_have_a_policy_and_no_retrieval():
+def test_language_adapters_have_a_policy():
     for text in ("{lang} > target", "{lang} > a > target @ none", "{lang} > fuse(a, b) @ keep-source"):
         check(parse(text), "seq_bn")
-        with pytest.raises(SetupError, match="two language adapters at once; nearest that runs: '"):
-            check(parse(text), "seq_bn", retrieval=True)
+    for text in ("{lang} > target", "{lang} > a > target @ none"):
+        check(parse(text), "seq_bn", retrieval=True)
 
 
 def test_a_fusion_is_refused_where_nothing_is_trained():

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrans.pretraining import batches, masking, store, switching
+from adaptrans.pretraining import batches, store, switching
 from adaptrans.pretraining.config import changed
 from adaptrans.pretraining.text import Dictionary
+from adaptrans.tasks.kinds import masking
 
 
 def masked(ids, starts, **options):

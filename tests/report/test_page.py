@@ -146,6 +146,29 @@ def test_a_score_that_is_not_above_chance_is_marked():
     assert sum("°" in element["text"] for element in marked.all("td")) >= len(LANGUAGES)
 
 
+def test_what_is_not_zero_shot_is_named_at_every_table_and_plot():
+    content = report_content(targets=2)
+    first = replace(content.tables[0], regime="not zero-shot: selected on dev sets")
+    named = Page(render(replace(content, tables=(first, *content.tables[1:]))))
+    assert any("not zero-shot" in element["text"] for element in named.all("figcaption"))
+    assert sum("not zero-shot" in element["text"] for element in named.all("th")) >= 2
+    assert "not zero-shot" not in render(content)
+
+
+def test_marks_are_those_after_correction():
+    content = report_content(targets=1)
+    table = content.tables[0]
+    rows = tuple(
+        row
+        if row.difference is None
+        else replace(row, difference=replace(row.difference, p_value=0.001, corrected=1.0))
+        for row in table.rows
+    )
+    bare = replace(content, tables=(replace(table, rows=rows),))
+    means = Page(render(bare)).all("table")[0]
+    assert "*" not in means["text"].partition("above chance.")[2]
+
+
 BROWSER = """
 <script>
 window.addEventListener("load", () => {

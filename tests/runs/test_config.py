@@ -37,11 +37,19 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     left_out = set(TrainingConfig.model_fields) - set(inputs)
     fusion = {"fusion_learning_rate", "fusion_regularisation"}
     mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
-    assert left_out == {"checkpoint_seconds", "log_every", "freeze_embeddings", *fusion, *mix}
+    later = {"warmup_steps", "select"}
+    text, shares = {"language_smoothing"}, {"mixing_shares"}
+    never = {"checkpoint_seconds", "log_every", "freeze_embeddings"}
+    assert left_out == {*never, *later, *fusion, *mix, *text, *shares}
+    chosen = TrainingConfig(warmup_steps=0, select="target_dev").inputs(whole_model=False)
+    assert set(chosen) - set(inputs) == later
     frozen = TrainingConfig(freeze_embeddings=True)
     assert frozen.inputs(whole_model=False) == inputs
     assert set(frozen.inputs(whole_model=True)) - set(inputs) == {"freeze_embeddings"}
     assert set(TrainingConfig().inputs(whole_model=True, mix=True)) - set(inputs) == mix
+    assert set(TrainingConfig().inputs(whole_model=True, text=True)) - set(inputs) == text
+    shared = TrainingConfig(mixing_shares={"mlm": 0.1}).inputs(whole_model=True, mix=True)
+    assert set(shared) - set(inputs) == mix | shares
     with_fusion = TrainingConfig().inputs(whole_model=False, fusion=True)
     assert set(with_fusion) - set(inputs) == fusion
 

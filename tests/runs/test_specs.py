@@ -1,14 +1,13 @@
 """Keys of runs: what changes them and what does not."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.runs.specs import EvaluationConfig, default_layer
+from adaptrans.runs.config import EvaluationConfig, training_config
+from adaptrans.runs.evaluations import default_layer
 
 
 def target_key(planner, setup="adapter", task="xnli"):
@@ -126,12 +125,32 @@ def test_english_is_never_replaced_by_what_happens_to_be_there(planner, tmp_path
         target_key(here, task="udpos")
 
 
-def test_limits_are_spread_over_the_data(planner):
-    task = planner.workspace.task("nli")
-    whole = planner.workspace.examples(task, "train", "en", None, [])
-    part = planner.workspace.examples(task, "train", "en", 6, [])
-    assert len(part) == 6
-    places = [whole.index(example) for example in part]
-    assert places == sorted(places)
-    assert places[0] == 0
-    assert max(b - a for a, b in pairwise(places)) <= len(whole) // 6 + 1
+def test_a_limit_takes_the_same_items_in_every_language_in_their_order(planner):
+    task = planner.workspace.task("xnli")
+    whole = planner.workspace.examples(task, "test", "en", None, [])
+    found = {
+        language: planner.workspace.examples(task, "test", language, 6, []) for language in ("en", "de", "sw")
+    }
+    places = [whole.index(example) for example in found["en"]]
+    assert places == sorted(set(places))
+    assert len(places) == 6
+    numbers = [[example.id.rpartition("-")[2] for example in part] for part in found.values()]
+    assert numbers[0] == numbers[1] == numbers[2]
+
+
+def test_how_a_limit_chooses_is_in_the_keys_of_runs_with_one_alone(planner, monkeypatch):
+    from adaptrans.tasks import subset
+
+    task = planner.workspace.task("tatoeba")
+
+    def keys(**limits):
+        train = {name: number for name, number in limits.items() if name != "limit"}
+        fewer = replace(planner, evaluation_for=lambda task: EvaluationConfig(limit=limits.get("limit")))
+        return target_key(with_options(planner, **train)), fewer.evaluate(parse("full"), task)[0].run.key
+
+    limited = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
+    free = keys()
+    monkeypatch.setattr(subset, "RULE", "another")
+    again = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
+    assert keys() == free
+    assert all(new != old for a, b in zip(again, limited, strict=True) for new, old in zip(a, b, strict=True))

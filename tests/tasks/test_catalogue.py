@@ -54,6 +54,7 @@ INTERMEDIATE = [
     "arcd",
     "squad_it",
     "ud",
+    "mlm",
 ]
 TARGETS = [
     "xnli",
@@ -136,9 +137,9 @@ def test_languages_without_a_dev_set():
 
 
 def test_targets_train_on_english_of_another_task():
-    for name, origin in {"xnli": "mnli", "xquad": "squad", "xcopa": "copa"}.items():
+    for name, origin in {"xnli": "mnli.train[en]", "xquad": "squad.train", "xcopa": "copa.train"}.items():
         task = catalogue.get(name)
-        assert task.split("train").compose == (f"{origin}.train",)
+        assert task.split("train").compose == (origin,)
         assert task.languages_of("train") == ("en",)
 
 
@@ -160,7 +161,7 @@ def test_inline_task_over_the_catalogue():
     assert set(task.splits) == {"train", "test"}
     assert task.languages_of("train") == ("en",)
     assert task.labels == catalogue.get("xnli").labels
-    assert catalogue.get("xnli").split("train").compose == ("mnli.train",)
+    assert catalogue.get("xnli").split("train").compose == ("mnli.train[en]",)
 
 
 def test_inline_task_holds_out_of_its_own_new_split():

@@ -43,7 +43,8 @@ def test_questions_and_pairs(tmp_path):
     assert lareqa(tmp_path, [PARAGRAPH]) == [
         {"id": "q1", "query": "What?", "keys": ["q1"]},
         {"id": "q2", "query": "When?", "keys": ["q2"]},
-    ]
+        None,
+    ], "a question whose answer is in no sentence is left out, but counts"
     pairs = lareqa(tmp_path, [PARAGRAPH], part="pairs")
     assert pairs[1]["passage"].startswith("We leftat 5.It rained.")
 
@@ -62,10 +63,11 @@ def test_training_files_without_sentences_are_cut_by_a_rule(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: p.pop("context"), "paragraph 0 is not in XQuAD-R's form"),
+        (lambda p: p.pop("context"), r"de.json:1: data\[0\].paragraphs\[0\] is not in XQuAD-R's form"),
         (lambda p: p["sentences"].pop(), "3 sentence_breaks"),
         (lambda p: p["qas"][0]["answers"].clear(), "IndexError"),
         (lambda p: p["qas"][0].pop("id"), "KeyError"),
+        (lambda p: p["qas"][1]["answers"][0].update(text="6"), '"6" of q2 is not at offset 33'),
     ],
 )
 def test_damaged_paragraphs_are_named(tmp_path, change, message):

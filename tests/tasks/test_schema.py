@@ -138,7 +138,7 @@ def test_unknown_split_suggests_the_nearest():
 
 def test_a_composed_task_without_its_origins_says_how_to_build_it():
     mapping = changed(
-        labels=["entailment", "neutral", "contradiction"], splits={"train": {"from": "mnli.train"}}
+        labels=["entailment", "neutral", "contradiction"], splits={"train": {"from": "snli.train"}}
     )
     with pytest.raises(AdaptransError, match=r"catalogue\.resolve"):
         Task.model_validate(mapping).languages_of("train")

@@ -16,7 +16,7 @@ from adaptrans.models.adapting import trained_state, with_head
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import training_config
-from adaptrans.training import loop, phases
+from adaptrans.training import phases
 from adaptrans.training.phases import run_training
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64, "log_every": 1}
@@ -88,31 +88,14 @@ def test_a_mix_is_the_parent_of_a_target_and_of_retrieval(planner):
 
 
 @pytest.mark.parametrize("options", [{"mixing_temperature": 2.0}, {"mixing_weights": {"nli": 3, "qa": 1}}])
-def test_a_killed_mix_goes_on_to_the_last_bit(planner, tmp_path, monkeypatch, options):
-    class Killed(BaseException):
-        pass
-
+def test_a_killed_mix_goes_on_to_the_last_bit(planner, elsewhere, kill, same_weights, options):
     options = {"epochs": 1.5, "evaluate_every": 3, "checkpoint_seconds": 0, **options}
     expected = run_training(mixed(planner, **options))
-    other = replace(planner.workspace, store=replace(planner.workspace.store, root=tmp_path / "other"))
-    spec = mixed(replace(planner, workspace=other), **options)
-    original = loop._Training.one_step
+    spec = mixed(replace(planner, workspace=elsewhere), **options)
     for last in (2, 5):
-
-        def until(self, task, batch, log, meter, last=last):
-            if self.place.step == last:
-                raise Killed
-            original(self, task, batch, log, meter)
-
-        monkeypatch.setattr(loop._Training, "one_step", until)
-        with pytest.raises(Killed):
-            run_training(spec)
-    monkeypatch.setattr(loop._Training, "one_step", original)
+        kill(lambda: run_training(spec), last)
     resumed = run_training(spec)
-    files = list(expected.artefact.rglob("*.safetensors"))
-    assert len(files) == 3
-    for path in files:
-        assert path.read_bytes() == (resumed.artefact / path.relative_to(expected.artefact)).read_bytes()
+    assert same_weights(expected, resumed) == 3
     drop = {"tokens_per_second"}
     one, two = (
         [{k: v for k, v in line.items() if k not in drop} for line in logged(run)]
@@ -132,6 +115,105 @@ def test_the_best_step_is_that_of_the_mean_over_tasks(planner, monkeypatch):
     assert (run.result()["dev_step"], run.result()["dev"]) == (2, 40.0)
 
 
+@pytest.mark.parametrize("setup", ["full(nli + qa)", "mix(nli + qa) > target", "full(nli + mlm)"])
+def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch, setup):
+    snapshots = []
+    scores = iter([10.0, 50.0, 20.0])
+
+    def scripted(self, device, precision):
+        def score(assembled):
+            snapshots.append({name: value.clone() for name, value in trained_state(assembled).items()})
+            return next(scores)
+
+        # Each step is scored once, by the first task.
+        return score if self.spec.task.name == "nli" else None
+
+    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    options = {"evaluate_every": 1, "max_steps": 3, "learning_rate": 1e-2, "mixing": "uniform"}
+    run = run_training(mixed(planner, setup, **options))
+    assert run.result()["dev_step"] == 2
+    kept = trained_state(load_artefact(run.artefact, planner.workspace.backbone))
+    assert kept.keys() == snapshots[1].keys()
+    assert all(torch.equal(value, snapshots[1][name]) for name, value in kept.items())
+    assert not all(torch.equal(value, snapshots[2][name]) for name, value in kept.items())
+
+
+def test_tasks_with_the_same_labels_may_share_a_head(planner):
+    from adaptrans.tasks import catalogue
+
+    where = planner.workspace
+    tasks = dict(where.tasks)
+    tasks["turned"] = catalogue.resolve(
+        {
+            "extends": "nli",
+            "labels": ["neutral", "contradiction", "entailment"],
+            "splits": {"train": {"from": "nli.train"}, "dev": {"from": "nli.dev"}},
+        },
+        name="turned",
+        known=tasks,
+    )
+    tasks["apart"] = catalogue.resolve({"extends": "turned", "head": None}, name="apart", known=tasks)
+    planner = replace(planner, workspace=replace(where, tasks=tasks))
+    shared = mixed(planner, "full(nli + turned)", epochs=4, learning_rate=1e-3, mixing="uniform")
+    assert shared.heads == (0, 0)
+    assert shared.inputs["heads"] == [0, 0]
+    run = run_training(shared)
+    model = load_artefact(run.artefact, where.backbone)
+    assert list(model.heads) == ["nli"]
+    assert model.heads["nli"].labels == catalogue.get("mnli").labels
+    # The same rows under another order of labels are the same to the head.
+    data = [phases._Data(part, shared.task.labels) for part in shared.parts]
+    one, two = (item.split("train", None, training=True)[1]["label"][:] for item in data)
+    assert one == two
+    assert "heads" not in mixed(planner, "full(nli + apart)").inputs
+    assert mixed(planner, "full(nli + qa)").heads == (0, 1)
+    assert mixed(planner, "full(qa + nli + turned)").heads == (0, 1, 1)
+
+
+def test_all_nine_are_one_word(planner):
+    from adaptrans.models.nodes import NINE
+    from adaptrans.tasks import catalogue
+
+    where = planner.workspace
+    tasks = dict(where.tasks)
+    for name in NINE:
+        splits = {"train": {"from": "nli.train"}, "dev": {"from": "nli.dev"}}
+        task = {"extends": "nli", "head": None, "splits": splits}
+        tasks[name] = catalogue.resolve(task, name=name, known=where.tasks)
+    planner = replace(planner, workspace=replace(where, tasks=tasks))
+    run = run_training(mixed(planner, "full(nine)", max_steps=2))
+    assert run.path.name.startswith("nine.full.full.s1-")
+    assert list(load_artefact(run.artefact, where.backbone).heads) == list(NINE)
+    written = " + ".join(NINE)
+    assert mixed(planner, f"full({written})", max_steps=2).run == run
+    spec, before = planner.target(parse("nine > target"), where.task("xnli"))
+    assert [item.reference for item in before] == ["nine"]
+    assert list(spec.parents) == ["nine"]
+
+
+def test_who_wrote_the_training_data_is_recorded(planner):
+    from adaptrans.runs.mixes import provenance
+    from adaptrans.tasks import catalogue
+
+    run = run_training(mixed(planner, "full(nli + qa)", max_steps=1))
+    recorded = {"nli": {"en": ["native"]}, "qa": {"en": ["native"]}}
+    assert run.config()["provenance"] == recorded
+    manifest = json.loads((run.artefact / "artefact.json").read_text())
+    assert manifest["training_data"]["provenance"] == recorded
+    spec = mixed(planner, "full(nli)")
+    for name, split, language, expected in (
+        ("ocnli", "train", "zh", ("native",)),
+        ("kornli", "train", "ko", ("machine",)),
+        ("kornli", "dev", "ko", ("human",)),
+        ("mnli", "train", "sw", ("machine",)),
+        ("mnli", "train", "en", ("native",)),
+        ("anli_plus", "train", "en", ("native",)),
+        ("mlm", "train", "sw", ()),
+    ):
+        assert catalogue.get(name).provenance_of(split, language) == expected, (name, split, language)
+    assert provenance([spec]) == {"nli": {"en": ["native"]}}
+
+
 def test_what_is_mixed_and_how_is_in_the_key(planner):
     keys = [
         mixed(planner).run.key,
@@ -140,6 +222,7 @@ def test_what_is_mixed_and_how_is_in_the_key(planner):
         mixed(planner, mixing="uniform").run.key,
         mixed(planner, mixing_temperature=2.0).run.key,
         mixed(planner, mixing_weights={"nli": 1, "qa": 2}).run.key,
+        mixed(planner, mixing_shares={"qa": 0.25}).run.key,
     ]
     assert len(set(keys)) == len(keys)
     alone = mixed(planner, "full(nli)")
@@ -170,5 +253,11 @@ def test_weights_must_fit_the_tasks(planner):
         mixed(planner, mixing_weights={"nl": 1, "qa": 1})
     with pytest.raises(ConfigError, match="mixing_weights has no weight for qa"):
         mixed(planner, mixing_weights={"nli": 1})
+    with pytest.raises(UnknownNameError, match='unknown task in mixing_shares "ml"'):
+        mixed(planner, mixing_shares={"ml": 0.5})
+    with pytest.raises(ConfigError, match=r"mixing_shares add up to 1\.2; leave some steps for the others"):
+        mixed(planner, "full(nli + qa + mlm)", mixing_shares={"mlm": 0.6, "qa": 0.6})
+    with pytest.raises(ConfigError, match=r"mixing_shares of all tasks add up to 0\.5, not 1"):
+        mixed(planner, mixing_shares={"nli": 0.25, "qa": 0.25})
     with pytest.raises(ConfigError, match="mixing_weights"):
         training_config({"mixing_weights": {"nli": 0}})

@@ -72,7 +72,9 @@ def test_every_kind_trains_and_learns(planner, setup, task):
     assert list((run.path / "tensorboard").glob("events*"))
 
 
-@pytest.mark.parametrize("setup", ["nli > target", "fuse(nli, qa)", "fuse(nli, qa) > target"])
+@pytest.mark.parametrize(
+    "setup", ["full", "adapter", "continue(nli)", "nli > target", "fuse(nli, qa)", "fuse(nli, qa) > target"]
+)
 def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, setup):
     scores = iter([10.0, 50.0, 30.0, 20.0])
     snapshots = []
@@ -128,10 +130,6 @@ def test_accumulation_does_not_change_the_gradient(planner, monkeypatch):
     assert norms[64] == pytest.approx(norms[100_000], rel=1e-4)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 @pytest.mark.parametrize(
     "setup",
     [
@@ -144,27 +142,14 @@ class Killed(BaseException):
         "average(nli, qa) > target",
     ],
 )
-def test_a_resumed_run_equals_an_undisturbed_one(planner, tmp_path, monkeypatch, setup):
+def test_a_resumed_run_equals_an_undisturbed_one(planner, elsewhere, kill, same_weights, setup):
     options = {"evaluate_every": 3, "epochs": 2, "checkpoint_seconds": 0}
     expected = run_training(spec_of(planner, setup, "xnli", **options))
-    other = replace(planner.workspace, store=replace(planner.workspace.store, root=tmp_path / "other"))
-    spec = spec_of(replace(planner, workspace=other), setup, "xnli", **options)
-    original = loop._Training.one_step
+    spec = spec_of(replace(planner, workspace=elsewhere), setup, "xnli", **options)
     for last in (2, 4):
-
-        def until(self, task, batch, log, meter, last=last):
-            if self.place.step == last:
-                raise Killed
-            original(self, task, batch, log, meter)
-
-        monkeypatch.setattr(loop._Training, "one_step", until)
-        with pytest.raises(Killed):
-            run_training(spec)
-    monkeypatch.setattr(loop._Training, "one_step", original)
+        kill(lambda: run_training(spec), last)
     resumed = run_training(spec)
-    for path in expected.artefact.rglob("*.safetensors"):
-        twin = resumed.artefact / path.relative_to(expected.artefact)
-        assert path.read_bytes() == twin.read_bytes(), path.name
+    assert same_weights(expected, resumed) > 0
     assert resumed.result()["dev"] == expected.result()["dev"]
     steps = [json.loads(line)["step"] for line in (resumed.path / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
@@ -212,20 +197,10 @@ def test_random_and_optimiser_state_survive_a_checkpoint(tmp_path):
         assert torch.equal(fresh.state[parameter][key], value), key
 
 
-def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch):
+def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch, kill):
     spec = spec_of(planner, "adapter", "xnli", checkpoint_seconds=0, precision="auto")
-    original = loop._Training.one_step
-
-    def until(self, task, batch, log, meter):
-        if self.place.step == 2:
-            raise Killed
-        original(self, task, batch, log, meter)
-
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "bf16")
-    monkeypatch.setattr(loop._Training, "one_step", until)
-    with pytest.raises(Killed):
-        run_training(spec)
-    monkeypatch.setattr(loop._Training, "one_step", original)
+    kill(lambda: run_training(spec), 2)
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "fp32")
     words = "was begun in bf16 on cpu, here it would go on in fp32 on cpu; say --device cpu"
     with pytest.raises(ArtefactError, match=words):

@@ -23,6 +23,7 @@ SCORES.add("squad2_best", "adaptrans.evaluation.metrics.squad2:SQUAD2_BEST")
 SCORES.add("mlqa", "adaptrans.evaluation.metrics.mlqa:SCORE")
 SCORES.add("bucc_f1", "adaptrans.evaluation.metrics.pairs:SCORE")
 SCORES.add("map_at_20", "adaptrans.evaluation.metrics.ranking:MAP_AT_20")
+SCORES.add("masked_pieces", "adaptrans.evaluation.metrics.masked:SCORE")
 SCORES.add("mrr_at_20", "adaptrans.evaluation.metrics.ranking:MRR_AT_20")
 
 __all__ = ["SCORES", "Score"]

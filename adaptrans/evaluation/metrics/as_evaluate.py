@@ -36,6 +36,7 @@ FEATURES.add("squad2_best", [_features(TEXTS, TEXT), _features(TEXTS, ANSWER_OR_
 for _name in ("bucc_f1", "map_at_20", "mrr_at_20"):
     FEATURES.add(_name, [_features(TEXTS, TEXTS)])
 FEATURES.add("mlqa", [_features(TEXTS, TEXT)])
+FEATURES.add("masked_pieces", [_features(TEXT, datasets.Sequence(NUMBER))])
 
 
 class ScoreMetric(evaluate.Metric):

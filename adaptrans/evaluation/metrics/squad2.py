@@ -107,10 +107,11 @@ def best_threshold(golds: Sequence[Sequence[str]], predictions: Sequence[Predict
     """The threshold on `no_answer` with the highest F1 on these questions.
 
     Tune it on dev data and apply it with `shifted`: tuned on the data it is
-    scored on it flatters. Of equal ones the lowest is taken; 0 stands where
-    answering nothing is best.
+    scored on it flatters. Of equal ones the lowest is taken; where answering
+    nothing is best, it lies below every prediction, at 0 if that does.
 
-    Source: find_best_thresh of evaluate-v2.0.py of SQuAD.
+    Source: find_best_thresh of evaluate-v2.0.py of SQuAD, which takes 0 for below everything because it
+    is given probabilities.
 
     Example:
         >>> best_threshold([["1973"], [""]], [{"text": "1973", "no_answer": 1.0},
@@ -122,7 +123,8 @@ def best_threshold(golds: Sequence[Sequence[str]], predictions: Sequence[Predict
     odds = [0.0 if p is None or isinstance(p, str) else float(p["no_answer"]) for p in predictions]
     rights = [right_answers(answers) for answers in golds]
     current = best = float(sum(right == [""] for right in rights))
-    value = 0.0
+    least = min(odds, default=1.0)
+    value = 0.0 if least > 0 else least - 1
     for row in sorted(range(len(golds)), key=odds.__getitem__):
         if rights[row] != [""]:
             current += max(f1(answer, texts[row]) for answer in rights[row])

@@ -44,7 +44,8 @@ def answer(
     golds = _golds(examples)
     threshold, origin = _threshold(session, language, layer, golds, pairs, scores)
     found = by_source(extracted(pairs, scores, threshold))
-    notes = (f"margin {threshold:.4f} or more, {origin}; {search} search of {len(pairs):,} candidates",)
+    said = f"margin {threshold:.4f} or more, {origin}; {search} search of {len(pairs):,} candidates"
+    notes = (said, *session.switch_language(language), *session.without_effect(layer))
     partners = [found.get(example.id, []) for example in examples]
     return Outcome([example.golds for example in examples], iter(partners), notes=notes)
 
@@ -61,6 +62,7 @@ def candidates(
     own_texts, other_texts = [text for _, text in sources], [text for _, text in pool]
     places, vectors, done = [], [], 0
     for side, texts in ((0, own_texts), (1, other_texts)):
+        session.switch_language("en" if side else language)
         first, last = first_and_last(texts)
         wanted = np.flatnonzero(sides == side)[last]
         before = done

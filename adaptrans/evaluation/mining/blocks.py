@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +24,9 @@ GROUPS = 64
 
 SMALL = 1e7
 """Pairs below which nothing is gained by rounding."""
+
+TILE = 32
+"""The processor multiplies bfloat16 fast where the width is a multiple of this: 64 bytes, a row of a tile."""
 
 COMPACT = 4_000_000
 """Candidates after which those that fell below the bound are dropped."""
@@ -50,10 +55,12 @@ class Block:
     Attributes:
         values: float32, or the bits of bfloat16 as int16, shape (rows, columns).
         slack: How far they may be from the true ones.
+        room: Where comparisons of the values may be written, to spare memory that is new each time.
     """
 
     values: np.ndarray
     slack: Slack
+    room: np.ndarray | None = None
 
     def row_floor(self, k: int) -> np.ndarray:
         """A value that k similarities of each row reach, shape (rows,)."""
@@ -76,7 +83,8 @@ class Block:
             limits = (np.asarray(floors, dtype=np.float32).view(np.int32) >> 16).astype(np.int16)
             if limits.min() <= 0:
                 values, limits = self.ordered, _ordered(limits - (limits < 0))
-        reached = values >= (limits[:, None] if axis == 0 else limits[None, :])
+        limits = limits[:, None] if axis == 0 else limits[None, :]
+        reached = np.greater_equal(values, limits, out=self.room)
         rows, columns = np.divmod(np.flatnonzero(reached), values.shape[1])
         return rows, columns, _float(self.values[rows, columns])
 
@@ -222,7 +230,8 @@ def paired_products(
 Multiply = Callable[[np.ndarray], Callable[[np.ndarray], Block]]
 """From the columns' vectors to a function from rows' vectors to their block.
 
-What a block shows may be less than the similarity by an amount that is the same for all blocks.
+What a block shows may be less than the similarity by an amount that is the same for all blocks. A block
+may be overwritten by the next but one.
 """
 
 
@@ -244,31 +253,50 @@ def bfloat16_product(mean: np.ndarray) -> Multiply:
     """
     import torch
 
+    width = len(mean)
+    padded = math.ceil((width + 6) / TILE) * TILE
+
     def rounded(vectors: np.ndarray, first: bool) -> tuple[torch.Tensor, float, float]:
         moved = vectors - mean
-        share = _in_three(moved @ mean)
-        ones = np.ones_like(share)
-        bits = _to_bfloat16(moved)
-        short = _float(bits)
-        error, length = _longest(moved - short), _longest(short)
-        extra = _to_bfloat16(np.concatenate([share, ones] if first else [ones, share], axis=1))
-        whole = np.concatenate([bits, extra], axis=1)
-        return torch.from_numpy(whole).view(torch.bfloat16), error, length
+        share = torch.from_numpy(_in_three(moved @ mean))
+        ones = torch.ones_like(share)
+        whole = torch.zeros((len(vectors), padded), dtype=torch.bfloat16)
+        whole[:, :width] = torch.from_numpy(moved)
+        whole[:, width : width + 6] = torch.cat([share, ones] if first else [ones, share], dim=1)
+        short = whole[:, :width].float().numpy()
+        return whole, _longest(moved - short), _longest(short)
 
     def of_columns(columns: np.ndarray) -> Callable[[np.ndarray], Block]:
         parts = [rounded(columns[start : start + 1_024], False) for start in range(0, len(columns), 1_024)]
         right = torch.cat([part[0] for part in parts])
         right_error, right_length = (max(part[i] for part in parts) for i in (1, 2))
+        # Two blocks, and room to compare each, in turn.
+        rooms = itertools.cycle([Room(), Room()])
 
         def product(rows: np.ndarray) -> Block:
             left, left_error, left_length = rounded(rows, True)
             absolute = left_error * (right_length + right_error) + left_length * right_error + FLOAT32_ERROR
-            bits = torch.mm(left, right.T).view(torch.int16).numpy()
-            return Block(bits, Slack(absolute, 1.01 * HALF_UNIT))
+            values, reached = next(rooms).of(len(left), len(right))
+            torch.mm(left, right.T, out=torch.from_numpy(values).view(torch.bfloat16))
+            return Block(values, Slack(absolute, 1.01 * HALF_UNIT), reached)
 
         return product
 
     return of_columns
+
+
+class Room:
+    """Memory of one block, made at its first use."""
+
+    def __init__(self) -> None:
+        self._held: tuple[np.ndarray, np.ndarray] | None = None
+
+    def of(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Bits of a block and the outcome of a comparison, shape (rows, columns) each."""
+        if self._held is None or self._held[0].shape[1] != columns or len(self._held[0]) < rows:
+            self._held = np.empty((rows, columns), np.int16), np.empty((rows, columns), np.bool_)
+        values, reached = self._held
+        return values[:rows], reached[:rows]
 
 
 def _to_bfloat16(values: np.ndarray) -> np.ndarray:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from adaptrans.evaluation.mining.neighbours import Neighbours, nearest_both_ways, search_kind
+
+PAIRS = 1_000_000
+"""Pairs that are matched together."""
 
 NEIGHBOURS = 4
 """k of the margin (google-research/xtreme)."""
@@ -44,6 +48,7 @@ def mine(
     k: int = NEIGHBOURS,
     search: str | None = None,
     tick: Callable[[int], None] = lambda done: None,
+    work: Path | None = None,
 ) -> Candidates:
     """All one-to-one pairs of two sets of vectors, the best first.
 
@@ -52,7 +57,8 @@ def mine(
         targets: Unit vectors, shape (targets, width).
         k: Neighbours that make the margin.
         search: `exact` or `IVF`; by default by size.
-        tick: Called with the number of sources searched.
+        tick: Called with the number of sources searched (IVF: of both sides).
+        work: IVF: folder that keeps what was found, so that a killed search goes on there.
 
     Example:
         >>> found = mine(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[::-1].copy())
@@ -60,7 +66,7 @@ def mine(
         ([0, 1, 2], [2, 1, 0])
     """
     kind = search or search_kind(len(sources), len(targets))
-    forward, backward = nearest_both_ways(sources, targets, k, kind=kind, tick=tick)
+    forward, backward = nearest_both_ways(sources, targets, k, kind=kind, tick=tick, work=work)
     return matched(forward, backward, kind)
 
 
@@ -93,21 +99,30 @@ def matched(forward: Neighbours, backward: Neighbours, search: str = "exact") ->
     # A pair of a mean of 0 has no margin.
     scores = np.where(np.isfinite(scores), scores, -np.inf)
     order = np.argsort(-scores, kind="stable")
-    kept = order[_one_to_one(sources[order].tolist(), targets[order].tolist())]
+    kept = order[_one_to_one(sources[order], targets[order])]
     kept = kept[scores[kept] > 0]
     return Candidates(sources[kept], targets[kept], scores[kept], search)
 
 
-def _one_to_one(sources: Sequence[int], targets: Sequence[int]) -> list[int]:
-    """Places of the pairs neither side of which stood in a pair taken before."""
-    used_sources, used_targets = set[int](), set[int]()
-    taken = []
-    for place, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        if source not in used_sources and target not in used_targets:
-            used_sources.add(source)
-            used_targets.add(target)
-            taken.append(place)
-    return taken
+def _one_to_one(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Places of the pairs neither side of which stood in a pair taken before.
+
+    Example:
+        >>> _one_to_one(np.array([0, 0, 1]), np.array([1, 0, 0])).tolist()
+        [0, 2]
+    """
+    # A byte per vector: in sets of millions of numbers each takes a hundred.
+    used_sources, used_targets = (bytearray(int(side.max(initial=-1)) + 1) for side in (sources, targets))
+    taken = np.zeros(len(sources), dtype=bool)
+    for first in range(0, len(sources), PAIRS):
+        part = slice(first, first + PAIRS)
+        for place, source, target in zip(
+            range(first, len(sources)), sources[part].tolist(), targets[part].tolist(), strict=False
+        ):
+            if not used_sources[source] and not used_targets[target]:
+                used_sources[source] = used_targets[target] = 1
+                taken[place] = True
+    return np.flatnonzero(taken)
 
 
 def first_and_last(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

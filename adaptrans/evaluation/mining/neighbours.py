@@ -6,21 +6,22 @@ Two searches, which `search_kind` picks by size and every result states:
   processor multiplies bfloat16 in hardware, the blocks are computed in it and only decide which
   pairs are looked at again: what may still be among the k nearest, by a bound on the rounding, is
   computed in float32, so that the result is exact.
-- `IVF`: faiss, vectors in lists around centres of which a few are searched; approximate.
+- `IVF`: faiss, vectors in lists around centres of which a few are searched; approximate, see `approximate`.
 
 Neither holds more than a block or a shard of either side in memory, so vectors may be memory-mapped.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.mining.approximate import approximate_both_ways
 from adaptrans.evaluation.mining.blocks import Block, Bounds, Multiply, pick_product
 
 ROWS = 512
@@ -31,12 +32,6 @@ COLUMNS = 65_536
 
 EXACT_LIMIT = 4e10
 """Pairs of sentences up to which the search is exact: about 5 minutes on two cores at width 768."""
-
-SHARD = 1_000_000
-"""Vectors in an IVF index at once: 3 GiB at width 768."""
-
-PROBES = 32
-"""Lists of an IVF index that are searched for each vector."""
 
 Tick = Callable[[int], None]
 
@@ -76,6 +71,7 @@ def nearest_both_ways(
     kind: str | None = None,
     multiply: Multiply | None = None,
     tick: Tick = _silent,
+    work: Path | None = None,
 ) -> tuple[Neighbours, Neighbours]:
     """The k nearest targets of every source, and the k nearest sources of every target.
 
@@ -86,6 +82,8 @@ def nearest_both_ways(
         kind: `exact` or `IVF`; by default what `search_kind` says.
         multiply: How blocks of similarities are computed; by default the fastest way here.
         tick: Called with the number of sources searched (IVF: of both sides).
+        work: IVF: folder that keeps what was found, so that a killed search goes on there; its name must
+            tell both sides apart from others.
 
     Returns:
         Neighbours of the sources, neighbours of the targets.
@@ -100,8 +98,8 @@ def nearest_both_ways(
             f"vectors are {sources.shape[1]} and {targets.shape[1]} wide", remedy="encode both with one model"
         )
     if (kind or search_kind(len(sources), len(targets))) == "IVF":
-        forward = _ivf(sources, targets, min(k, len(targets)), tick)
-        return forward, _ivf(targets, sources, min(k, len(sources)), lambda n: tick(len(sources) + n))
+        forward, backward = approximate_both_ways(sources, targets, k, work, tick)
+        return Neighbours(*forward), Neighbours(*backward)
     return _exact(sources, targets, k, multiply or pick_product(sources, targets), tick)
 
 
@@ -143,32 +141,3 @@ def _collect(block: Block, rows: slice, columns: slice, forward: Bounds, backwar
         backward.raise_to(columns, block.column_floor(backward.k))
     row, column, value = block.above(backward.floor(columns, block.slack), axis=1)
     backward.add(columns, column, row + rows.start, value)
-
-
-def _ivf(queries: np.ndarray, index: np.ndarray, k: int, tick: Tick) -> Neighbours:
-    """Approximate neighbours, shard by shard of the index."""
-    import faiss
-
-    best = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    found = np.zeros((len(queries), k), dtype=np.int64)
-    shards = math.ceil(len(index) / SHARD)
-    for number in range(shards):
-        start = number * SHARD
-        part = np.ascontiguousarray(index[start : start + SHARD], dtype=np.float32)
-        lists = max(1, min(int(4 * math.sqrt(len(part))), len(part) // 39))
-        coarse = faiss.IndexFlatIP(part.shape[1])
-        search = faiss.IndexIVFFlat(coarse, part.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
-        search.cp.min_points_per_centroid = 1
-        search.train(part[:: max(1, len(part) // (lists * 64))])
-        search.add(part)
-        search.nprobe = min(PROBES, lists)
-        for first in range(0, len(queries), 16_384):
-            last = min(first + 16_384, len(queries))
-            values, rows = search.search(np.ascontiguousarray(queries[first:last], dtype=np.float32), k)
-            joined = np.concatenate([best[first:last], np.where(rows < 0, -np.inf, values)], axis=1)
-            places = np.concatenate([found[first:last], np.where(rows < 0, 0, rows + start)], axis=1)
-            order = np.argsort(-joined, axis=1, kind="stable")[:, :k]
-            best[first:last] = np.take_along_axis(joined, order, axis=1)
-            found[first:last] = np.take_along_axis(places, order, axis=1)
-            tick(int((number + last / len(queries)) / shards * len(queries)))
-    return Neighbours(best, found)

@@ -87,5 +87,6 @@ for _name in (
     "bitext_retrieval",
     "bitext_mining",
     "passage_ranking",
+    "mlm",
 ):
     KINDS.add(_name, f"adaptrans.tasks.kinds.{_name}:KIND")

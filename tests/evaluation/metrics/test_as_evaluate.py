@@ -49,6 +49,7 @@ def test_offline(tmp_path):
         ("bucc_f1", [["en-1"], []], [["en-1", "en-2"], []]),
         ("map_at_20", [["a", "b"], ["c"]], [["a", "x", "b"], ["x", "c"]]),
         ("mrr_at_20", [["a"], ["c"]], [["x", "a"], ["x", "y"]]),
+        ("masked_pieces", ["a b", "c"], [[1, 2], [0, 1]]),
     ],
 )
 def test_equals_the_score(name, references, predictions, tmp_path):

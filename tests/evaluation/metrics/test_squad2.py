@@ -117,6 +117,15 @@ def test_the_best_threshold_reaches_its_score():
     assert SCORES["squad2_best"].compute(golds, predictions)["f1"] == 100
 
 
+@pytest.mark.parametrize("odds", [-3.0, 0.0, 2.0])
+def test_where_answering_nothing_is_best_nothing_is_answered(odds):
+    predictions = [{"text": "oil", "no_answer": odds}]
+    best = best_threshold([[""]], predictions)
+    assert best.f1 == 100
+    assert answered(shifted(predictions[0], best.value)) == ""
+    assert SCORES["squad2_best"].compute([[""]], predictions)["f1"] == 100
+
+
 def test_plain_texts_are_predictions_too():
     assert statistics([[""], ["cat"]], ["", "the cat"]).sum(axis=0).tolist() == [2, 2, 2, 1, 1, 1]
     assert answered(None) == ""

@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from damaged import at_line, crlf, mark
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,13 +40,44 @@ def test_different_sentences_with_their_first_lines(tmp_path_factory, lines, zip
     assert corpus(path, work) == found
 
 
-def test_bad_files_are_named(tmp_path):
+TEXT = b"good\nbetter\n\nbest\ngood\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "line"),
+    [
+        (at_line(2, b"\xff", TEXT), "not UTF-8 at byte 6", 2),
+        (at_line(2, b"\0", TEXT), "holds a NUL character", 2),
+        (b"", "the file is empty", None),
+        (b"\n \n", "holds no sentence", None),
+    ],
+)
+def test_damaged_text_is_named_and_leaves_no_corpus(tmp_path, content, message, line):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as info:
+        corpus(path, tmp_path)
+    assert (info.value.path, info.value.line) == (path, line)
+    assert not list(tmp_path.glob("corpus-*"))
+
+
+def test_truncated_gzip_is_named_with_a_line(tmp_path):
+    path = tmp_path / "bad.txt.gz"
+    path.write_bytes(gzip.compress(TEXT)[:-9])
+    with pytest.raises(DataError, match="gzip file ends too early") as info:
+        corpus(path, tmp_path)
+    assert info.value.line is not None
     with pytest.raises(DataError, match="no such file"):
         corpus(tmp_path / "no.txt", tmp_path)
-    (tmp_path / "bad.txt").write_bytes(b"good\nb\xffd\n")
-    with pytest.raises(DataError, match=r"bad.txt:2: not UTF-8"):
-        corpus(tmp_path / "bad.txt", tmp_path)
-    assert not list(tmp_path.glob("corpus-*"))
+
+
+@pytest.mark.parametrize("change", [mark, crlf])
+def test_marks_and_carriage_returns_make_no_other_sentences(tmp_path, change):
+    (tmp_path / "plain.txt").write_bytes(TEXT)
+    (tmp_path / "other.txt").write_bytes(change(TEXT))
+    plain, other = (corpus(tmp_path / f"{name}.txt", tmp_path) for name in ("plain", "other"))
+    assert other.texts(0, 3) == plain.texts(0, 3) == ["good", "better", "best"]
+    assert (other.repeated, other.blank) == (plain.repeated, plain.blank) == (1, 1)
 
 
 class Encoder:

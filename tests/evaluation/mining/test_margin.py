@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.mining import blocks, margin, neighbours
+from adaptrans.evaluation.mining import approximate, blocks, margin, neighbours
 from adaptrans.evaluation.mining.margin import first_and_last, matched, mine, without_repeated
 from adaptrans.evaluation.mining.neighbours import Neighbours, nearest_both_ways
 from adaptrans.evaluation.mining.threshold import best_threshold, extracted
@@ -95,14 +95,48 @@ def test_ivf_finds_most_of_them_and_all_with_every_list(monkeypatch):
     rng = np.random.default_rng(2)
     sources = unit(rng, 3_000, 16)
     targets = unit(rng, 3_000, 16)
-    monkeypatch.setattr(neighbours, "SHARD", 1_300)
+    monkeypatch.setattr(approximate, "SHARD", 1_300)
     exact = nearest_both_ways(sources, targets, 4, kind="exact")
     close = nearest_both_ways(sources, targets, 4, kind="IVF")
-    monkeypatch.setattr(neighbours, "PROBES", 10_000)
+    monkeypatch.setattr(approximate, "PROBES", 10_000)
     full = nearest_both_ways(sources, targets, 4, kind="IVF")
     for a, b, c in zip(exact, close, full, strict=True):
         assert np.mean(a.rows[:, 0] == b.rows[:, 0]) > 0.9
         assert np.array_equal(a.rows, c.rows)
+
+
+def test_a_killed_approximate_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    rng = np.random.default_rng(2)
+    sources, targets = unit(rng, 1_200, 16), unit(rng, 900, 16)
+    monkeypatch.setattr(approximate, "SHARD", 500)
+    monkeypatch.setattr(approximate, "QUERIES", 400)
+    monkeypatch.setattr(approximate, "PROBES", 2)
+    whole = nearest_both_ways(sources, targets, 4, kind="IVF")
+    seen = []
+
+    def until(most):
+        def tick(done):
+            seen.append(done)
+            if done > most:
+                raise KeyboardInterrupt
+
+        return tick
+
+    # In the first shard, in the second, on the way back; each time a chunk and no more is made again.
+    for most in (300, 800, 1_500):
+        with pytest.raises(KeyboardInterrupt):
+            nearest_both_ways(sources, targets, 4, kind="IVF", work=tmp_path, tick=until(most))
+        (tmp_path / "forward/0.similarities.part").write_bytes(b"half")
+    seen.clear()
+    found = nearest_both_ways(sources, targets, 4, kind="IVF", work=tmp_path, tick=seen.append)
+    assert seen[:2] == [600, 1_200], "what was done is not done again"
+    assert seen[-1] == 2_100
+    for a, b in zip(whole, found, strict=True):
+        assert np.array_equal(a.rows, b.rows)
+        assert np.array_equal(a.similarities, b.similarities)
+    monkeypatch.setattr(approximate.Search, "_index", lambda *given: pytest.fail("searched again"))
+    again = nearest_both_ways(sources, targets, 4, kind="IVF", work=tmp_path)
+    assert np.array_equal(again[1].rows, found[1].rows)
 
 
 def test_which_search_by_size_is_stated():

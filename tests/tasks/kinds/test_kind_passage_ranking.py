@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from adaptrans.tasks.examples import RankingExample, RowError, Rules, build_ranking
+from adaptrans.tasks.examples import RankingExample, Rules, build_ranking
+from adaptrans.tasks.fields import RowError
 from adaptrans.tasks.kinds.passage_ranking import KIND, QUERY_PIECES, SCALE, collate, encode, loss
 
 PAIRS = [

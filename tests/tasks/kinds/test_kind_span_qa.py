@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import ConfigError
-from adaptrans.tasks.examples import Answer, SpanQAExample
+from adaptrans.tasks.answers import Answer
+from adaptrans.tasks.examples import SpanQAExample
 from adaptrans.tasks.kinds.span_qa import (
     ANSWER_PIECES,
     KIND,
@@ -403,7 +404,7 @@ def cover(tokenizer, context, start, end):
 def test_perfect_logits_give_any_answer_back(tokenizer, task, hard_texts):
     exact = Counter()
 
-    @settings(CALM, max_examples=150)
+    @settings(CALM, max_examples=150, derandomize=True)
     @given(st.data(), st.sampled_from([176, 256, 384]))
     def check(data, max_length):
         context = " ".join([data.draw(hard_texts)] * data.draw(st.sampled_from([1, 1, 4, 9])))

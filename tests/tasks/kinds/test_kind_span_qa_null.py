@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from adaptrans.tasks.examples import NULL_ANSWER, Answer, SpanQAExample
+from adaptrans.tasks.answers import Answer
+from adaptrans.tasks.examples import NULL_ANSWER, SpanQAExample
 from adaptrans.tasks.kinds import KINDS
 from adaptrans.tasks.kinds.span_qa_null import NEVER_ANSWERED
 from adaptrans.tasks.kinds.tensors import IGNORED

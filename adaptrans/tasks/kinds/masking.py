@@ -1,4 +1,4 @@
-"""Which pieces the masked language model has to guess [no torch]."""
+"""Which pieces a masked language model has to guess; for pretraining and for the kind `mlm`. Torch-free."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+"""Student's t: tails and quantiles, also for degrees of freedom that are no whole number. No torch."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+NORMAL = 1e6
+"""Degrees of freedom beyond which t is the normal distribution."""
+
+
+def two_sided(t: float, freedom: float) -> float:
+    """Probability of a value at least as far from 0.
+
+    Args:
+        t: The value.
+        freedom: Degrees of freedom, above 0.
+
+    Example:
+        >>> round(two_sided(2.0, 10), 4), round(two_sided(-1.96, math.inf), 4)
+        (0.0734, 0.05)
+    """
+    if freedom > NORMAL:
+        return math.erfc(abs(t) / math.sqrt(2))
+    return _beta(freedom / (freedom + t * t), freedom / 2, 0.5)
+
+
+def quantile(share: float, freedom: float) -> float:
+    """The value below which a share of the distribution lies, a share above one half.
+
+    Example:
+        >>> round(quantile(0.975, 2), 3), round(quantile(0.975, math.inf), 3)
+        (4.303, 1.96)
+    """
+    # Three figures of the degrees of freedom are more than an estimate of them has.
+    return _quantile(share, math.inf if freedom > NORMAL else float(f"{freedom:.4g}"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _quantile(share: float, freedom: float) -> float:
+    low, high = 0.0, 1.0
+    while two_sided(high, freedom) > 2 * (1 - share):
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if two_sided(middle, freedom) > 2 * (1 - share):
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction (DLMF 8.17.22)."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta(1 - x, b, a)
+    logarithm = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    tiny = 1e-300
+    # Lentz's method: numerators and denominators of the convergents as ratios of neighbours.
+    c, d = 1.0, 1.0 / _not_zero(1 - (a + b) * x / (a + 1), tiny)
+    value = d
+    for m in range(1, 500):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d = 1.0 / _not_zero(1 + term * d, tiny)
+            c = _not_zero(1 + term / c, tiny)
+            value *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return math.exp(logarithm) * value / a
+
+
+def _not_zero(value: float, tiny: float) -> float:
+    return value if abs(value) > tiny else tiny

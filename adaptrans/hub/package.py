@@ -1,0 +1,335 @@
+"""What a shareable artefact says of itself: `manifest.json`. Torch-free.
+
+A package is one folder: `manifest.json`, which lists every other file with its size and SHA-256;
+`README.md`, the card; `artefact.json` and the weights as `adaptrans.models.artefact` writes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from adaptrans.errors import ArtefactError
+from adaptrans.files import digest
+
+FORMAT = 1
+NAME = "manifest.json"
+CARD = "README.md"
+MIB = 1 << 20
+LARGEST_TEXT = 4 * MIB
+"""Bytes of a JSON file or a card."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+Count = Annotated[int, Field(ge=0, le=1 << 50)]
+
+
+class Strict(BaseModel):
+    """Frozen; a key that is not declared is an error, and so is text for a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class File(Strict):
+    """One file of the package.
+
+    Args:
+        path: Where it is, from the package, with `/`.
+        size: Bytes.
+        sha256: SHA-256 of its bytes.
+    """
+
+    path: str
+    size: Count
+    sha256: Digest
+
+
+class Base(Strict):
+    """The encoder that the artefact belongs to.
+
+    Args:
+        id: Hub id, or the bare name of a folder.
+        revision: Commit of the hub repository; null for a folder.
+        architecture: `model_type` of its configuration.
+        depth: Layers.
+        width: Hidden size.
+        vocabulary: Rows of the embedding matrix.
+        fingerprint: Hash of weights and configuration.
+        tokenizer: Hash of its tokenizer's files; null where the run does not know it.
+        config: What else of its configuration changes the output.
+    """
+
+    id: str
+    revision: str | None
+    architecture: str
+    depth: int = Field(ge=1, le=1000)
+    width: int = Field(ge=1, le=100_000)
+    vocabulary: int = Field(ge=1, le=10_000_000)
+    fingerprint: Digest
+    tokenizer: Digest | None
+    config: dict[str, int | float | str | None]
+
+
+class Source(Strict):
+    """Training data of a task.
+
+    Args:
+        task: The task with its version.
+        title: What it is.
+        licence: Of the data.
+        homepage: Where they come from.
+        hub: Their repository on the Hugging Face Hub, if they have one.
+        languages: Languages that were read.
+        data: Fingerprints of what was read, by language.
+        written: Who wrote it, by language: `native`, `human`, `machine`; as far as known.
+    """
+
+    task: str
+    title: str
+    licence: str
+    homepage: str
+    hub: str | None = None
+    languages: tuple[str, ...]
+    data: dict[str, str] = {}
+    written: dict[str, tuple[str, ...]] = {}
+
+
+class Score(Strict):
+    """One score x 100 in one language, with the number of examples and a 95 % interval."""
+
+    task: str
+    score: str
+    split: str
+    language: str
+    value: float
+    n: Count
+    low: float | None
+    high: float | None
+    setup: str
+    hub: str | None = None
+
+
+class RunId(Strict):
+    """A run of a store: phase, readable label, key."""
+
+    phase: str = Field(pattern=r"^[a-z_]{1,20}$")
+    label: str = Field(pattern=r"^[A-Za-z0-9_.+\-\[\],]{1,80}$")
+    key: Key
+
+    @field_validator("phase")
+    @classmethod
+    def _trains(cls, value: str) -> str:
+        """What only evaluates has no artefact."""
+        if value == "evaluate":
+            raise ValueError("is no phase that trains")
+        return value
+
+    @property
+    def folder(self) -> str:
+        """Its folder below `runs/` of a store."""
+        return f"{self.phase}/{self.label}-{self.key}"
+
+
+class Parent(Strict):
+    """An artefact that this one was built on.
+
+    Args:
+        reference: As the setup writes it.
+        run: Its run.
+        content: Hash of its weights if the artefact cannot answer without it, else null.
+        name: Its name in the same hub; null if it was not shared.
+        version: Its version there.
+        manifest: SHA-256 of its manifest.
+        adapter: Name of its adapter's folder, if it has one.
+    """
+
+    reference: str
+    run: RunId
+    content: Digest | None
+    adapter: str | None = None
+    name: str | None = None
+    version: int | None = Field(default=None, ge=1)
+    manifest: Digest | None = None
+
+
+class Package(Strict):
+    """A checked `manifest.json`; see docs/reference/artefact.md.
+
+    Args:
+        format: Version of this format.
+        name: Name of the artefact.
+        setup: The setup expression.
+        method: Adapter method, or `full`.
+        target: The task, or the language of a language adapter.
+        kind: Kind of the task; `language` for a language adapter.
+        formulation: How an example is put into words.
+        labels: Labels in the order of the logits; empty where there are none.
+        seed: Seed of the run.
+        licence: Licence of the artefact itself.
+        languages: Languages that it was trained or scored in.
+        base: Its encoder.
+        versions: Versions of the packages that trained it.
+        training_data: Of it and of all it was built on.
+        scores: Scores that its store had when it was pushed.
+        parents: What it was built on.
+        run: The run that made it.
+        content: Hash of its weights and of what says how they are used.
+        inputs: All that made the run's key.
+        noted: What else its configuration says.
+        result: What the run recorded at its end.
+        files: Every file but this one.
+    """
+
+    format: int
+    name: str
+    setup: str
+    method: str
+    target: str
+    kind: str
+    formulation: str
+    labels: tuple[str, ...]
+    seed: int
+    licence: str
+    languages: tuple[str, ...]
+    base: Base
+    versions: dict[str, str | None]
+    training_data: tuple[Source, ...]
+    scores: tuple[Score, ...]
+    parents: tuple[Parent, ...]
+    run: RunId
+    content: Digest
+    inputs: dict[str, Any]
+    noted: dict[str, Any]
+    result: dict[str, Any]
+    files: tuple[File, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def task(self) -> str:
+        """The task with its version, or the language."""
+        return str(self.inputs.get("task", self.target))
+
+    def text(self) -> str:
+        """The file's text: the same package gives the same bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=True) + "\n"
+
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def means(self) -> dict[str, float]:
+        """Mean over languages of each score, by `task score`; the primary one of the own target first."""
+        found: dict[str, list[float]] = {}
+        for score in sorted(self.scores, key=lambda item: item.task.partition("@")[0] != self.target):
+            found.setdefault(f"{score.task.partition('@')[0]} {score.score}", []).append(score.value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+class Row(Strict):
+    """What a list shows of one version of an artefact, so that no package is opened for it."""
+
+    name: str
+    version: int = Field(ge=0)
+    base: str
+    depth: int
+    width: int
+    fingerprint: str
+    task: str
+    kind: str
+    phase: str
+    setup: str
+    method: str
+    languages: tuple[str, ...]
+    licence: str
+    scores: dict[str, float]
+    size: Count
+    key: str
+    content: str
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, package: Package, version: int) -> Row:
+        """The row of a package."""
+        base = package.base
+        return cls(
+            name=package.name,
+            version=version,
+            base=base.id,
+            depth=base.depth,
+            width=base.width,
+            fingerprint=base.fingerprint,
+            task=package.task,
+            kind=package.kind,
+            phase=package.run.phase,
+            setup=package.setup,
+            method=package.method,
+            languages=package.languages,
+            licence=package.licence,
+            scores=package.means(),
+            size=package.size,
+            key=package.run.key,
+            content=package.content,
+        )
+
+
+def parse_package(text: bytes | str, what: str) -> Package:
+    """Read a manifest's text.
+
+    Raises:
+        ArtefactError: If it is no manifest of this format; names the first key that is wrong.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{what} cannot be read: {error}", remedy="fetch it again") from None
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise ArtefactError(
+            f"{what} has format {found!r}, this version reads {FORMAT}",
+            remedy="use the version of adaptrans that wrote it",
+        )
+    try:
+        return Package.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ArtefactError(f"{what}: {place}: {first['msg']}", remedy="fetch it again") from None
+
+
+def read_package(folder: Path) -> Package:
+    """Read the manifest of a package.
+
+    Raises:
+        ArtefactError: If there is none, or it is damaged.
+    """
+    path = folder / NAME
+    if path.is_symlink() or not path.is_file():
+        raise ArtefactError(f"{folder} has no {NAME}", remedy="give the folder of a pulled artefact")
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ArtefactError(f"{path} is larger than {LARGEST_TEXT} bytes", remedy="fetch it again")
+    return parse_package(path.read_bytes(), str(path))
+
+
+def key_of(inputs: dict[str, Any]) -> str:
+    """The key that a run of these inputs has."""
+    return digest(inputs)
+
+
+def module_folder(path: str) -> tuple[str, str, str] | None:
+    """Part, module and file of a path such as `adapters/xnli/adapter.safetensors`, None for other paths.
+
+    Example:
+        >>> module_folder("adapters/xnli/adapter.safetensors")
+        ('adapters', 'xnli', 'adapter.safetensors')
+    """
+    match = re.match(r"\A([a-z]+)/([A-Za-z0-9_-]+)/([^/]+)\Z", path)
+    return (match[1], match[2], match[3]) if match else None

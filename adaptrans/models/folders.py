@@ -1,0 +1,125 @@
+"""A setup as a folder that the `adapters` library reads by itself, and the lines that do it.
+
+adapter_setup.json   what stands on what, for the library's `load_adapter_setup`
+NAME/                an adapter, a fusion or a head: all that have this name, in the library's formats
+backbone/            the encoder, where the whole model was trained or it was asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from adaptrans.models import fusing, library
+from adaptrans.models.adapting import Assembled
+from adaptrans.models.backbone import Backbone
+from adaptrans.models.foreign import BASE_KEY
+from adaptrans.models.library import Fused
+from adaptrans.models.manifest import Manifest
+
+BACKBONE = "backbone"
+PLACE = 'folder = "."  # where this file lies'
+
+
+def save_folder(
+    assembled: Assembled, folder: Path, languages: Mapping[str, Path], *, with_backbone: bool = False
+) -> list[str]:
+    """Write every active adapter, fusion and head.
+
+    Args:
+        assembled: The model.
+        folder: Where to; it must exist.
+        languages: Further language adapters for a setup with `{lang}`: artefact folders' adapters by code.
+        with_backbone: Also write the encoder of a setup that leaves it as it is.
+
+    Returns:
+        The lines of Python that load the folder with nothing but the library.
+    """
+    model, heads = assembled.model, list(assembled.heads)
+    names = [layer for layer in assembled.layers if isinstance(layer, str)]
+    for layer in assembled.layers:
+        if isinstance(layer, Fused):
+            names += layer.members
+            fusing.save_fusion(model, layer.name, folder / layer.name)
+    base = assembled.backbone
+    said = {BASE_KEY: {"depth": base.depth, "fingerprint": base.fingerprint}}
+    for name in names:
+        library.save_adapter(model, name, folder / name, said)
+    for code, path in languages.items():
+        if code not in names:
+            library.load_adapter(model, code, path)
+            library.save_adapter(model, code, folder / code, said)
+    for name in heads:
+        library.save_head(model, name, folder / name)
+    if assembled.layers:
+        library.save_setup(assembled.layers, heads, folder)
+    own_encoder = with_backbone or not assembled.layers
+    if own_encoder:
+        library.save_encoder(model, folder / BACKBONE)
+    return _lines(assembled, languages, own_encoder=own_encoder)
+
+
+def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
+    """The lines that load an adapter without a head, such as one of a language."""
+    return [
+        "from adapters import XLMRobertaAdapterModel",
+        "",
+        PLACE,
+        *_backbone_lines(backbone),
+        f'model.load_adapter(f"{{folder}}/{manifest.adapter}", with_head=False, use_safetensors=True)',
+        f'model.set_active_adapters("{manifest.adapter}")',
+        "model.eval()",
+    ]
+
+
+def _lines(assembled: Assembled, languages: Mapping[str, Path], *, own_encoder: bool) -> list[str]:
+    heads = list(assembled.heads)
+    found = ["from adapters import XLMRobertaAdapterModel", "", PLACE]
+    if own_encoder:
+        found.append(f'model = XLMRobertaAdapterModel.from_pretrained(f"{{folder}}/{BACKBONE}")')
+    else:
+        found += _backbone_lines(assembled.backbone)
+    if assembled.layers:
+        found.append("model.load_adapter_setup(folder, set_active=True, use_safetensors=True)")
+    else:
+        found += [f'model.load_head(f"{{folder}}/{name}", use_safetensors=True)' for name in heads]
+    if heads and (len(heads) > 1 or not assembled.layers):
+        others = f"  # or {', '.join(heads[1:])}" if len(heads) > 1 else ""
+        found.append(f'model.active_head = "{heads[0]}"{others}')
+    found.append("model.eval()")
+    source, *above = assembled.layers or ("",)
+    for code in languages:
+        if code != source:
+            found += _swapped(code, above, heads[0])
+    return found
+
+
+def _swapped(code: str, above: list[str | Fused], head: str) -> list[str]:
+    """The lines that put another language adapter below a setup, as comments."""
+    stack = f"Stack({', '.join([repr(code), *map(_written, above)])})"
+    return [
+        "",
+        f"# for {code}:",
+        "# from adapters.composition import Fuse, Stack",
+        f'# model.load_adapter(f"{{folder}}/{code}", with_head=False, use_safetensors=True)',
+        f"# model.set_active_adapters({stack})",
+        f'# model.active_head = "{head}"',
+    ]
+
+
+def _written(layer: str | Fused) -> str:
+    """A layer of a stack as Python."""
+    if isinstance(layer, Fused):
+        return f"Fuse({', '.join(map(repr, layer.members))}, name={layer.name!r})"
+    return repr(layer)
+
+
+def _backbone_lines(backbone: Backbone) -> list[str]:
+    """The lines that load the encoder; one that is not on the hub is for the reader to find."""
+    if backbone.revision is not None:
+        where = f'"{backbone.name}", revision="{backbone.revision}"'
+        return [f"model = XLMRobertaAdapterModel.from_pretrained({where})"]
+    return [
+        f'backbone = "BACKBONE"  # the encoder whose fingerprint starts with {backbone.fingerprint[:12]}',
+        "model = XLMRobertaAdapterModel.from_pretrained(backbone)",
+    ]

@@ -1,0 +1,118 @@
+"""Go on training a finished target run on a few examples of one language."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from adaptrans.data.encodings import Encoder, encode
+from adaptrans.devices import pick_device, pick_precision
+from adaptrans.environment import environment
+from adaptrans.errors import MissingDataError
+from adaptrans.files import digest
+from adaptrans.hub.provenance import sources_of
+from adaptrans.hub.store import Run
+from adaptrans.models.adapting import without_embeddings
+from adaptrans.models.artefact import load_artefact
+from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.runs.shots import BALANCED_KINDS, ShotSpec, replace_selection
+from adaptrans.tasks.kinds import KINDS
+from adaptrans.training.loop import Job, train
+from adaptrans.training.phases import accelerator_for, keep
+from adaptrans.training.streams import Source
+
+
+def run_shots(spec: ShotSpec) -> Run:
+    """Train what the spec says, unless the store has it; go on where a killed run stopped.
+
+    Returns:
+        The finished run; its artefact answers in the spec's language.
+
+    Raises:
+        MissingDataError: If there are no examples to draw.
+        ArtefactError: If the run it goes on from is damaged.
+    """
+    return spec.workspace.store.once(spec.run, spec.record, partial(_train, spec))
+
+
+def _train(spec: ShotSpec, run: Run) -> None:
+    device = pick_device(spec.workspace.device)
+    config = replace_selection(spec.config).resolved(spec.base.whole_model)
+    precision = pick_precision(config.precision, device)
+    run.log_environment(environment(str(device), precision))
+    kind, notes = KINDS[spec.task.kind], list[str]()
+    every = spec.workspace.examples(spec.task, spec.split, spec.language, None, notes)
+    places = spec.places(every, kind.gold)
+    examples = [every[place] for place in places]
+    if not examples:
+        raise MissingDataError(
+            f"{spec.task.name} {spec.split} has no examples in {spec.language}",
+            remedy="check the data folder",
+        )
+    tokenizer = load_tokenizer(spec.workspace.backbone)
+    assert tokenizer.pad_token_id is not None
+    fingerprint = tokenizer_fingerprint(spec.workspace.backbone)
+    encoder = Encoder(kind, spec.task, tokenizer, fingerprint, spec.max_length, training=True)
+    key = digest([spec.inputs["train"], spec.split, places])
+    features = encode(encoder, examples, key, spec.workspace.store.cache)
+    assembled = load_artefact(spec.start.artefact, spec.workspace.backbone)
+    if config.freeze_embeddings and spec.base.whole_model:
+        assembled = without_embeddings(assembled)
+    assembled.model.to(device)
+    name = f"{spec.task.name} {spec.language} {spec.shots}-shot"
+    source = Source(name, assembled, kind, features, [example.id for example in examples])
+    place = train(
+        Job(
+            description=f"{name} ({spec.base.setup})",
+            assembled=assembled,
+            sources=(source,),
+            config=config,
+            seed=spec.seed,
+            folder=run.path,
+            padding_id=tokenizer.pad_token_id,
+            device=device,
+            precision=precision,
+            dev_score=None,
+        ),
+        accelerator_for(device),
+    )
+    keep(
+        run,
+        assembled,
+        {"dev": None, "dev_step": None, "steps": place.step},
+        _described(spec),
+        {
+            "seconds": place.seconds,
+            "examples": len(examples),
+            "example_ids": [example.id for example in examples],
+            "source_languages": sorted({spec.language, *spec.start.result()["source_languages"]}),
+            "notes": [*_notes(spec), *notes],
+        },
+    )
+
+
+def _described(spec: ShotSpec) -> dict[str, Any]:
+    """What the artefact of a run says about how it was made."""
+    sources = sources_of(spec.task, spec.split, [spec.language], spec.inputs["train"])
+    return {
+        "task_version": spec.task.version,
+        "kind": spec.task.kind,
+        "parent_keys": {"start": spec.start.key},
+        "shots": spec.shots,
+        "training_data": {
+            "languages": [spec.language],
+            "sources": [source.model_dump(mode="json") for source in sources],
+            "note": spec.task.note,
+        },
+    }
+
+
+def _notes(spec: ShotSpec) -> list[str]:
+    """What the reader of a score has to know, notes of the run it goes on from included."""
+    what = "per label" if spec.task.kind in BALANCED_KINDS else "sentences or questions"
+    own = (
+        f"{spec.task.name}: {spec.regime.label} rows go on training on {spec.shots} examples {what} of each "
+        "target language, a model per language, examples drawn from its train or dev split by seed"
+    )
+    inherited: Any = spec.start.result()["notes"]
+    return [*inherited, own]

@@ -1,0 +1,53 @@
+"""`adaptrans adopt`: an adapter that the adapters library made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptrans.hub.store import DEFAULT_STORE
+from adaptrans_cli import common
+
+
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="Folder that the library's save_adapter wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What setups call it; by default its own name.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="For a language adapter: its language, such as sw.")
+    ] = None,
+    above_language: Annotated[
+        bool, typer.Option("--above-language", help="It was trained above a language adapter.")
+    ] = False,
+    allow_bin: Annotated[
+        bool, typer.Option("--allow-bin", help="Read pytorch_adapter.bin, a pickle, as bare tensors.")
+    ] = False,
+    backbone: common.Backbone = None,
+    store: common.StoreFolder = DEFAULT_STORE,
+    as_json: common.Json = False,
+) -> None:
+    """Take an adapter made with the adapters library into the store, for setups to use."""
+    from adaptrans.hub.adopting import adopt as take
+
+    where = common.workspace(backbone, None, store, None, "cpu")
+    run = take(
+        folder,
+        where.store,
+        where.backbone,
+        name=name,
+        language=language,
+        above_language=above_language,
+        pickles=allow_bin,
+    )
+    called = "{lang}" if language else f"{run.config()['task']}#{run.key}"
+    method, notes = run.result()["method"], run.result()["notes"]
+    if as_json:
+        values = {"run": run.name, "folder": str(run.path), "name": called, "method": method}
+        common.print_json({**values, "notes": notes})
+        return
+    for note in notes[1:]:
+        common.say(f"note: {note}")
+    print(f"{run.path}: {method}; setups call it {called}")

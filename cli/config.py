@@ -1,0 +1,205 @@
+"""`adaptrans config`: experiment files and presets, listed, shown, copied and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptrans_cli import common
+
+if TYPE_CHECKING:
+    from adaptrans.experiments.explain import Explained
+
+app = typer.Typer(
+    help="Experiment files and presets: list, show, copy, validate, schema.", no_args_is_help=True
+)
+
+File = Annotated[str, typer.Argument(help="Experiment file, or the name of a bundled one.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Values that win over the file: training.full.epochs=2.")
+]
+
+
+def bundled() -> dict[str, Path]:
+    """The experiments that ship, by name; subfolders are part of it."""
+    from importlib.resources import files
+
+    folder = Path(str(files("adaptrans_configs")))
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    return {name: path for name, path in sorted(found.items()) if "setups:" in path.read_text("utf-8")}
+
+
+def experiment_file(name: str) -> Path:
+    """The file of this path, or the bundled experiment of this name.
+
+    Raises:
+        ConfigError: If there is neither.
+    """
+    from adaptrans.errors import ConfigError, UnknownNameError
+
+    path, known = Path(name), bundled()
+    if path.is_file():
+        return path
+    if name in known:
+        return known[name]
+    if path.suffix or path.parent != Path():
+        raise ConfigError(
+            f"there is no experiment file {name}", remedy="adaptrans config list shows bundled ones"
+        )
+    raise UnknownNameError("experiment", name, known, remedy="adaptrans config list shows them")
+
+
+@app.command("list")
+def list_(as_json: common.Json = False) -> None:
+    """List presets and bundled experiments."""
+    from adaptrans.experiments.config import load_experiment
+    from adaptrans.runs import presets
+    from adaptrans_cli.tables import listing
+
+    found = [presets.get(name) for name in presets.names()]
+    experiments = {name: load_experiment(path) for name, path in bundled().items()}
+    if as_json:
+        common.print_json(
+            {
+                "presets": [
+                    {"name": item.name, "title": item.title, "source": item.source} for item in found
+                ],
+                "experiments": [
+                    {"name": name, "description": item.description, "file": str(bundled()[name])}
+                    for name, item in experiments.items()
+                ],
+            }
+        )
+        return
+    listing("Presets", ["name", "what", "source"], [(item.name, item.title, item.source) for item in found])
+    rows = [(name, " ".join(item.description.split())) for name, item in experiments.items()]
+    listing("Bundled experiments", ["name", "what"], rows)
+
+
+@app.command()
+def show(
+    file: Annotated[str | None, typer.Argument(help="Experiment file, or the name of a bundled one.")] = None,
+    overrides: Overrides = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="Show a preset instead of a file.")] = None,
+    backbone: common.Backbone = None,
+    tasks: common.TaskFolders = None,
+    everything: Annotated[bool, typer.Option("--all", help="Defaults too.")] = False,
+    as_json: common.Json = False,
+) -> None:
+    """Show every option as it will hold, and where it came from: file, preset, default."""
+    from adaptrans.errors import ConfigError
+    from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.explain import BASE_DEPTH, explain_experiment, explain_preset
+    from adaptrans.runs import presets
+
+    if (file is None) == (preset is None):
+        raise ConfigError("nothing to show", remedy="name one file, or one preset with --preset NAME")
+    depth = BASE_DEPTH
+    if backbone is not None:
+        from adaptrans.models.backbone import identify
+
+        depth = identify(backbone).depth
+    if preset is not None:
+        chosen = presets.get(preset)
+        _print(explain_preset(preset, depth), everything, as_json, _about(chosen))
+        return
+    assert file is not None
+    experiment = load_experiment(experiment_file(file), overrides or ())
+    _print(explain_experiment(experiment, tasks or (), depth), everything, as_json, [])
+
+
+def _about(preset: Any) -> list[str]:
+    """What the reader of a preset has to know."""
+    parts = (("source", preset.source), ("ours", preset.ours), ("not done here", preset.lacks))
+    lines = [f"{name}: {text}" for name, text in parts if text]
+    return [preset.title, *lines, f"its setups: {', '.join(preset.setups)}"]
+
+
+def _print(found: list[Explained], everything: bool, as_json: bool, about: list[str]) -> None:
+    if as_json:
+        common.print_json(
+            [
+                {
+                    "what": item.what,
+                    "options": {n: {"value": v, "from": origin} for n, v, origin in item.rows()},
+                }
+                for item in found
+            ]
+        )
+        return
+    from adaptrans_cli.tables import listing
+
+    for line in about:
+        print(line)
+    groups: dict[str, list[str]] = {}
+    for item in found:
+        rows = item.rows() if everything else item.given()
+        groups.setdefault(repr(rows), []).append(item.what)
+    for item in found:
+        rows = item.rows() if everything else item.given()
+        alike = groups.pop(repr(rows), None)
+        if alike is not None and rows:
+            shown = [(name, str(value), origin) for name, value, origin in rows]
+            listing("; ".join(alike), ["option", "value", "from"], shown)
+    if not everything:
+        print("all other options have their defaults; --all shows them too")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="Name of a bundled experiment.")],
+    to: Annotated[Path | None, typer.Argument(help="The new file; by default NAME.yaml here.")] = None,
+) -> None:
+    """Copy a bundled experiment, to be changed."""
+    import shutil
+
+    from adaptrans.errors import ConfigError, UnknownNameError
+
+    known = bundled()
+    if name not in known:
+        raise UnknownNameError("experiment", name, known, remedy="adaptrans config list shows them")
+    out = to or Path(f"{Path(name).name}.yaml")
+    if out.is_dir():
+        out = out / f"{Path(name).name}.yaml"
+    if out.exists():
+        raise ConfigError(f"{out} exists", remedy="name another file, or delete it first")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(known[name], out)
+    print(out)
+
+
+@app.command()
+def validate(file: File, overrides: Overrides = None, tasks: common.TaskFolders = None) -> None:
+    """Check an experiment file: keys, values, setups, task names."""
+    from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.explain import explain_experiment
+    from adaptrans.models.setup import check, parse
+
+    path = experiment_file(file)
+    found = load_experiment(path, overrides or ())
+    for setup in found.setups:
+        check(parse(setup), found.adapter_method)
+    runs = explain_experiment(found, tasks or ())
+    print(
+        f"{path}: {len(found.setups)} setups, {len(found.targets)} targets, {len(runs) - 1} groups of options"
+    )
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", help="Write it here instead of printing it.")] = None,
+) -> None:
+    """Print the JSON schema of an experiment file, for editors."""
+    import json
+
+    from adaptrans.experiments.schema import experiment_schema
+
+    text = json.dumps(experiment_schema(), indent=2, ensure_ascii=False)
+    if out is None:
+        print(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n", encoding="utf-8")
+    print(out)

@@ -1,0 +1,86 @@
+"""Plain adapters of the library in a store: found again, used by setups, named in notes."""
+
+import shutil
+
+import pytest
+import torch
+
+from adaptrans.errors import AdaptransError, ArtefactError, ConfigError
+from adaptrans.hub.adopting import adopt
+from adaptrans.hub.resolving import resolve
+from adaptrans.hub.store import Store
+from adaptrans.models.backbone import identify
+from adaptrans.runs.language import language_runs
+from adaptrans.runs.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def base(tiny_backbone):
+    return identify(tiny_backbone)
+
+
+@pytest.fixture(scope="module")
+def saved(base, tmp_path_factory):
+    """`saved(config, name)`: the folder that the plain library saved."""
+    from adapters import XLMRobertaAdapterModel
+
+    def make(config, name, pickles=False):
+        torch.manual_seed(3)
+        model = XLMRobertaAdapterModel.from_pretrained(base.path)
+        model.add_adapter(name, config=config)
+        folder = tmp_path_factory.mktemp("plain") / name
+        model.save_adapter(str(folder), name, with_head=False, use_safetensors=not pickles)
+        return folder
+
+    return make
+
+
+def test_a_folder_becomes_one_run_that_setups_name(base, saved, tmp_path):
+    store, folder = Store(tmp_path), saved("seq_bn", "sst-2")
+    run = adopt(folder, store, base)
+    assert adopt(folder, store, base) == run
+    assert (run.phase, run.config()["task"], run.result()["method"]) == ("adopted", "sst-2", "seq_bn")
+    assert run.result()["notes"] == ["sst-2 was trained elsewhere, on what is not known here"]
+    assert resolve(str(folder), store, base) == run
+    assert store.find(run.key) == run
+    named = adopt(folder, store, base, name="sentiment")
+    assert named.key != run.key
+    assert named.label.startswith("sentiment.")
+
+
+def test_a_language_adapter_is_found_by_setups_with_a_language(base, saved, tmp_path):
+    store = Store(tmp_path)
+    run = adopt(saved("seq_bn_inv[reduction_factor=2]", "swa"), store, base, language="swa")
+    assert language_runs(Workspace(base, None, store)) == {"sw": run}
+    assert run.result()["method"] == "seq_bn_inv[reduction_factor=2]"
+    with pytest.raises(ConfigError, match="has the name of its language"):
+        adopt(saved("seq_bn", "swa"), store, base, language="sw", name="swahili")
+    with pytest.raises(AdaptransError, match="xx"):
+        adopt(saved("seq_bn", "swa"), store, base, language="xx")
+
+
+def test_what_does_not_fit_leaves_no_finished_run(base, saved, backbone_maker, tmp_path):
+    folder = saved("seq_bn", "sst-2")
+    deep = identify(backbone_maker(tmp_path / "deep", depth=5))
+    with pytest.raises(ArtefactError, match="has 5 layers"):
+        resolve(str(folder), Store(tmp_path / "store"), deep)
+    assert Store(tmp_path / "store").runs() == []
+
+
+def test_pickles_are_not_read_for_a_setup(base, saved, tmp_path):
+    folder, store = saved("seq_bn", "sst-2", pickles=True), Store(tmp_path)
+    with pytest.raises(ArtefactError, match="--allow-bin"):
+        resolve(str(folder), store, base)
+    run = adopt(folder, store, base, pickles=True)
+    assert adopt(folder, store, base, pickles=True) == run
+
+
+def test_a_changed_folder_is_another_run(base, saved, tmp_path):
+    folder, store = saved("seq_bn", "sst-2"), Store(tmp_path)
+    first = adopt(folder, store, base)
+    shutil.copyfile(
+        saved("seq_bn[reduction_factor=4]", "sst-2") / "adapter.safetensors", folder / "adapter.safetensors"
+    )
+    with pytest.raises(ArtefactError, match="has shape"):
+        adopt(folder, store, base)
+    assert store.runs() == [first]

@@ -1,0 +1,220 @@
+"""Adapters of the plain library: converted to the same function, or refused with the reason."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from adaptrans.errors import ArtefactError
+from adaptrans.models import library, methods
+from adaptrans.models.adapting import hidden_states
+from adaptrans.models.folders import save_folder
+from adaptrans.models.foreign import check_base, convert, is_foreign, method_of, read_foreign
+from adaptrans.models.manifest import read_manifest
+
+# What the library calls it, and what it is here.
+CONFIGS = {
+    "seq_bn": "seq_bn",
+    "seq_bn[reduction_factor=4]": "seq_bn[reduction_factor=4]",
+    "seq_bn[leave_out=[0,3],non_linearity='gelu']": "seq_bn[leave_out=[0, 3],non_linearity='gelu']",
+    "double_seq_bn": "double_seq_bn",
+    "seq_bn_inv[reduction_factor=2]": "seq_bn_inv[reduction_factor=2]",
+    "par_bn": "par_bn",
+    "compacter[reduction_factor=4]": "compacter[reduction_factor=4]",
+    "lora": "lora",
+    "lora[r=4,alpha=16]": "lora[alpha=16,r=4]",
+    "dora": "dora",
+    "vera": "vera",
+    "ia3": "ia3",
+    "prefix_tuning": "prefix_tuning",
+    "prefix_tuning_flat": "prefix_tuning[flat=True]",
+    "mam": "mam",
+    "unipelt": "unipelt",
+}
+
+
+@pytest.fixture(scope="module")
+def made(base, tmp_path_factory):
+    """`made(config, name=, kind=)`: a model of the plain library, and the folder that it saved."""
+    from adapters import XLMRobertaAdapterModel
+
+    def make(config="seq_bn", name="sst-2", bin_=False):
+        model = XLMRobertaAdapterModel.from_pretrained(base.path)
+        model.add_adapter(name, config=config)
+        generator = torch.Generator().manual_seed(5)
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                if f".{name}." in key:
+                    parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+        folder = tmp_path_factory.mktemp("foreign")
+        if config.partition("_")[0] not in ("prefix", "mam", "unipelt"):
+            model.save_adapter(str(folder), name, with_head=False, use_safetensors=not bin_)
+        else:  # whose shared tensors the library cannot write as safetensors
+            model.save_adapter(str(folder), name, with_head=False)
+        model.set_active_adapters(name)
+        model.active_head = None
+        return model.eval(), folder
+
+    return make
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_method_becomes_the_same_function(base, build, made, tools, tmp_path, config):
+    model, folder = made(config)
+    assert is_foreign(folder)
+    method = convert(read_foreign(folder, pickles=True), base, tmp_path / "a", name="sst")
+    assert str(method) == CONFIGS[config]
+    assert read_manifest(tmp_path / "a").method == CONFIGS[config]
+    ours = build("sst > target", None, {"sst": tmp_path / "a"}, method="seq_bn")
+    batch = tools.batch_of("tagging")
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.inference_mode():
+        theirs = model(**inputs, output_hidden_states=True).hidden_states
+        found = hidden_states(ours, **inputs)
+    assert all(torch.equal(a, b) for a, b in zip(found, theirs, strict=True))
+
+
+def test_pickles_only_when_asked_for_and_only_tensors(base, made, tmp_path):
+    _, folder = made(bin_=True)
+    with pytest.raises(ArtefactError, match=r"only in pytorch_adapter\.bin, a pickle; .*--allow-bin"):
+        read_foreign(folder)
+    convert(read_foreign(folder, pickles=True), base, tmp_path / "a", name="sst")
+    assert not list((tmp_path / "a").rglob("*.bin"))
+    marker = tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self):
+            return marker.write_text, ("",)
+
+    with (folder / "pytorch_adapter.bin").open("wb") as file:
+        pickle.dump({"x": Attack()}, file)
+    with pytest.raises(ArtefactError, match="holds something else than tensors"):
+        convert(read_foreign(folder, pickles=True), base, tmp_path / "b", name="sst")
+    assert not marker.exists()
+    assert not (tmp_path / "b").exists()
+
+
+def test_names_of_older_versions_are_read(base, made, tmp_path):
+    _, folder = made("seq_bn_inv[reduction_factor=2]", name="sw")
+    stored = load_file(folder / "adapter.safetensors")
+    old = {
+        key.replace("invertible_adapters", "invertible_lang_adapters")
+        .replace("output.adapters", "output.layer_text_lang_adapters")
+        .removeprefix("roberta."): value
+        for key, value in stored.items()
+    }
+    assert old.keys() != stored.keys()
+    save_file(old, folder / "adapter.safetensors")
+    values = json.loads((folder / "adapter_config.json").read_text())
+    for key in ("init_weights_seed", "dropout", "stochastic_depth"):
+        values["config"].pop(key, None)
+    (folder / "adapter_config.json").write_text(json.dumps(values))
+    assert (
+        str(convert(read_foreign(folder), base, tmp_path / "a", name="sw"))
+        == CONFIGS["seq_bn_inv[reduction_factor=2]"]
+    )
+    written = load_file(tmp_path / "a" / "adapters" / "sw" / "adapter.safetensors")
+    assert written.keys() == stored.keys()
+
+
+def test_an_old_task_adapter_that_only_claims_an_invertible_part(base, made, tmp_path):
+    _, folder = made("seq_bn_inv")
+    stored = load_file(folder / "adapter.safetensors")
+    kept = {key: value for key, value in stored.items() if "invertible" not in key}
+    save_file(kept, folder / "adapter.safetensors")
+    assert str(convert(read_foreign(folder), base, tmp_path / "a", name="sst")) == "seq_bn"
+
+
+def test_lora_that_an_older_version_scaled_by_one(base, made, tmp_path):
+    _, folder = made("lora[r=4,alpha=16]")
+    values = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**values, "version": "adapters.1.0.1"}))
+    assert str(convert(read_foreign(folder), base, tmp_path / "a", name="sst")) == "lora[alpha=4,r=4]"
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"depth": 5}, r"weights for the layers 0 to 3 and leaves out none; .* has 5 layers"),
+        ({"depth": 3}, r"weights for the layers 0 to 3 and leaves out none; .* has 3 layers"),
+        ({"width": 48}, "made for a backbone of width 32, .* has 48"),
+    ],
+)
+def test_another_base_is_refused(made, backbone_maker, tmp_path, size, message):
+    from adaptrans.models.backbone import identify
+
+    _, folder = made()
+    other = identify(backbone_maker(tmp_path / "other", **size), tmp_path)
+    with pytest.raises(ArtefactError, match=message):
+        convert(read_foreign(folder), other, tmp_path / "a", name="sst")
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_we_exported_knows_its_base_to_the_last_bit(base, build, tools, backbone_maker, tmp_path):
+    from adaptrans.models.backbone import identify
+
+    (tmp_path / "x").mkdir()
+    save_folder(build("adapter", tools.spec("classification")), tmp_path / "x", {})
+    found = read_foreign(tmp_path / "x" / "xnli")
+    assert check_base(found, base) is None
+    other = identify(backbone_maker(tmp_path / "other", seed=9), tmp_path)
+    with pytest.raises(ArtefactError, match="made for a backbone of fingerprint"):
+        check_base(found, other)
+
+
+def test_another_name_of_the_base_is_told(base, made):
+    _, folder = made()
+    found = read_foreign(folder)
+    assert check_base(found, base) is None
+    values = {**found.values, "model_name": "xlm-roberta-base"}
+    told = check_base(replace(found, values=values), base)
+    assert told == f"sst-2 says it was made for xlm-roberta-base; the backbone is {base.path.name}"
+
+
+def spoil(folder, change):
+    stored = load_file(folder / "adapter.safetensors")
+    first = min(stored)
+    change(stored, first)
+    save_file(stored, folder / "adapter.safetensors")
+
+
+def rewrite(folder, **values):
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "adapter_config.json").unlink(), "has no adapter_config.json"),
+        (lambda f: (f / "adapter_config.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "adapter_config.json").write_text("[]"), "no configuration of the adapters library"),
+        (lambda f: rewrite(f, config=3), "no configuration of the adapters library"),
+        (lambda f: rewrite(f, config={"architecture": "os.system"}), "makes no adapter|no method of this"),
+        (lambda f: rewrite(f, model_type="bert"), "of architecture bert"),
+        (lambda f: rewrite(f, name="other"), "no part of the adapter 'other'"),
+        (lambda f: (f / "adapter.safetensors").unlink(), "has no adapter.safetensors"),
+        (lambda f: (f / "adapter.safetensors").write_bytes(b"\x80\x02"), "cannot be read"),
+        (lambda f: spoil(f, lambda t, k: t.pop(k)), "lacks 1 tensors"),
+        (lambda f: spoil(f, lambda t, k: t.update({k: torch.zeros(7)})), r"has shape \[7\]"),
+        (lambda f: spoil(f, lambda t, k: t[k].fill_(float("nan"))), "holds an infinite number or none"),
+        (lambda f: spoil(f, lambda t, k: t.update({"heads.x.weight": t[k] + 1})), "no part of the adapter"),
+    ],
+)
+def test_damage_is_one_line_and_nothing_is_written(base, made, tmp_path, damage, message):
+    _, folder = made()
+    damage(folder)
+    with pytest.raises(ArtefactError, match=message) as caught:
+        convert(read_foreign(folder), base, tmp_path / "a", name="sst")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_is_found_from_its_configuration(name):
+    found = method_of(library.default_config(name))
+    assert not found.options
+    assert library.default_config(found.name) == library.default_config(name)
