@@ -30,8 +30,8 @@ class Language:
         genus: Genus within the family.
         script: ISO 15924 code of the usual script.
         resource_class: 0 (left behind) to 5 (winners), None if not known.
-            Source: Joshi et al. 2020, arXiv 2004.09095; outside XTREME-R their list lang2tax.txt by its names, as
-            repeated in github.com/MaLA-LM/LangResourceAtlas.
+            Source: Joshi et al. 2020, arXiv 2004.09095; outside XTREME-R their list lang2tax.txt by its
+            names, as repeated in github.com/MaLA-LM/LangResourceAtlas.
         in_xlmr: Whether it is one of the 100 languages of XLM-R's CC-100.
             Source: Conneau et al. 2020, arXiv 1911.02116, appendix A.
         cc100_gib: Gigabytes (2^30) of its plain text in XLM-R's CC-100, romanised text apart, None if none.
