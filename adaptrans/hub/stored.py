@@ -328,7 +328,7 @@ class StoreHub:
         try:
             self.fs.pipe_file(path, text, mode="create")
         except (NotImplementedError, TypeError, ValueError):
-            # A store without exclusive writes: who wrote last is found by reading it again.
+            # A store without exclusive writes: of two writers at the same moment, the last one wins.
             if self.fs.exists(path):
                 raise FileExistsError(path) from None
             self.fs.pipe_file(path, text)

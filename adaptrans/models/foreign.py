@@ -237,6 +237,8 @@ def _tensors(found: Foreign) -> dict[str, Tensor]:
 
     if found.weights.name == PICKLE:
         try:
+            # Older adapters exist as pickles alone. They are read only where the user asked for it
+            # (--allow-bin), and weights_only refuses everything that is no tensor.
             values = torch.load(found.weights, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever the unpickler raises for what it does not allow
             raise ArtefactError(
