@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,8 +133,10 @@ def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON on standard output; pydantic's models and dataclasses too."""
+    from pydantic_core import to_json
+
+    print(to_json(value, indent=2, inf_nan_mode="constants").decode())
 
 
 def say(text: str) -> None:

@@ -232,7 +232,7 @@ def list_(
         raise ConfigError("no hub given", remedy="name its address, or add --language-adapters")
     found = listing.rows(place, base=base, task=task, language=language, method=method, score=score)
     if as_json:
-        common.print_json([row.model_dump(mode="json") for row in found])
+        common.print_json(found)
         return
     shared_rows(place, found)
 

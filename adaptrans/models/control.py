@@ -11,12 +11,13 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ArtefactError
 from adaptrans.files import digest, written_whole
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SEED = 2020
 _NAME = re.compile(r"random\((?P<of>.+)\)\Z")
@@ -77,6 +78,8 @@ def shuffle(path: Path, seed: int = SEED) -> None:
     Raises:
         ArtefactError: If the file is damaged.
     """
+    import numpy as np
+
     data = np.memmap(path, dtype=np.uint8, mode="r+")
     try:
         start, tensors = _header(data)
@@ -108,7 +111,7 @@ def entry_bytes(dtype: str) -> int:
 
 def _header(data: np.ndarray) -> tuple[int, dict[str, Any]]:
     """Where the tensors begin, and what the file says of each: a length, JSON, then the bytes."""
-    length = int(np.frombuffer(data[:8].tobytes(), dtype="<u8")[0])
+    length = int.from_bytes(data[:8].tobytes(), "little")
     table = json.loads(data[8 : 8 + length].tobytes())
     table.pop("__metadata__", None)
     return 8 + length, table
