@@ -8,20 +8,23 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import ArtefactError
+from adaptrans.errors import ArtefactError, FailedRunsError
 from adaptrans.evaluation.results import LanguageResult
 from adaptrans.evaluation.zero_shot import is_done
 from adaptrans.experiments.compare import TargetTable, compared, corrected
 from adaptrans.experiments.config import Experiment, load_experiment
-from adaptrans.experiments.engine import Work, execute, train
+from adaptrans.experiments.engine import Carried, Execution, Watch, Work, carry_out, execute, train, work
 from adaptrans.experiments.filled import filled_tables
+from adaptrans.experiments.forecast import forecasts
 from adaptrans.experiments.groups import GroupTable, grouped
 from adaptrans.experiments.longform import export, long_rows
+from adaptrans.experiments.overall import OverallTable, overall
 from adaptrans.experiments.plan import Plan
+from adaptrans.experiments.published import Beside, beside
 from adaptrans.experiments.rows import evaluated
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
 from adaptrans.planning import (
@@ -32,14 +35,17 @@ from adaptrans.planning import (
     plan_target,
     workspace,
 )
+from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.runs.workspace import Workspace
 
 __all__ = [
     "Outcome",
     "adopt",
+    "benchmark_means",
     "compare",
     "compare_by",
     "evaluate",
+    "evaluate_all",
     "export_results",
     "finished",
     "intermediate",
@@ -50,6 +56,7 @@ __all__ = [
     "plan_run",
     "plan_target",
     "predict",
+    "published",
     "report",
     "run",
     "target",
@@ -150,6 +157,17 @@ def evaluate(task: str, *, where: Workspace, **options: Any) -> dict[str, Langua
     return run_evaluation(plan_evaluate(task, where=where, **options))
 
 
+def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult]]:
+    """The same of several planned evaluations; what adapter setups on one target share is computed once.
+
+    Args:
+        specs: What `plan_evaluate` returned.
+    """
+    from adaptrans.evaluation.zero_shot import evaluate_all as run_evaluations
+
+    return run_evaluations(specs)
+
+
 def compare(
     store: str | Path = DEFAULT_STORE, *, target: str | None = None, baseline: str | None = None
 ) -> list[TargetTable]:
@@ -197,6 +215,33 @@ def compare_by(
     return [item for entries, row in found for item in grouped(entries, row, by, root.cache)]
 
 
+def benchmark_means(
+    benchmark: str, tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE
+) -> list[OverallTable]:
+    """Means of a benchmark's groups and of all its tasks, a table per backbone and regime.
+
+    Args:
+        benchmark: `xtreme` or `xtreme-r`.
+        tables: What `run` or `compare` returned.
+        store: Where the runs behind the tables are.
+
+    Raises:
+        UnknownNameError: If there is no such benchmark.
+    """
+    return overall(tables, benchmark, {found.key: found for found in Store(Path(store)).runs()})
+
+
+def published(tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE) -> list[Beside]:
+    """Published scores that are comparable with each of some tables, or why none is.
+
+    Args:
+        tables: What `run` or `compare` returned.
+        store: Where the runs behind the tables are.
+    """
+    runs = {found.key: found for found in Store(Path(store)).runs()}
+    return [beside(table, runs) for table in tables]
+
+
 def export_results(out: str | Path, store: str | Path = DEFAULT_STORE, *, target: str | None = None) -> Path:
     """Write all scores of a store as one long table, one row per setup, language, seed and score.
 
@@ -224,6 +269,7 @@ class Outcome:
         unscored: Targets without a table: no language has gold labels in every setup.
         computed: Runs that were computed now; the others were in the store.
         left_out: Cells that cannot be, each with its reason in one line.
+        carried: Also which runs failed, and which were not begun because of them.
     """
 
     experiment: Experiment
@@ -231,30 +277,53 @@ class Outcome:
     unscored: tuple[str, ...]
     computed: int
     left_out: tuple[str, ...] = ()
+    carried: Carried = field(default_factory=Carried)
 
 
 def run(
     experiment: Experiment | Path | str,
     *,
     where: Workspace,
-    announce: Announce = _silent,
-    jobs: int = 1,
+    execution: Execution | None = None,
+    watch: Watch | None = None,
     **options: Any,
 ) -> Outcome:
     """Carry out an experiment and compare its setups; what is in the store is not computed again.
 
+    A run that fails stops only what builds on it.
+
     Args:
         experiment: An experiment or its YAML file.
         where: The workspace.
-        announce: Called before each run that is computed.
-        jobs: Runs computed at a time, each with its share of the cores.
+        execution: Where and how its runs are computed; by default one after another in this process.
+        watch: Is told how they come along.
         **options: `training` and `evaluation` (options that win over the file's), `seed`, and `control`:
             `random` for the same runs on the shuffled backbone.
+
+    Raises:
+        FailedRunsError: If a run failed, when all others are done; its `outcome` is what there is.
     """
     found = experiment if type(experiment) is Experiment else load_experiment(Path(str(experiment)))
     planned = plan_run(found, where=where, **options)
-    computed = execute(planned, announce, jobs)
-    return _outcome(found, planned, where, computed)
+    items = work(planned)
+    known = {} if all(item.done for item in items) else forecasts(planned)
+    carried = carry_out(items, execution, watch, known)
+    if not carried.failed:
+        return _outcome(found, planned, where, carried)
+    outcome = _outcome(found, _finished_part(planned), where, carried)
+    failed, waiting = len(carried.failed), len(carried.waiting)
+    held_up = f", {waiting} that build on {'it' if failed == 1 else 'them'} not begun" if waiting else ""
+    raise FailedRunsError(
+        f"{failed} {'run' if failed == 1 else 'runs'} failed{held_up}",
+        outcome,
+        unexpected=not all(one.failure.expected for one in carried.failed),
+        remedy=f"mend what {carried.failed[0].item.run.error_log} says, then run the same command again",
+    )
+
+
+def _finished_part(planned: Plan) -> Plan:
+    """A plan without the cells that have no scores yet."""
+    return replace(planned, cells=tuple(cell for cell in planned.cells if is_done(cell.evaluation)))
 
 
 def finished(experiment: Experiment, *, where: Workspace, **options: Any) -> Outcome:
@@ -266,13 +335,13 @@ def finished(experiment: Experiment, *, where: Workspace, **options: Any) -> Out
         ArtefactError: If nothing of it is finished.
     """
     planned = plan_run(experiment, where=where, **{"control": "random", **options})
-    cells = tuple(cell for cell in planned.cells if is_done(cell.evaluation))
-    if not cells:
+    done = _finished_part(planned)
+    if not done.cells:
         raise ArtefactError(
             f"{where.store.root} has nothing of experiment {experiment.name} yet",
             remedy="carry it out with adaptrans run",
         )
-    return _outcome(experiment, replace(planned, cells=cells), where, 0)
+    return _outcome(experiment, done, where, Carried())
 
 
 def report(
@@ -282,6 +351,7 @@ def report(
     store: str | Path = DEFAULT_STORE,
     experiment: Experiment | None = None,
     baseline: str = "full",
+    figures: str | Path | None = None,
 ) -> Path:
     """Write one self-contained HTML page of some tables; see `adaptrans.report`.
 
@@ -291,16 +361,21 @@ def report(
         store: Where the runs behind the tables are.
         experiment: The experiment they belong to, if there is one.
         baseline: The setup that differences are taken to, where there is no experiment to say it.
+        figures: Folder for its figures (PNG, SVG) and tables (CSV, LaTeX) as files of their own.
     """
     from adaptrans.report.page import write_page
 
-    return write_page(tables, Store(Path(store)), Path(out), experiment, baseline)
+    folder = None if figures is None else Path(figures)
+    return write_page(tables, Store(Path(store)), Path(out), experiment, baseline, folder)
 
 
-def _outcome(found: Experiment, planned: Plan, where: Workspace, computed: int) -> Outcome:
+def _outcome(found: Experiment, planned: Plan, where: Workspace, carried: Carried) -> Outcome:
     """The tables of an experiment whose cells are done."""
-    tables, unscored = filled_tables(planned, found.targets, found.baseline, where.store.cache)
-    return Outcome(found, tuple(tables), tuple(unscored), computed, planned.left_out)
+    # A target of which nothing is done has no table for another reason than a lack of gold labels.
+    done = {cell.target for cell in planned.cells}
+    targets = [name for name in found.targets if name in done or not carried.failed]
+    tables, unscored = filled_tables(planned, targets, found.baseline, where.store.cache)
+    return Outcome(found, tuple(tables), tuple(unscored), carried.computed, planned.left_out, carried)
 
 
 def predict(

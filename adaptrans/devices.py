@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from adaptrans import processes
 from adaptrans.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 def pick_device(name: str) -> torch.device:
     """The device of this name; `auto` takes a CUDA card, then Apple's, then the CPU.
+
+    Of several processes that work together each takes a card of its own.
 
     Raises:
         ConfigError: If the name is unknown, or torch sees no such device.
@@ -35,13 +38,26 @@ def pick_device(name: str) -> torch.device:
     if not counts[family]:
         raise ConfigError(f"torch sees no {family} device here", remedy="use --device auto")
     if not colon:
-        return torch.device(family)
+        return (
+            torch.device(family) if family != "cuda" or processes.count() == 1 else _own_card(counts[family])
+        )
     known = [f"{family}:{number}" for number in range(counts[family])]
     if name not in known:
         raise ConfigError(
             f'torch sees no device "{name}" here', remedy=f"choose from {family}, {', '.join(known)}"
         )
     return torch.device(family, int(index))
+
+
+def _own_card(cards: int) -> torch.device:
+    """The card of this process, where several work together."""
+    import torch
+
+    if processes.local_rank() >= cards:
+        raise ConfigError(
+            f"more processes were started than torch sees cards ({cards})", remedy="start one for each card"
+        )
+    return torch.device("cuda", processes.local_rank())
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -75,3 +91,14 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def let_go(device: torch.device | None) -> None:
+    """Give memory that nothing uses back to the device."""
+    import gc
+
+    gc.collect()
+    if device is not None and device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()

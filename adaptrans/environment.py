@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from adaptrans import processes
+
 PACKAGES = (
     "adaptrans",
     "accelerate",
@@ -53,5 +55,6 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "precision": precision,
         "threads": torch.get_num_threads(),
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
         "command": ["adaptrans", *sys.argv[1:]],
     }

@@ -15,6 +15,8 @@ from typing import Any
 class AdaptransError(Exception):
     """An expected failure: what is wrong, where, and what to do.
 
+    `exit_code` is what a command ends with.
+
     Args:
         message: What is wrong, without a final full stop.
         remedy: What to do about it, as a command or an instruction.
@@ -23,6 +25,8 @@ class AdaptransError(Exception):
         >>> print(AdaptransError("no backbone given", remedy="add --backbone FOLDER"))
         no backbone given; add --backbone FOLDER
     """
+
+    exit_code = 2
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         self.message = message
@@ -42,6 +46,44 @@ def _restored(kind: type[AdaptransError], args: tuple[Any, ...], state: dict[str
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device has no memory left.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+        True
+        >>> is_out_of_memory(RuntimeError("size mismatch"))
+        False
+    """
+    words = ("can't allocate memory", "DefaultCPUAllocator: not enough memory", "MPS backend out of memory")
+    named = type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, RuntimeError) and (named or any(word in str(error) for word in words))
+
+
+def one_line(error: BaseException) -> str | None:
+    """What a failure is told in one line with its remedy; None for a failure that nobody expected.
+
+    Args:
+        error: The failure: one of this module, or one of the machine, after which the same command goes on.
+
+    Example:
+        >>> one_line(OSError("No space left on device"))
+        'No space left on device; check the path, its permissions and the space left'
+        >>> one_line(KeyError("a fault of ours")) is None
+        True
+    """
+    if isinstance(error, AdaptransError):
+        return str(error)
+    if isinstance(error, (OSError, MemoryError)):
+        remedy = "check the path, its permissions and the space left"
+    elif is_out_of_memory(error):
+        remedy = "lower tokens_per_batch with --set tokens_per_batch=2048, or take --device cpu"
+    else:
+        return None
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text[:300]}; {remedy}"
 
 
 class UnknownNameError(AdaptransError):
@@ -103,5 +145,29 @@ class ArtefactError(AdaptransError):
     """A stored run or artefact that is missing, damaged or does not fit its base."""
 
 
+class BusyError(ArtefactError):
+    """A run that another process is at work on."""
+
+
 class TrainingError(AdaptransError):
     """Training that cannot go on, for instance because the loss is not a number."""
+
+
+class RunError(AdaptransError):
+    """A run of an experiment that could not be computed, or an engine that could not compute it."""
+
+
+class FailedRunsError(RunError):
+    """Runs of an experiment failed; all that does not build on them is done.
+
+    Args:
+        message: How many.
+        outcome: What there is: an `adaptrans.api.Outcome`.
+        unexpected: Whether one of them met a fault of the program.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, message: str, outcome: Any, *, unexpected: bool, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.outcome = outcome
+        self.exit_code = 1 if unexpected else 2

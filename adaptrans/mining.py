@@ -131,11 +131,19 @@ def setup_model(where: Workspace, setup: str = "full", method: str = DEFAULT_MET
 
     def load() -> Assembled:
         from adaptrans.models.adapting import assemble
+        from adaptrans.models.trimming import NOTHING
 
         parents = {name: run.artefact for name, run in runs.items()}
         own = method if below else DEFAULT_METHOD
         return assemble(
-            where.backbone, parsed, target=None, head=None, method=own, parents=parents, seed=seed
+            where.backbone,
+            parsed,
+            target=None,
+            head=None,
+            method=own,
+            parents=parents,
+            seed=seed,
+            tokens=NOTHING,
         )
 
     return Model(setup if below else where.backbone.name, _key(where, runs, setup if below else ""), load)
@@ -155,8 +163,9 @@ def artefact_model(where: Workspace, folder: Path) -> Model:
 
     def load() -> Assembled:
         from adaptrans.models.artefact import load_artefact
+        from adaptrans.models.trimming import NOTHING
 
-        return load_artefact(folder, where.backbone)
+        return load_artefact(folder, where.backbone, tokens=NOTHING)
 
     parents = {name: parent["content"] for name, parent in manifest.parents.items()}
     return Model(str(manifest.setup), [where.backbone.fingerprint, manifest.content(), parents], load)

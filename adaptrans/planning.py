@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from adaptrans import languages
 from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.expand import MIX, is_mix
+from adaptrans.experiments.expand import is_mix
 from adaptrans.experiments.plan import Plan, joined, plan_regimes
 from adaptrans.experiments.planner import Planner, stored
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
+from adaptrans.models import methods
 from adaptrans.models.backbone import Backbone, identify
 from adaptrans.models.control import control_name
 from adaptrans.models.methods import DEFAULT_METHOD, FULL
+from adaptrans.models.outline import outlined
 from adaptrans.models.setup import check, parse, references
 from adaptrans.runs import presets
 from adaptrans.runs.config import TrainingConfig, evaluation_config, training_config
@@ -25,8 +27,10 @@ from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.runs.language import METHOD as MADX
 from adaptrans.runs.language import LanguageSpec
 from adaptrans.runs.layers import COMMAND_LINE, Layer, resolve
+from adaptrans.runs.presets import MIX
 from adaptrans.runs.specs import TrainSpec
 from adaptrans.runs.workspace import Workspace, data_places
+from adaptrans.tasks.lacking import Lacking
 from adaptrans.tasks.schema import Task
 
 Tell = Callable[[str], None]
@@ -44,6 +48,7 @@ def workspace(
     tasks: Sequence[str | Path] = (),
     device: str = "auto",
     skip_bad_rows: bool = False,
+    shown: bool = False,
 ) -> Workspace:
     """Where runs work.
 
@@ -54,6 +59,8 @@ def workspace(
         tasks: Folders of own task files.
         device: `auto`, `cpu`, `cuda`, `mps`.
         skip_bad_rows: Leave out rows that do not fit, and list them, instead of stopping at the first.
+        shown: For a plan that is shown and not carried out: nothing is fetched, and backbone and data may be
+            absent; see `Workspace.absent`.
 
     Raises:
         ConfigError: If no backbone is given.
@@ -65,9 +72,10 @@ def workspace(
             remedy="add --backbone with a folder, a hub id such as FacebookAI/xlm-roberta-base, or mini",
         )
     root = Store(Path(store))
-    found = identify(backbone, controls=root.cache / "controls")
+    found = (outlined if shown else identify)(backbone, controls=root.cache / "controls")
     folder, folders = data_places(None if data is None else Path(data), [Path(item) for item in tasks])
-    return Workspace(found, folder, root, {}, folders, device, skip_bad_rows)
+    absent: dict[Lacking, None] | None = {} if shown else None
+    return Workspace(found, folder, root, {}, folders, device, skip_bad_rows, absent=absent)
 
 
 def plan_language(
@@ -246,13 +254,18 @@ def backbones(experiment: Experiment, where: Workspace) -> list[Workspace]:
     """A workspace for each backbone of an experiment; one alone is that of the command."""
     if not experiment.backbones:
         return [where]
-    controls = where.store.cache / "controls"
-    return [replace(where, backbone=identify(name, controls=controls)) for name in experiment.backbones]
+    return [replace(where, backbone=_backbone(name, where)) for name in experiment.backbones]
 
 
 def control_backbone(where: Workspace) -> Backbone:
     """The backbone of a workspace with its weights shuffled, kept in the store's cache."""
-    return identify(control_name(where.backbone.name), controls=where.store.cache / "controls")
+    return _backbone(control_name(where.backbone.name), where)
+
+
+def _backbone(name: str, where: Workspace) -> Backbone:
+    """The backbone of a name; where a plan is only shown, it need not be at hand."""
+    found = identify if where.absent is None else outlined
+    return found(name, controls=where.store.cache / "controls")
 
 
 def _plan_on(
@@ -270,21 +283,27 @@ def _plan_on(
 
     planner = Planner(
         where,
-        options,
-        lambda name: experiment.evaluation_of(name, kind_of(where, name), evaluation).config,
-        experiment.adapter_method,
+        # Every seed and every setup asks again for the options of the same tasks.
+        cache(options),
+        cache(lambda name: experiment.evaluation_of(name, kind_of(where, name), evaluation).config),
         languages=experiment.languages,
         present=True,
-        shots_for=partial(options, shots=True),
+        shots_for=cache(partial(options, shots=True)),
     )
-    return plan_regimes(
-        planner,
-        experiment.setups,
-        experiment.targets,
-        experiment.only,
-        seeds=experiment.all_seeds if seed is None else (seed,),
-        shots=experiment.shots,
-        select=experiment.select,
+    return joined(
+        [
+            plan_regimes(
+                replace(planner, method=method),
+                experiment.setups,
+                experiment.targets,
+                experiment.only,
+                seeds=experiment.all_seeds if seed is None else (seed,),
+                shots=experiment.shots,
+                select=experiment.select,
+                named=str(methods.parse(method)) if place else "",
+            )
+            for place, method in enumerate(experiment.adapter_methods)
+        ]
     )
 
 

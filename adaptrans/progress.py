@@ -1,7 +1,7 @@
 """Progress bars with an estimate of the time left, on standard error.
 
 On a terminal a Rich bar; elsewhere a plain line every half minute, so that logs
-stay readable.
+stay readable. Where a whole experiment is shown, its view is told instead.
 """
 
 from __future__ import annotations
@@ -14,13 +14,41 @@ from dataclasses import dataclass, field
 
 PLAIN_SECONDS = 30.0
 
-_bars = True
+Listener = Callable[["Step"], None]
+
+_listener: Listener | None = None
 
 
-def without_bars() -> None:
-    """From now on plain lines in this process: bars of several processes would overwrite each other."""
-    global _bars
-    _bars = False
+@dataclass(frozen=True)
+class Step:
+    """Where a piece of work stands, as a view is told.
+
+    Args:
+        description: What is being done.
+        total: Number of steps.
+        done: Steps done so far.
+        note: Short text, for instance the loss.
+    """
+
+    description: str
+    total: int
+    done: int
+    note: str = ""
+
+
+@contextlib.contextmanager
+def told_to(listener: Listener) -> Iterator[None]:
+    """While the block runs, progress in this process is told to a listener and shown by nobody else.
+
+    Args:
+        listener: Called at the start of each piece of work and after every change; it has to be quick.
+    """
+    global _listener
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
 
 
 @dataclass
@@ -40,6 +68,11 @@ class Meter:
     show: Callable[[Meter], None] = field(repr=False, default=lambda meter: None)
     done: int = 0
     note: str = ""
+
+    @property
+    def step(self) -> Step:
+        """Where it stands now."""
+        return Step(self.description, self.total, self.done, self.note)
 
     def to(self, done: int, note: str | None = None) -> None:
         """Move to an absolute number of steps."""
@@ -62,11 +95,23 @@ def progress(description: str, total: int, *, start: int = 0) -> Iterator[Meter]
         total: Number of steps.
         start: Steps that were done before, as after a resume; they do not enter the estimate.
     """
-    if _bars and sys.stderr.isatty():
+    if _listener is not None:
+        listener = _listener
+        meter = Meter(description, total, lambda meter: listener(meter.step), start)
+        meter.show(meter)
+        yield meter
+    elif sys.stderr.isatty():
         with _bar(description, total, start) as meter:
             yield meter
     else:
-        yield Meter(description, total, _plain_lines(start), start)
+        tell = plain_lines(start)
+        yield Meter(description, total, lambda meter: tell(meter.step), start)
+
+
+def remark(text: str) -> None:
+    """Say what is taken from the cache or made for it; a view of a whole experiment has no place for that."""
+    if _listener is None:
+        print(f"[cache] {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -90,17 +135,22 @@ def _bar(description: str, total: int, start: int) -> Iterator[Meter]:
         yield Meter(description, total, show, start)
 
 
-def _plain_lines(start: int) -> Callable[[Meter], None]:
+def plain_lines(start: int) -> Listener:
+    """A listener that prints a line every half minute.
+
+    Args:
+        start: Steps that were done before; they do not enter the estimate.
+    """
     began = last = time.monotonic()
 
-    def show(meter: Meter) -> None:
+    def show(step: Step) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < PLAIN_SECONDS:
             return
         last = now
-        rate = (meter.done - start) / (now - began)
-        left = f", {(meter.total - meter.done) / rate:.0f} s left" if rate > 0 else ""
-        print(f"{meter.description}: {meter.done}/{meter.total}{left} {meter.note}".rstrip(), file=sys.stderr)
+        rate = (step.done - start) / (now - began)
+        left = f", {(step.total - step.done) / rate:.0f} s left" if rate > 0 else ""
+        print(f"{step.description}: {step.done}/{step.total}{left} {step.note}".rstrip(), file=sys.stderr)
 
     return show

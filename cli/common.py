@@ -37,7 +37,7 @@ TaskFolders: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Method: TypeAlias = Annotated[
-    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, seq_bn\\[reduction_factor=8].")
+    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, lora\\[r=4].")
 ]
 MethodOrPreset: TypeAlias = Annotated[
     str | None,
@@ -74,7 +74,18 @@ Control: TypeAlias = Annotated[
     typer.Option("--control", help="random: also the same runs with the backbone's weights shuffled."),
 ]
 Jobs: TypeAlias = Annotated[
-    int, typer.Option("--jobs", min=1, help="Runs at a time, each in a process with its share of the cores.")
+    int | None,
+    typer.Option("--jobs", min=1, help="Runs at a time, each in a process with its share of the cores."),
+]
+Engine: TypeAlias = Annotated[
+    str, typer.Option("--engine", help="local, or ray: on all machines of a Ray cluster.")
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Of a running Ray cluster: auto, or HOST:PORT; without it or RAY_ADDRESS Ray starts here.",
+    ),
 ]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be computed, and compute nothing.")
@@ -84,6 +95,17 @@ LearningRate: TypeAlias = Annotated[
     float | None, typer.Option("--learning-rate", help="Peak rate; 2e-5 for full, 1e-4 for adapters.")
 ]
 Epochs: TypeAlias = Annotated[float | None, typer.Option("--epochs", help="Passes over the training data.")]
+TrimVocabulary: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--trim-vocabulary/--no-trim",
+        help="Load the embeddings of the pieces in the data alone, with the same results; adapters: on.",
+    ),
+]
+MemoryBudget: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--memory-budget", help="As 8GB: train such that the forecast of memory stays below it."),
+]
 MaxSteps: TypeAlias = Annotated[int | None, typer.Option("--max-steps", help="Stop after N optimiser steps.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", help="Inputs per optimiser step.")]
 MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Pieces per model input.")]
@@ -96,8 +118,9 @@ def workspace(
     tasks: Sequence[Path] | None,
     device: str,
     skip_bad_rows: bool = False,
+    shown: bool = False,
 ) -> Workspace:
-    """The workspace of a command."""
+    """The workspace of a command; of a plan that is only `shown`, backbone and data may be absent."""
     from adaptrans.api import workspace as make
 
     return make(
@@ -107,6 +130,7 @@ def workspace(
         tasks=tasks or (),
         device=device,
         skip_bad_rows=skip_bad_rows,
+        shown=shown,
     )
 
 

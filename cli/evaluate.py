@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +10,19 @@ from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans_cli import common
 from adaptrans_cli.options import DataPlace, Printing, grouped
 
+if TYPE_CHECKING:
+    from adaptrans.runs.evaluations import EvaluateSpec
+
 
 @grouped
 def evaluate(
     task: Annotated[str, typer.Argument(help="Target task, such as xnli or tatoeba.")],
     place: DataPlace,
     printing: Printing,
-    setup: common.SetupText = "full",
+    setup: Annotated[
+        list[str] | None,
+        typer.Option("--setup", help="full, adapter, 'mnli > target', ...; several, repeated, side by side."),
+    ] = None,
     languages: Annotated[
         str | None, typer.Option("--languages", help="Comma-separated; by default all that have data.")
     ] = None,
@@ -26,6 +32,7 @@ def evaluate(
     seed: common.Seed = 1,
     precision: common.Precision = None,
     limit_eval: common.LimitEval = None,
+    trim_vocabulary: common.TrimVocabulary = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
@@ -38,59 +45,70 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Evaluate a trained setup zero-shot: one load, all languages, predictions kept."""
+    """Evaluate trained setups zero-shot: one load, all languages, predictions kept."""
     from adaptrans import api
+    from adaptrans.errors import ConfigError
     from adaptrans.experiments import engine
     from adaptrans.experiments.plan import Cell, Plan
 
-    spec = api.plan_evaluate(
-        task,
-        where=place.workspace(),
-        setup=setup,
-        method=method,
-        seed=seed,
-        run=run,
-        tell=common.say,
-        languages=[code.strip() for code in languages.split(",") if code.strip()] if languages else (),
-        split=split,
-        precision=precision,
-        limit=limit_eval,
-        layer=layer,
-        pooling=pooling,
-        threshold=threshold,
-    )
-    plan = Plan((), (Cell(setup, task, spec),))
+    setups = list(dict.fromkeys(setup or ["full"]))
+    if run is not None and len(setups) > 1:
+        raise ConfigError("--run names one run", remedy="leave it out, or give one --setup")
+    where = place.workspace().remembering()
+    specs = [
+        api.plan_evaluate(
+            task,
+            where=where,
+            setup=text,
+            method=method,
+            seed=seed,
+            run=run,
+            tell=common.say,
+            languages=[code.strip() for code in languages.split(",") if code.strip()] if languages else (),
+            split=split,
+            precision=precision,
+            limit=limit_eval,
+            trim_vocabulary=trim_vocabulary,
+            layer=layer,
+            pooling=pooling,
+            threshold=threshold,
+        )
+        for text in setups
+    ]
+    cells = tuple(Cell(text, task, spec) for text, spec in zip(setups, specs, strict=True))
+    items = engine.work(Plan((), cells))
     if printing.dry_run:
-        common.show_plan(engine.work(plan), printing.as_json)
+        common.show_plan(items, printing.as_json)
         return
-    computed = engine.execute(plan, common.announce)
-    report(spec, computed, printing.as_json)
+    to_do = [item for item in items if not item.done]
+    for place_, item in enumerate(to_do, start=1):
+        common.announce(item, place_, len(to_do))
+    api.evaluate_all(specs)
+    found = [report(spec, len(to_do), printing.as_json) for spec in specs]
+    if printing.as_json:
+        common.print_json(found if len(found) > 1 else found[0])
 
 
-def report(spec: object, computed: int, as_json: bool) -> None:
-    """Print the scores of an evaluation."""
+def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
+    """Print the scores of an evaluation, or return them as JSON."""
     from dataclasses import asdict
 
     from adaptrans.evaluation.results import load_language
-    from adaptrans.runs.evaluations import EvaluateSpec
     from adaptrans_cli.tables import averages, language_results
 
-    assert isinstance(spec, EvaluateSpec)
     found = [load_language(spec.run, code) for code in spec.wanted_languages]
     results = [result for result in found if result is not None]
     facts = spec.run.result()
     if as_json:
         mean = averages(facts, {result.language: result.values for result in results if result.values})
-        common.print_json(
-            {
-                "mean": asdict(mean) if mean else None,
-                "run": spec.run.name,
-                "folder": str(spec.run.path),
-                "computed": computed,
-                **facts,
-                "languages": [asdict(result) for result in results],
-            }
-        )
-        return
+        return {
+            "mean": asdict(mean) if mean else None,
+            "run": spec.run.name,
+            "folder": str(spec.run.path),
+            "computed": computed,
+            **facts,
+            "languages": [asdict(result) for result in results],
+        }
     language_results(f"{facts['target']}: {spec.answering}", facts, results)
     print(f"predictions: {spec.run.path}")
+    return {}

@@ -20,7 +20,7 @@ def language(
     place: Place,
     training: Training,
     method: Annotated[
-        str | None, typer.Option("--method", help="By default seq_bn_inv\\[reduction_factor=2] (MAD-X).")
+        str | None, typer.Option("--method", help="By default seq_bn_inv with reduction factor 2 (MAD-X).")
     ] = None,
     as_json: common.Json = False,
 ) -> None:

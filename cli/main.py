@@ -6,8 +6,11 @@ quick; everything else is imported when a command runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +26,7 @@ from adaptrans_cli import (
     inspect,
     intermediate,
     language,
+    memory,
     methods,
     mine,
     predict,
@@ -58,6 +62,7 @@ for command in (
     report.report,
     predict.predict,
     methods.methods,
+    memory.memory,
     export.export,
     adopt.adopt,
     score.score,
@@ -91,32 +96,31 @@ def options(
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
 def main() -> None:
     """Run the command line: an expected failure is one line on standard error and exit code 2."""
-    from adaptrans.errors import AdaptransError
+    from adaptrans import processes
+    from adaptrans.errors import AdaptransError, one_line
 
     try:
-        app()
-    except AdaptransError as error:
-        if os.environ.get("ADAPTRANS_DEBUG"):
+        # Of several processes that train together one is enough to talk; failures are told by each.
+        with contextlib.nullcontext() if processes.is_main() else _silence():
+            app()
+    except Exception as error:
+        line = one_line(error)
+        if line is None or os.environ.get("ADAPTRANS_DEBUG"):
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (OSError, MemoryError) as error:
-        _refuse(error, "check the path, its permissions and the space left")
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        _refuse(error, "lower tokens_per_batch with --set tokens_per_batch=2048, or take --device cpu")
-
-
-def _refuse(error: Exception, remedy: str) -> None:
-    """Print a failure of the machine in one line; the same command goes on once it is mended."""
-    if os.environ.get("ADAPTRANS_DEBUG"):
-        raise error
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"error: {text[:300]}; {remedy}", file=sys.stderr)
-    sys.exit(2)
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, AdaptransError) else 2)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,14 @@ class Place:
     store: common.StoreFolder = DEFAULT_STORE
     device: common.Device = "auto"
 
-    def workspace(self, backbone: str | None = None) -> Workspace:
-        """The workspace of a command; `backbone` is taken where none is given on the command line."""
-        return common.workspace(self.backbone or backbone, None, self.store, None, self.device)
+    def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
+        """The workspace of a command.
+
+        Args:
+            backbone: Taken where none is given on the command line.
+            shown: For a plan that is only shown: backbone and data may be absent.
+        """
+        return common.workspace(self.backbone or backbone, None, self.store, None, self.device, shown=shown)
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class TaskPlace(Place):
     data: common.Data = None
     tasks: common.TaskFolders = None
 
-    def workspace(self, backbone: str | None = None) -> Workspace:
-        """The workspace of a command; `backbone` is taken where none is given on the command line."""
+    def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
+        """The workspace of a command; see `Place.workspace`."""
         chosen = self.backbone or backbone
-        return common.workspace(chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows)
+        return common.workspace(
+            chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows, shown
+        )
 
     @property
     def skips_bad_rows(self) -> bool:
@@ -74,6 +81,7 @@ class Training:
     max_steps: common.MaxSteps = None
     batch_size: common.BatchSize = None
     max_length: common.MaxLength = None
+    trim_vocabulary: common.TrimVocabulary = None
     set_: common.Settings = None
 
     def given(self) -> dict[str, Any]:
@@ -88,6 +96,7 @@ class TaskTraining(Training):
     """Options of one training run on tasks."""
 
     limit_train: common.LimitTrain = None
+    memory_budget: common.MemoryBudget = None
     preset: common.Preset = None
 
     def given(self) -> dict[str, Any]:

@@ -132,27 +132,36 @@ QA = {
 XQUAD = {"extends": "xquad", "splits": {"train": {"from": ["qa.train"]}, "dev": {"from": ["qa.dev"]}}}
 
 
-@pytest.fixture
-def small_workspace(tiny_backbone, small_data, tmp_path):
-    """A workspace over the small data with the tasks nli, qa, xnli, xquad made of it, and a fresh store."""
+def make_workspace(backbone: Path, data: Path, store: Path, xnli=None):
+    """A workspace over the small data with the tasks nli, qa, xnli, xquad made of it."""
     from adaptrans.hub.store import Store
     from adaptrans.models.backbone import identify
     from adaptrans.runs.workspace import Workspace
     from adaptrans.tasks import catalogue
 
     tasks = {}
-    for name, values in (("nli", NLI), ("qa", QA), ("xnli", XNLI), ("xquad", XQUAD)):
+    for name, values in (("nli", NLI), ("qa", QA), ("xnli", xnli or XNLI), ("xquad", XQUAD)):
         tasks[name] = catalogue.resolve(values, name=name, known=tasks)
-    store = Store(tmp_path / "store")
-    return Workspace(identify(tiny_backbone), small_data, store, tasks, (), "cpu")
+    return Workspace(identify(backbone), data, Store(store), tasks, (), "cpu")
+
+
+def make_planner(workspace, epochs: float = 1):
+    """A planner of short float32 runs in a workspace."""
+    from adaptrans.experiments.planner import Planner
+    from adaptrans.runs.config import EvaluationConfig, training_config
+
+    config = training_config({"epochs": epochs, "batch_size": 8, "precision": "fp32", "max_length": 64})
+    evaluation = EvaluationConfig(precision="fp32", samples=200)
+    return Planner(workspace, lambda task, whole: config, lambda task: evaluation)
+
+
+@pytest.fixture
+def small_workspace(tiny_backbone, small_data, tmp_path):
+    """A small workspace with a fresh store."""
+    return make_workspace(tiny_backbone, small_data, tmp_path / "store")
 
 
 @pytest.fixture
 def planner(small_workspace):
-    """A planner of short float32 runs in the small workspace."""
-    from adaptrans.experiments.planner import Planner
-    from adaptrans.runs.config import EvaluationConfig, training_config
-
-    config = training_config({"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64})
-    evaluation = EvaluationConfig(precision="fp32", samples=200)
-    return Planner(small_workspace, lambda task, whole: config, lambda task: evaluation)
+    """A planner of short runs in the small workspace."""
+    return make_planner(small_workspace)

@@ -32,9 +32,12 @@ ROOMS = [
     "adaptrans.languages",
     "adaptrans.environment",
     "adaptrans.devices",
+    "adaptrans.allocator",
     "adaptrans.progress",
     "adaptrans.hashes",
+    "adaptrans.cost",
     "adaptrans.files",
+    "adaptrans.processes",
     "adaptrans.registry",
     "adaptrans.errors",
 ]

@@ -44,6 +44,24 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: 
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
+def own_share(items: Sequence[int], lengths: Sequence[int], process: int, processes: int) -> list[int]:
+    """What of the items of a step one of several processes computes: as many of like length as the others.
+
+    Args:
+        items: Indices into `lengths`.
+        lengths: Tokens of each item.
+        process: The process, from 0.
+        processes: How many there are.
+
+    Example:
+        >>> [own_share([0, 1, 2], [9, 2, 5], process, 2) for process in (0, 1)]
+        [[1, 0], [2]]
+    """
+    if processes == 1:
+        return list(items)
+    return sorted(items, key=lambda index: lengths[index])[process::processes]
+
+
 def micro_batches(items: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Cut items, sorted by length, so that each part padded to its longest fits the budget.
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,11 @@ from adaptrans.evaluation.metrics.squad import characters
 from adaptrans.registry import Registry
 from adaptrans.tasks.schema import Task
 
-Rule = Callable[[Task, Sequence[Any], Sequence[Any]], float]
-"""(task, examples, golds) to the level x 100."""
+Rule = Callable[[Task, Iterable[Any], Iterable[Any]], float]
+"""(task, examples, golds) to the level x 100; both can be gone through several times."""
+
+CHUNK = 4_096
+"""Answers that are counted together."""
 
 PLACES = 8
 """Passages tried per question; more move the level by less than its interval."""
@@ -38,72 +42,74 @@ SEED = 0
 RULES: Registry[Rule] = Registry("chance rule")
 
 
-def chance(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float | None:
+def chance(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float | None:
     """The chance level of a test set x 100; None without gold.
 
     Args:
         task: The task; its first score counts.
-        examples: The examples of one language.
-        golds: Their gold values.
+        examples: The examples of one language; no iterator, for they are gone through several times.
+        golds: Their gold values, likewise.
     """
-    if not golds or any(gold is None or gold == [] for gold in golds):
+    if all(False for _ in golds) or any(gold is None or gold == [] for gold in golds):
         return None
     return RULES[task.kind](task, examples, golds)
 
 
 @RULES.register("classification")
-def _one_label(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
+def _one_label(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
     return 100 * _guess(1 / len(task.labels), golds)
 
 
 @RULES.register("multiple_choice")
-def _one_place(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
-    drawn = sum(1 / len(example.choices) for example in examples) / len(examples)
-    return 100 * _guess(drawn, golds)
+def _one_place(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
+    shares = [1 / len(example.choices) for example in examples]
+    return 100 * _guess(sum(shares) / len(shares), golds)
 
 
 @RULES.register("tagging")
-def _one_tag(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
-    rule = SCORES[task.scores[0]]
-    every = [tag for gold in golds for tag in gold]
-    dealt = iter(np.random.default_rng(SEED).permutation(every).tolist())
-    answers = [[[tag] * len(gold) for gold in golds] for tag in sorted(set(every))]
-    answers.append([[next(dealt) for _ in gold] for gold in golds])
-    return max(rule.compute(golds, answer)[rule.primary] for answer in answers)
+def _one_tag(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
+    tags = sorted({tag for gold in golds for tag in gold})
+    number = {tag: place for place, tag in enumerate(tags)}
+    every = np.fromiter((number[tag] for gold in golds for tag in gold), dtype=np.int32)
+    dealt = np.random.default_rng(SEED).permutation(every)
+    starts = accumulate((len(gold) for gold in golds), initial=0)
+    at_random = (
+        (gold, [tags[place] for place in dealt[start : start + len(gold)]])
+        for gold, start in zip(golds, starts, strict=False)
+    )
+    levels = [_level(task, ((gold, [tag] * len(gold)) for gold in golds)) for tag in tags]
+    return max(*levels, _level(task, at_random))
 
 
 @RULES.register("span_qa")
-def _some_passage(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:
-    rule = SCORES[task.scores[0]]
-    tried = [
+def _some_passage(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:
+    tried = (
         (gold, passage)
         for example, gold in zip(examples, golds, strict=True)
         for passage in passages(example.context, gold[0])
-    ]
-    return rule.compute([gold for gold, _ in tried], [passage for _, passage in tried])[rule.primary]
+    )
+    return _level(task, tried)
 
 
 @RULES.register("passage_ranking")
-def _none_of_the_first(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
+def _none_of_the_first(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
     # A gold among the first 20 of thousands of candidates is rare at random.
     return 0.0
 
 
 @RULES.register("bitext_mining")
-def _one_of_the_other_corpus(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
+def _one_of_the_other_corpus(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
     return 100 / max(1, sum(len(example.pool) for example in examples))
 
 
 @RULES.register("span_qa_null")
-def _no_answer_or_some_passage(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:
-    rule = SCORES[task.scores[0]]
-    nothing = rule.compute(golds, [""] * len(golds))[rule.primary]
-    return max(nothing, _some_passage(task, examples, golds))
+def _no_answer_or_some_passage(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:
+    return max(_level(task, ((gold, "") for gold in golds)), _some_passage(task, examples, golds))
 
 
 @RULES.register("bitext_retrieval")
-def _one_candidate(task: Task, examples: Sequence[Any], golds: Sequence[Any]) -> float:  # noqa: ARG001
-    return 100 / len(examples)
+def _one_candidate(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float:  # noqa: ARG001
+    return 100 / sum(1 for _ in examples)
 
 
 def passages(context: str, answer: str, places: int = PLACES) -> list[str]:
@@ -125,8 +131,20 @@ def passages(context: str, answer: str, places: int = PLACES) -> list[str]:
     return [context[found[start][0] : found[start + wanted - 1][1]] for start in starts]
 
 
-def _guess(even: float, golds: Sequence[Any]) -> float:
+def _level(task: Task, pairs: Iterable[tuple[Any, Any]]) -> float:
+    """What the task's first score gives to golds and answers, some of them in memory at a time."""
+    rule = SCORES[task.scores[0]]
+    rest, counts = iter(pairs), []
+    while chunk := list(islice(rest, None if rule.whole else CHUNK)):
+        golds, answers = zip(*chunk, strict=True)
+        counts.append(rule.counts(golds, answers))
+    return rule.values(np.concatenate(counts))[rule.primary]
+
+
+def _guess(even: float, golds: Iterable[Any]) -> float:
     """Share of right answers of the better of drawing evenly and always giving the most frequent answer."""
-    largest = Counter(golds).most_common(1)[0][1] / len(golds)
-    luck = 1.96 * (even * (1 - even) / len(golds)) ** 0.5
+    times = Counter(golds)
+    number = times.total()
+    largest = times.most_common(1)[0][1] / number
+    luck = 1.96 * (even * (1 - even) / number) ** 0.5
     return largest if largest > even + luck else even

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shifted
+from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold
 from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.tasks.sources import available_languages
 
 if TYPE_CHECKING:
     from adaptrans.evaluation.session import Session
-    from adaptrans.evaluation.zero_shot import Outcome
 
 
 def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str] | None:
@@ -31,8 +29,3 @@ def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str]
     key = spec.workspace.data_key(task, "dev", language)
     outcome = session.answer(language, f"dev:{key}", examples, lambda done: None)
     return best_threshold(outcome.golds, list(outcome.predictions)), language
-
-
-def with_threshold(outcome: Outcome, threshold: float) -> Outcome:
-    """An outcome whose predictions count `no_answer` from a tuned threshold."""
-    return replace(outcome, predictions=(shifted(item, threshold) for item in outcome.predictions))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +127,21 @@ def statistics_path(run: Run, language: str, score: str) -> Path:
 
 
 def load_statistics(run: Run, language: str, score: str) -> np.ndarray:
-    """Counts of one language, shape (examples, k)."""
-    return np.load(statistics_path(run, language, score), allow_pickle=False)
+    """Counts of one language, shape (examples, k); they cannot be written to."""
+    data = statistics_path(run, language, score).read_bytes()
+    start = 10 + int.from_bytes(data[8:10], "little")
+    shape, by_columns, kind = _layout(data[:start])
+    return np.frombuffer(data, kind, offset=start).reshape(shape, order="F" if by_columns else "C")
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array file; its header is Python, and slow to parse again and again."""
+    file = io.BytesIO(header)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"array file of format {version}, expected 1.0")
+    return np.lib.format.read_array_header_1_0(file)
 
 
 def load_language(run: Run, language: str) -> LanguageResult | None:

@@ -13,37 +13,54 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation import statistics as one_seed
-from adaptrans.evaluation.statistics import SMALLEST, Difference, Interval, Reduce
+from adaptrans.evaluation.resampling import (
+    Means,
+    Reduce,
+    System,
+    check_examples,
+    check_options,
+    check_pairs,
+    differing_examples,
+    in_order,
+    resample,
+)
+from adaptrans.evaluation.statistics import (
+    SMALLEST,
+    TIE,
+    Difference,
+    Interval,
+    difference_of,
+    interval_of,
+)
 from adaptrans.evaluation.student import quantile, two_sided
-
-System = Mapping[str, np.ndarray]
-"""Additive counts of one seed by language, shape (examples, k)."""
 
 
 @dataclass(frozen=True)
-class _Spread:
-    """The variance of a median over seeds.
+class Spread:
+    """A median over seeds and the parts of its variance.
 
-    Args:
+    Attributes:
         value: The median, in points.
-        means: Mean over seeds in each resample, shape (samples,).
+        draws: Mean over seeds in each resample of the examples, shape (samples,).
         of_seeds: Variance of the median that comes from seeds.
         interaction: Variance of the mean that comes from a seed's own choice of right examples.
         seeds: Number of seeds.
+        n: Number of examples.
     """
 
     value: float
-    means: np.ndarray
+    draws: np.ndarray
     of_seeds: float
     interaction: float
     seeds: int
+    n: int
 
     @property
     def freedom(self) -> float:
@@ -75,15 +92,23 @@ def median_over_seeds(
     Raises:
         AdaptransError: If there is no seed, or seeds were not scored on the same examples.
     """
-    found = _distinct(systems)
-    if len(found) == 1:
-        return one_seed.mean_interval(found[0], reduce, part, samples, level, seed, parallel=parallel)
-    ordered = _checked(found, samples, level, parallel)
-    draws = one_seed.resampled_mean(ordered, reduce, part, samples, seed, parallel)
-    spread = _spread(_observed(ordered, reduce, part), draws)
-    width = _width([spread], spread.means, level)
-    low, high = max(0.0, spread.value - width), min(100.0, spread.value + width)
-    return Interval(spread.value, low, high, one_seed.number_of_items(ordered[0], parallel))
+    ordered = _checked(_distinct(systems), samples, level, parallel)
+    found = resample(ordered, reduce, part, samples, seed, parallel=parallel)
+    return median_of(spread_of(found.means(range(len(ordered)))), level)
+
+
+def median_of(own: Spread, level: float = 0.95) -> Interval:
+    """The interval of a median over seeds; of one seed the percentile interval.
+
+    Args:
+        own: The median.
+        level: Coverage, as a fraction.
+    """
+    if own.seeds == 1:
+        return interval_of(own.value, own.draws, own.n, level)
+    error, freedom = _error([own], own.draws)
+    width = quantile((1 + level) / 2, freedom) * error
+    return Interval(own.value, max(0.0, own.value - width), min(100.0, own.value + width), own.n)
 
 
 def difference_over_seeds(
@@ -115,25 +140,32 @@ def difference_over_seeds(
         AdaptransError: If the systems were not scored on the same languages and examples.
     """
     first, second = _distinct(a), _distinct(b)
-    if len(first) == len(second) == 1:
-        return one_seed.paired_difference(
-            first[0], second[0], reduce, part, samples, level, seed, parallel=parallel
-        )
     ordered = _checked([*first, *second], samples, level, parallel)
-    draws = one_seed.resampled_mean(ordered, reduce, part, samples, seed, parallel)
-    observed, number = _observed(ordered, reduce, part), len(first)
-    spreads = [_spread(observed[:number], draws[:number]), _spread(observed[number:], draws[number:])]
-    value = spreads[0].value - spreads[1].value
-    error, freedom = _error(spreads, spreads[0].means - spreads[1].means)
+    found = resample(ordered, reduce, part, samples, seed, parallel=parallel)
+    number = len(first)
+    differing = differing_examples(ordered[:number], ordered[number:], parallel)
+    own, other = (spread_of(found.means(places)) for places in (range(number), range(number, len(ordered))))
+    return difference_of_medians(own, other, differing, level)
+
+
+def difference_of_medians(a: Spread, b: Spread, differing: int, level: float = 0.95) -> Difference:
+    """Difference of two medians over seeds, see `difference_over_seeds`; of one seed each, the paired one.
+
+    Args:
+        a: The median of one system.
+        b: That of the other one, with the same draws.
+        differing: Number of examples on which the systems differ.
+        level: Coverage, as a fraction.
+    """
+    value, draws = a.value - b.value, a.draws - b.draws
+    if a.seeds == b.seeds == 1:
+        return difference_of(value, draws, differing, a.n, level)
+    error, freedom = _error([a, b], draws)
     width = quantile((1 + level) / 2, freedom) * error
-    if error > 0:
-        p_value = two_sided(value / error, freedom)
-    else:
-        p_value = 1.0 if abs(value) < one_seed.TIE else SMALLEST
-    differing = one_seed.differing_examples(_total(ordered[:number]), _total(ordered[number:]), parallel)
-    p_value = min(1.0, max(p_value, SMALLEST, 2.0 ** (1 - min(differing, 60))))
-    size = one_seed.number_of_items(ordered[0], parallel)
-    return Difference(value, value - width, value + width, p_value, size)
+    tie = 1.0 if abs(value) < TIE else SMALLEST
+    p_value = two_sided(value / error, freedom) if error > 0 else tie
+    p_value = min(1.0, max(p_value, SMALLEST, 2.0 ** (1 - differing)))
+    return Difference(value, value - width, value + width, p_value, a.n)
 
 
 def _distinct(systems: Sequence[System]) -> list[System]:
@@ -146,59 +178,35 @@ def _distinct(systems: Sequence[System]) -> list[System]:
 def _checked(
     systems: Sequence[System], samples: int, level: float, parallel: bool
 ) -> list[dict[str, np.ndarray]]:
-    one_seed.check_options(samples, level)
-    ordered = [one_seed.in_order(system) for system in systems]
-    one_seed.check_examples(ordered[0], parallel)
+    check_options(samples, level)
+    ordered = [in_order(system) for system in systems]
+    check_examples(ordered[0], parallel)
     for other in ordered[1:]:
-        one_seed.check_pairs(ordered[0], other)
+        check_pairs(ordered[0], other)
     return ordered
 
 
-def _observed(systems: Sequence[System], reduce: Reduce, part: int) -> np.ndarray:
-    """Mean over languages of each system, shape (systems,)."""
-    return np.array(
-        [
-            one_seed.plain_mean(
-                [one_seed.values_of(counts.sum(axis=0), reduce, part) for counts in system.values()]
-            )
-            for system in systems
-        ]
-    )
-
-
-def _spread(observed: np.ndarray, draws: np.ndarray) -> _Spread:
-    """The parts of the variance of a median over seeds.
+def spread_of(seeds: Means) -> Spread:
+    """The median over seeds and the parts of its variance.
 
     Args:
-        observed: Value of each seed, shape (seeds,).
-        draws: The same in each resample of the examples, shape (seeds, samples).
+        seeds: Scores of each seed, as observed and in each resample of the examples.
     """
-    seeds = len(observed)
-    means = draws.mean(axis=0)
-    value = float(np.median(observed))
-    if seeds == 1:
-        return _Spread(value, means, 0.0, 0.0, 1)
-    own = float(np.var(draws - means, axis=1, ddof=1).mean()) * seeds / (seeds - 1)
-    of_seeds = median_factor(seeds) * float(np.var(observed, ddof=1)) / seeds
-    return _Spread(value, means, of_seeds, own / seeds, seeds)
+    number = len(seeds.observed)
+    if number == 1:
+        return Spread(float(seeds.observed[0]), seeds.draws[0], 0.0, 0.0, 1, seeds.n)
+    draws = seeds.draws.mean(axis=0)
+    own = float(np.var(seeds.draws - draws, axis=1, ddof=1).mean()) * number / (number - 1)
+    of_seeds = median_factor(number) * float(np.var(seeds.observed, ddof=1)) / number
+    return Spread(median(seeds.observed.tolist()), draws, of_seeds, own / number, number, seeds.n)
 
 
-def _error(spreads: Sequence[_Spread], draws: np.ndarray) -> tuple[float, float]:
+def _error(spreads: Sequence[Spread], draws: np.ndarray) -> tuple[float, float]:
     """Standard error and degrees of freedom of a median over seeds, or of a difference of two."""
     shared = max(0.0, float(np.var(draws, ddof=1)) - sum(spread.interaction for spread in spreads))
     variance = shared + sum(spread.of_seeds for spread in spreads)
     below = sum(spread.freedom for spread in spreads)
     return math.sqrt(variance), variance**2 / below if below > 0 else math.inf
-
-
-def _width(spreads: Sequence[_Spread], draws: np.ndarray, level: float) -> float:
-    error, freedom = _error(spreads, draws)
-    return quantile((1 + level) / 2, freedom) * error
-
-
-def _total(systems: Sequence[System]) -> dict[str, np.ndarray]:
-    """Counts of each example, averaged over seeds."""
-    return {name: np.mean([system[name] for system in systems], axis=0) for name in systems[0]}
 
 
 @functools.cache

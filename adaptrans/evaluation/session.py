@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from adaptrans.data.encodings import Encoder, encode
+from adaptrans.data.encodings import Encoder, encode, encoded_file, encoding_path
 from adaptrans.devices import pick_device, pick_precision
 from adaptrans.environment import environment
 from adaptrans.evaluation.attention import AttentionRecord, LayerShares, save_attention
@@ -20,12 +20,15 @@ from adaptrans.evaluation.zero_shot import Outcome, retrieval_outcome
 from adaptrans.files import digest
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.artefact import load_artefact
-from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.backbone import load_tokenizer
 from adaptrans.models.chain import first_layer
 from adaptrans.models.fusing import Attention
 from adaptrans.models.language_adapters import use_language
+from adaptrans.models.library import Model
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.nodes import Fuse, has_language, language_parent
+from adaptrans.models.trimming import NOTHING
+from adaptrans.models.twins import cast_once, one_backbone
 from adaptrans.registry import Registry
 from adaptrans.runs.evaluations import BARE, EvaluateSpec
 from adaptrans.tasks import subset
@@ -63,19 +66,41 @@ class Session:
         """What this session runs on."""
         return environment(str(self.device), self.precision)
 
-    def encoded(self, examples: Sequence[Any], data_key: str, cache: Path) -> Dataset:
+    def encoded(self, examples: Iterable[Any], data_key: str, cache: Path) -> Dataset:
         """Features of the examples, from the cache if they are there."""
-        config, task = self.spec.config, self.spec.task
-        encoder = Encoder(
+        return encode(self._encoder, examples, self._encoding_key(data_key), cache, tell=lambda text: None)
+
+    def is_encoded(self, data_key: str) -> bool:
+        """Whether the cache has the features of these data."""
+        cache = self.spec.workspace.store.cache
+        return encoding_path(self._encoder, self._encoding_key(data_key), cache).is_file()
+
+    def encoded_file(
+        self,
+        examples: Iterable[Any],
+        data_key: str,
+        tick: Callable[[int], None],
+        tell: Callable[[str], None],
+    ) -> Path:
+        """The file of the cache that holds them; see `adaptrans.data.encodings.encoded_file`."""
+        cache, key = self.spec.workspace.store.cache, self._encoding_key(data_key)
+        return encoded_file(self._encoder, examples, key, cache, tick=tick, tell=tell)
+
+    @property
+    def _encoder(self) -> Encoder:
+        task = self.spec.task
+        return Encoder(
             self.kind,
             task,
             self.tokenizer,
-            tokenizer_fingerprint(self.spec.workspace.backbone),
-            config.max_length or task.max_length,
+            self.spec.workspace.tokenizer_key,
+            self.spec.config.max_length or task.max_length,
             training=False,
         )
-        key = digest([data_key, config.split, len(examples), subset.rule(config.limit)])
-        return encode(encoder, examples, key, cache)
+
+    def _encoding_key(self, data_key: str) -> str:
+        config = self.spec.config
+        return digest([data_key, config.split, config.limit, subset.rule(config.limit)])
 
     def answer(
         self,
@@ -219,8 +244,29 @@ RETRIEVERS.add("bitext_mining", "adaptrans.evaluation.mining.answer:answer")
 RETRIEVERS.add("passage_ranking", "adaptrans.evaluation.ranking:answer")
 
 
-def open_session(spec: EvaluateSpec) -> Session:
+def open_sessions(specs: Sequence[EvaluateSpec]) -> list[Session]:
+    """Load the models of several evaluations; adapter setups share the memory of their backbone."""
+    if len(specs) == 1:
+        return [open_session(specs[0])]
+    device = pick_device(specs[0].workspace.device)
+    precision = pick_precision(specs[0].config.precision, device)
+
+    def prepare(model: Model) -> None:
+        model.to(device)
+        if precision == "bf16":
+            cast_once(model)
+
+    tokenizer = load_tokenizer(specs[0].workspace.backbone)
+    with one_backbone(prepare):
+        return [open_session(spec, tokenizer) for spec in specs]
+
+
+def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None = None) -> Session:
     """Load the model of an evaluation: its trained artefact, or what is below the target for retrieval.
+
+    Args:
+        spec: The evaluation.
+        tokenizer: The backbone's tokenizer, if it is loaded.
 
     Raises:
         ArtefactError: If the artefact is damaged or does not fit the backbone.
@@ -228,8 +274,10 @@ def open_session(spec: EvaluateSpec) -> Session:
     device = pick_device(spec.workspace.device)
     precision = pick_precision(spec.config.precision, device)
     backbone = spec.workspace.backbone
+    # The pieces are read as the languages' data are.
+    tokens = NOTHING if spec.config.trim_vocabulary else None
     if spec.trained is not None:
-        assembled = load_artefact(spec.trained.artefact, backbone)
+        assembled = load_artefact(spec.trained.artefact, backbone, tokens=tokens)
     else:
         assembled = assemble(
             backbone,
@@ -239,8 +287,11 @@ def open_session(spec: EvaluateSpec) -> Session:
             method=DEFAULT_METHOD if spec.answering == BARE else spec.method,
             parents={name: run.artefact for name, run in spec.parents.items()},
             seed=spec.seed,
+            tokens=tokens,
         )
-    assembled.model.to(device)
+    assembled.model.requires_grad_(False).to(device)
+    if precision == "bf16":
+        cast_once(assembled.model)
     labels = assembled.head.labels if assembled.head is not None else ()
-    tokenizer = load_tokenizer(backbone)
+    tokenizer = tokenizer or load_tokenizer(backbone)
     return Session(spec, assembled, KINDS[spec.task.kind], tokenizer, labels, device, precision)

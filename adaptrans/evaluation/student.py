@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from statistics import NormalDist
 
 NORMAL = 1e6
 """Degrees of freedom beyond which t is the normal distribution."""
@@ -38,16 +39,30 @@ def quantile(share: float, freedom: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _quantile(share: float, freedom: float) -> float:
-    low, high = 0.0, 1.0
-    while two_sided(high, freedom) > 2 * (1 - share):
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if two_sided(middle, freedom) > 2 * (1 - share):
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    tails = 2 * (1 - share)
+    # The beginning of the expansion of t around the normal quantile (Abramowitz and Stegun 26.7.5).
+    z = NormalDist().inv_cdf(share)
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    low, high = 0.0, math.inf
+    for _ in range(100):
+        over = two_sided(t, freedom) - tails
+        low, high = (t, high) if over > 0 else (low, t)
+        # Newton's step, or one within the bracket where it leads out of it.
+        step = t + over / (2 * _density(t, freedom))
+        step = step if low < step < high else min(2 * t, (low + high) / 2)
+        if abs(step - t) <= 1e-9 * t:
+            return step
+        t = step
+    return t
+
+
+def _density(t: float, freedom: float) -> float:
+    """Density of Student's t."""
+    if math.isinf(freedom):
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    half = (freedom + 1) / 2
+    scale = math.lgamma(half) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+    return math.exp(scale - half * math.log1p(t * t / freedom))
 
 
 def _beta(x: float, a: float, b: float) -> float:

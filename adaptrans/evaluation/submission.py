@@ -7,12 +7,12 @@ the English sentences; predictions are brought into it before they are written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import AdaptransError, DataError
-from adaptrans.evaluation.layouts import LAYOUTS
+from adaptrans.evaluation.layouts import LAYOUTS, collect_rows
 from adaptrans.files import written_whole
 
 # Tasks whose folder in XTREME's layout is not their name.
@@ -62,14 +62,49 @@ def write_predictions(folder: Path, task: str, kind: str, language: str, predict
             label with a line break.
     """
     path = prediction_path(folder, task, kind, language)
-    _write(path, LAYOUTS[kind].encode(predictions))
+    _write(path, [LAYOUTS[kind].encode(predictions)])
+    return path
+
+
+def write_rows(
+    folder: Path,
+    task: str,
+    kind: str,
+    language: str,
+    examples: Iterable[Any],
+    values: Iterable[Sequence[Any]],
+    *,
+    gold: bool = False,
+) -> Path:
+    """Write one value for each example, and return the path; memory is flat where a file is line by line.
+
+    Args:
+        folder: Folder of the whole submission, or of the labels.
+        task: Name of the task.
+        kind: Kind of the task.
+        language: Language code.
+        examples: The examples, gone through only where the layout names them.
+        values: A prediction or a gold value for each, some at a time.
+        gold: Whether they are gold values.
+
+    Raises:
+        AdaptransError: As for `write_predictions`.
+    """
+    layout = LAYOUTS[kind]
+    path = prediction_path(folder, task, kind, language)
+    encode = layout.encode_gold if gold else layout.encode
+    if layout.collect is collect_rows:
+        _write(path, map(encode, values))
+    else:
+        every = [value for some in values for value in some]
+        _write(path, [encode(layout.collect(list(examples), every))])
     return path
 
 
 def write_labels(folder: Path, task: str, kind: str, language: str, golds: Any) -> Path:
     """Write the labels of one task in one language, and return the path; see `write_predictions`."""
     path = prediction_path(folder, task, kind, language)
-    _write(path, LAYOUTS[kind].encode_gold(golds))
+    _write(path, [LAYOUTS[kind].encode_gold(golds)])
     return path
 
 
@@ -108,8 +143,14 @@ def read_file(path: Path, remedy: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a whole file, or leave what was there."""
+def _write(path: Path, texts: Iterable[str]) -> None:
+    """Write a whole file of some pieces of text, or leave what was there."""
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        for text in texts:
+            file.write(_encoded(path, text))
+
+
+def _encoded(path: Path, text: str) -> bytes:
     try:
         content = text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -120,5 +161,4 @@ def _write(path: Path, text: str) -> None:
     odd = "begin with a byte order mark" if text.startswith("\ufeff") else "hold a NUL character"
     if text.startswith("\ufeff") or "\0" in text:
         raise AdaptransError(f"predictions for {path} {odd}", remedy="clean the predicted text")
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content)
+    return content

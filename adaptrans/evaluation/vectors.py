@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptrans.data.batches import micro_batches
+from adaptrans.data.fitting import FittingParts
 from adaptrans.devices import autocast
 from adaptrans.models.adapting import Assembled, hidden_states
 from adaptrans.registry import Registry
@@ -79,15 +79,17 @@ def sentence_vectors(
     lengths = [feature["length"] for feature in features]
     vectors: np.ndarray | None = None
     done = 0
-    for part in micro_batches(range(len(features)), lengths, tokens_per_batch):
-        batch = collated(kind, [features[i] for i in part], padding_id, device)
-        with autocast(device, precision):
-            layers = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])
-        pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers]).cpu().numpy()
-        if vectors is None:
-            vectors = np.empty((len(layers), len(features), pooled.shape[-1]), dtype=np.float32)
-        vectors[:, part] = pooled
-        done += len(part)
-        tick(done)
+    parts = FittingParts(range(len(features)), lengths, tokens_per_batch, device)
+    for part in parts:
+        with parts.attempt(part):
+            batch = collated(kind, [features[i] for i in part], padding_id, device)
+            with autocast(device, precision):
+                layers = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])
+            pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers])
+            if vectors is None:
+                vectors = np.empty((len(layers), len(features), pooled.shape[-1]), dtype=np.float32)
+            vectors[:, part] = pooled.cpu().numpy()
+            done += len(part)
+            tick(done)
     assert vectors is not None, "no sentences"
     return vectors

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adaptrans.errors import ArtefactError, MissingDataError
+from adaptrans import processes
+from adaptrans.errors import ArtefactError
 from adaptrans.evaluation import layers
-from adaptrans.evaluation.chance import chance
-from adaptrans.evaluation.layouts import LAYOUTS
-from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.no_answer import dev_threshold, with_threshold
+from adaptrans.evaluation.counting import scored
+from adaptrans.evaluation.metrics.squad2 import shifted
+from adaptrans.evaluation.no_answer import dev_threshold
 from adaptrans.evaluation.results import (
     LanguageResult,
-    Scored,
     language_result,
     load_language,
     load_results,
     save_language,
 )
 from adaptrans.evaluation.retrieval import nearest
-from adaptrans.evaluation.submission import write_labels, write_predictions
-from adaptrans.files import written_whole
+from adaptrans.evaluation.written import Row, Written
+from adaptrans.models.setup import has_fusion, has_language, is_full
 from adaptrans.progress import progress
 from adaptrans.runs.evaluations import EvaluateSpec
-from adaptrans.runs.specs import is_retrieval
+from adaptrans.runs.specs import compares_vectors, is_retrieval
 
 if TYPE_CHECKING:
+    from adaptrans.evaluation.answering import Language
     from adaptrans.evaluation.session import Session
-
-NO_GOLD = "no gold labels: predictions only"
-CONSTANT_GOLD = "all gold labels are equal: the labels of this file were probably blanked"
 
 
 def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:
     """Score a setup in every wanted language; languages that are done are not computed again.
 
     Each language's predictions are streamed to `predictions/<language>.jsonl`,
-    written in XTREME's layout to `submission/`, and scored. A kill loses at most
-    the language at hand.
+    written in XTREME's layout to `submission/`, and scored. Inputs of all languages are
+    computed together, some thousands at a time: a kill loses at most those and the language at hand.
 
     Returns:
         Results by language, in the order of the task's languages.
@@ -52,18 +49,71 @@ def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:
         MissingDataError: If the split has no data.
         ArtefactError: If the trained artefact does not fit the backbone.
     """
-    keys = {
-        language: spec.workspace.data_key(spec.task, spec.config.split, language)
-        for language in spec.wanted_languages
-    }
-    missing = [language for language, key in keys.items() if not _is_done(spec, language, key)]
-    if missing or not spec.run.is_done:
-        with spec.workspace.store.working_on(spec.run, spec.record):
-            _evaluate_languages(spec, {language: keys[language] for language in missing})
+    return evaluate_all([spec])[0]
+
+
+def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult]]:
+    """The same of several setups; what they share is computed once, and the results are the same.
+
+    Adapter setups on the same data answer the same batches side by side, on one copy of the backbone.
+    """
+    # Of several processes that work together the first one answers, and the others find what it wrote.
+    with processes.main_first():
+        for group in side_by_side(specs):
+            _evaluate_group(group, _missing(group[0]))
+    found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]
+    return [{code: result for code, result in results.items() if result is not None} for results in found]
+
+
+def side_by_side(specs: Sequence[EvaluateSpec]) -> list[list[EvaluateSpec]]:
+    """What is to do of some evaluations, each run once; those of a group are computed together."""
+    groups: list[list[EvaluateSpec]] = []
+    met: set[Path] = set()
+    for spec in specs:
+        if spec.run.path in met or is_done(spec):
+            continue
+        met.add(spec.run.path)
+        group = next((group for group in groups if _fit(group[0], spec)), None)
+        if group is None:
+            groups.append([spec])
+        else:
+            group.append(spec)
+    return groups
+
+
+def _fit(one: EvaluateSpec, other: EvaluateSpec) -> bool:
+    """Whether two setups answer the same inputs, around the same frozen backbone."""
+    alone = any(
+        spec.shots or is_full(spec.setup) or has_language(spec.setup) or has_fusion(spec.setup)
+        for spec in (one, other)
+    )
+    return (
+        not alone
+        and not compares_vectors(one.task)
+        and (one.task, one.config) == (other.task, other.config)
+        and one.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
+        and (one.workspace.data, one.workspace.device) == (other.workspace.data, other.workspace.device)
+        and _missing(one) == _missing(other)
+    )
+
+
+def _missing(spec: EvaluateSpec) -> dict[str, str]:
+    """Fingerprints of the data of the wanted languages that are not done."""
+    split = spec.config.split
+    keys = {code: spec.workspace.data_key(spec.task, split, code) for code in spec.wanted_languages}
+    return {code: key for code, key in keys.items() if not _is_done(spec, code, key)}
+
+
+def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
+    """Answer and score what is missing, and close the runs."""
+    with ExitStack() as locks:
+        for spec in specs:
+            locks.enter_context(spec.workspace.store.working_on(spec.run, spec.record))
+        if keys:
+            _evaluate_languages(specs, keys)
+        for spec in specs:
             spec.run.finish(facts(spec))
             spec.run.sweep()
-    results = {language: load_language(spec.run, language) for language in keys}
-    return {language: result for language, result in results.items() if result is not None}
 
 
 def is_done(spec: EvaluateSpec) -> bool:
@@ -79,56 +129,54 @@ def _is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
     return result is not None and result.data == data_key
 
 
-def _evaluate_languages(spec: EvaluateSpec, keys: dict[str, str]) -> None:
-    if not keys:
-        return
-    from adaptrans.evaluation.session import open_session
+def _evaluate_languages(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
+    from adaptrans.evaluation.session import open_session, open_sessions
 
-    if not spec.shots:
-        _evaluate_with(open_session(spec), spec, keys)
+    if not specs[0].shots:
+        _evaluate_with(specs, open_sessions(specs), keys)
         return
+    spec = specs[0]
     for language, data_key in keys.items():
         # Every language has a model of its own; what it finds out is kept in the run of all of them.
         session = open_session(replace(spec, trained=spec.shots[language].run, shots={}))
-        _evaluate_with(replace(session, spec=spec), spec, {language: data_key})
+        _evaluate_with([spec], [replace(session, spec=spec)], {language: data_key})
 
 
-def _evaluate_with(session: Session, spec: EvaluateSpec, keys: dict[str, str]) -> None:
-    """Score what one loaded model answers in some languages."""
-    _refuse_mixed_precision(spec, session.precision)
-    spec.run.log_environment(session.environment)
-    tuned = dev_threshold(spec, session)
-    layer = _layer(spec, session)
-    for language, data_key in keys.items():
-        notes: list[str] = []
-        examples = spec.workspace.examples(spec.task, spec.config.split, language, spec.config.limit, notes)
-        if not examples:
-            raise MissingDataError(
-                f"{spec.task.name} {spec.config.split} has no examples in {language}",
-                remedy="check the data folder",
+def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], keys: dict[str, str]) -> None:
+    """Score what loaded models answer in some languages."""
+    from adaptrans.evaluation import answering
+
+    for spec, session in zip(specs, sessions, strict=True):
+        _refuse_mixed_precision(spec, session.precision)
+        spec.run.log_environment(session.environment)
+    tuned = [dev_threshold(*pair) for pair in zip(specs, sessions, strict=True)]
+    for answered in answering.languages(sessions, keys, _layer(specs[0], sessions[0])):
+        number = _write(specs, answered, [found and found[0].value for found in tuned])
+        for spec, session, found in zip(specs, sessions, tuned, strict=True):
+            written = Written(spec.run, answered.language, spec.task.kind == "bitext_mining")
+            counts = scored(spec, written, answered.examples, number)
+            told = [f"no answer above {found[0].value:.3f}, tuned on dev [{found[1]}]"] if found else []
+            counts = replace(
+                counts,
+                notes=(*counts.notes, *told, *answered.told, *answered.notes),
+                layers=answered.layers,
+                whole=counts.whole and not answered.notes,
             )
-        with progress(f"{spec.task.name} {language} ({spec.answering})", len(examples)) as meter:
-            outcome = session.answer(language, data_key, examples, meter.to, layer)
-            if tuned is not None:
-                outcome = with_threshold(outcome, tuned[0].value)
-            written = _Written(spec, language)
-            written.lines(examples, outcome.golds, outcome.predictions)
-        predictions = list(written.read())
-        if spec.config.split == "test":
-            _submit(spec, language, examples, predictions, outcome.golds)
-        unseen = _unseen(spec, language, examples)
-        golds, answers = [outcome.golds[i] for i in unseen], [predictions[i] for i in unseen]
-        counted = score(spec.task.scores, golds, answers, language)
-        told = [] if tuned is None else [f"no answer above {tuned[0].value:.3f}, tuned on dev [{tuned[1]}]"]
-        scored = replace(
-            counted,
-            notes=(*counted.notes, *told, *outcome.notes, *notes),
-            layers=outcome.layers,
-            whole=not notes and len(unseen) == len(examples),
-            chance=chance(spec.task, examples, outcome.golds),
-        )
-        result = language_result(spec, language, scored, data_key, session.precision)
-        save_language(spec.run, result, scored)
+            data_key = keys[answered.language]
+            result = language_result(spec, answered.language, counts, data_key, session.precision)
+            save_language(spec.run, result, counts)
+
+
+def _write(specs: Sequence[EvaluateSpec], answered: Language, thresholds: Sequence[float | None]) -> int:
+    """Write what the setups answer while they answer; returns the number of examples."""
+    number = 0
+    with ExitStack() as files:
+        adds = [files.enter_context(Written(spec.run, answered.language).writing()) for spec in specs]
+        for id, gold, predictions in answered.rows:
+            for add, threshold, prediction in zip(adds, thresholds, predictions, strict=True):
+                add(Row(id, gold, prediction if threshold is None else shifted(prediction, threshold)))
+            number += 1
+    return number
 
 
 def _layer(spec: EvaluateSpec, session: Session) -> int | None:
@@ -145,23 +193,6 @@ def _layer(spec: EvaluateSpec, session: Session) -> int | None:
             return session.answer(language, data_key, examples, meter.to, 0).neighbours
 
     return layers.chosen_layer(spec.run, select, neighbours)
-
-
-def _unseen(spec: EvaluateSpec, language: str, examples: Sequence[Any]) -> Sequence[int]:
-    """Places of the examples that are scored: all that had no part in training or in choosing a layer."""
-    shot = spec.shots.get(language)
-    if shot is not None and shot.split == spec.config.split:
-        drawn = set(shot.run.result()["example_ids"])
-        return [place for place, example in enumerate(examples) if example.id not in drawn]
-    return _not_choosing(spec, language, len(examples))
-
-
-def _not_choosing(spec: EvaluateSpec, language: str, number: int) -> range:
-    """Places of a language's sentences that are scored: all that had no part in choosing the layer."""
-    select = spec.config.select
-    if select is None or not is_retrieval(spec.task) or select.language != language:
-        return range(number)
-    return select.scored(number)
 
 
 def _refuse_mixed_precision(spec: EvaluateSpec, precision: str) -> None:
@@ -221,56 +252,6 @@ class Outcome:
         """For retrieval, the accuracy x 100 at every layer."""
         right = np.arange(self.neighbours.shape[1])
         return tuple(float(100 * (found == right).mean()) for found in self.neighbours)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """The predictions file of one language."""
-
-    spec: EvaluateSpec
-    language: str
-
-    @property
-    def path(self) -> Path:
-        return self.spec.run.path / "predictions" / f"{self.language}.jsonl"
-
-    def lines(self, examples: Sequence[Any], golds: Sequence[Any], predictions: Iterator[Any]) -> None:
-        with written_whole(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for example, gold, prediction in zip(examples, golds, predictions, strict=True):
-                row = {"id": example.id, "gold": gold, "prediction": prediction}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    def read(self) -> Iterator[Any]:
-        with self.path.open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)["prediction"]
-
-
-def _submit(
-    spec: EvaluateSpec,
-    language: str,
-    examples: Sequence[Any],
-    predictions: Sequence[Any],
-    golds: Sequence[Any],
-) -> None:
-    """Write the predictions, and the gold labels where there are any, in XTREME's layout."""
-    name, kind, collect = spec.task.name, spec.task.kind, LAYOUTS[spec.task.kind].collect
-    folder = spec.run.path
-    write_predictions(folder / "submission", name, kind, language, collect(examples, predictions))
-    if not any(gold is None or gold == [] for gold in golds):
-        write_labels(folder / "labels", name, kind, language, collect(examples, golds))
-
-
-def score(
-    names: Sequence[str], golds: Sequence[Any], predictions: Sequence[Any], language: str | None = None
-) -> Scored:
-    """Counts of every score, or a note where there is no gold to count with."""
-    if any(gold is None or gold == [] for gold in golds):
-        return Scored({}, (NO_GOLD,))
-    # Blanked test files repeat one label; a real set of this size does not.
-    constant = len(golds) > 10 and all(gold == golds[0] for gold in golds)
-    notes = (CONSTANT_GOLD,) if constant else ()
-    return Scored({name: SCORES[name].counts(golds, predictions, language) for name in names}, notes)
 
 
 def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:

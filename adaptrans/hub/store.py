@@ -7,6 +7,8 @@ Layout of a store:
         config.json         the inputs that make the key, in full
         environment.jsonl   versions, device, command; one line per process
         done.json           the result; written last
+        error.log           of the last failure, until the run is done
+        cost.json           time, memory and disk that it took
       of a training:
         log.jsonl           one line per logged step
         checkpoints/        until the run is done
@@ -30,7 +32,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import ArtefactError
+from adaptrans import processes
+from adaptrans.cost import measured
+from adaptrans.errors import ArtefactError, BusyError
 from adaptrans.files import canonical_json, digest, read_json, remove, write_json
 
 DEFAULT_STORE = Path("adaptrans-store")
@@ -65,6 +69,11 @@ class Run:
         return self.path / "artefact"
 
     @property
+    def error_log(self) -> Path:
+        """File of the run's last failure; a later success removes it."""
+        return self.path / "error.log"
+
+    @property
     def is_done(self) -> bool:
         """Whether the run came to its end."""
         return (self.path / "done.json").is_file()
@@ -84,12 +93,15 @@ class Run:
 
     def log_environment(self, values: dict[str, Any]) -> None:
         """Add what this process runs on; a run that went on elsewhere has several lines."""
+        if not processes.is_main():
+            return
         with (self.path / "environment.jsonl").open("a", encoding="utf-8") as file:
             file.write(canonical_json(values) + "\n")
 
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the run as done, with its result beside the mark."""
         write_json(self.path / "done.json", result)
+        self.error_log.unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any]:
         """What `finish` was given."""
@@ -123,7 +135,7 @@ def _locked(run: Run) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ArtefactError(
+        raise BusyError(
             f"another process is at work on {run.name}", remedy="wait for it, or stop it"
         ) from None
     try:
@@ -162,7 +174,7 @@ class Store:
         """Create the run's folder and hold its lock; the lock dies with the process.
 
         Raises:
-            ArtefactError: If another process holds it.
+            BusyError: If another process holds it.
         """
         run.path.mkdir(parents=True, exist_ok=True)
         with _locked(run):
@@ -170,22 +182,28 @@ class Store:
             try:
                 if not (run.path / "config.json").is_file():
                     write_json(run.path / "config.json", inputs)
-                yield
+                with measured(run.path):
+                    yield
             finally:
                 _held.discard(run.path)
 
     def once(self, run: Run, inputs: dict[str, Any], compute: Callable[[Run], None]) -> Run:
         """Compute a run, unless it is finished; go on where a killed one stopped.
 
+        Where several processes work together, all of them compute; the first one holds the run.
+
         Raises:
-            ArtefactError: If another process is at work on it.
+            BusyError: If another process is at work on it.
         """
-        if run.is_done:
-            run.sweep()
+        if processes.agreed(run.is_done):
+            if processes.is_main():
+                run.sweep()
             return run
-        with self.working_on(run, inputs):
-            if not run.is_done:
+        with self.working_on(run, inputs) if processes.is_main() else contextlib.nullcontext():
+            if not processes.agreed(run.is_done):
                 compute(run)
+        # What builds on this run may look for it as soon as this returns.
+        processes.wait()
         return run
 
     def runs(self, phase: str | None = None) -> list[Run]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, SetupError
-from adaptrans.models import fusing, library, masked_lm, merging, methods
+from adaptrans.models import encoder_files, library, masked_lm, merging, methods, twins
 from adaptrans.models.backbone import Backbone
-from adaptrans.models.chain import Chain, clash
+from adaptrans.models.chain import Chain, check_layers
 from adaptrans.models.checks import check
 from adaptrans.models.heads import HeadSpec, logits
 from adaptrans.models.library import Fused
@@ -112,6 +113,7 @@ def assemble(
     parents: Mapping[str, Path],
     seed: int,
     more_heads: Sequence[HeadSpec] = (),
+    tokens: np.ndarray | None = None,
 ) -> Assembled:
     """Build the model of a setup.
 
@@ -125,6 +127,8 @@ def assemble(
         parents: Artefact folders by reference, written as in the setup.
         seed: Seed of the fresh weights, the only thing that they depend on.
         more_heads: Heads of the further tasks of a multi-task run.
+        tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all. Masked
+            language modelling guesses among all of them, and has all.
 
     Returns:
         The model on the CPU, in evaluation mode; what is trained, and only that, requires gradients.
@@ -147,7 +151,9 @@ def assemble(
         )
     check(setup, method, retrieval=target is None)
     layers = below_target(setup) if target is None else setup.layers
-    builder = _Builder(backbone, setup, parents, seed, tuple(more_heads))
+    if any(item is not None and item.type == "mlm" for item in (head, *more_heads)):
+        tokens = None
+    builder = _Builder(backbone, setup, parents, seed, tuple(more_heads), tokens)
     if any(isinstance(layer, Full) for layer in layers) or not layers:
         return builder.whole(layers, head)
     return builder.stacked(layers, target, head, methods.parse(method))
@@ -162,6 +168,7 @@ class _Builder:
     parents: Mapping[str, Path]
     seed: int
     more_heads: tuple[HeadSpec, ...] = ()
+    tokens: np.ndarray | None = None
 
     def parent(self, name: str) -> Manifest:
         """The checked artefact of a reference, or of a mix, by its text."""
@@ -176,10 +183,10 @@ class _Builder:
 
     def whole(self, layers: Sequence[Layer], head: HeadSpec | None) -> Assembled:
         """The whole model, or the bare backbone."""
-        model = library.bare_model(self.backbone)
+        model = library.bare_model(self.backbone, self.tokens)
         for layer in layers:
             if isinstance(layer, Full) and layer.sources:
-                library.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
+                encoder_files.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
         return self.finish(model, [], None, head, methods.FULL if layers else "none")
 
     def stacked(
@@ -192,7 +199,7 @@ class _Builder:
                     f"{method.name} puts tokens of its own into the text, {item.type} answers token by token",
                     remedy="use another method, for instance seq_bn",
                 )
-        model = library.bare_model(self.backbone)
+        model = twins.bare_model(self.backbone, self.tokens)
         adapter = module_name(target) if target is not None else None
         stack = Chain(model, target, [adapter] if adapter else [])
         for layer in layers:
@@ -219,7 +226,7 @@ class _Builder:
                 case Adapter() | Target() if adapter is not None:
                     library.add_adapter(model, adapter, method, self.seed)
                     stack.layers.append(adapter)
-        self.check_layers(stack)
+        check_layers(self.setup, stack)
         own = adapter if adapter in stack.layers else None
         return self.finish(model, stack.layers, own, head, str(method))
 
@@ -268,29 +275,6 @@ class _Builder:
                 f"{self.setup}: '{reference}' was trained with {manifest.method}, not {method}",
                 remedy=f"use the method {manifest.method}",
             )
-
-    def check_layers(self, stack: Chain) -> None:
-        """Refuse what the library would compute without a word, or fail at in its first forward pass."""
-        names = [layer for layer in stack.layers if isinstance(layer, str)]
-        for name in names:
-            if name != stack.layers[0] and library.inverts(stack.model, name):
-                raise SetupError(
-                    f"{self.setup}: the invertible part of '{name}' has no effect above another adapter",
-                    remedy="use a method without it, for instance seq_bn",
-                )
-        reason = clash(stack.model, names)
-        if reason:
-            raise SetupError(
-                f"{self.setup}: {reason}", remedy="train them with one method, in the attention alone"
-            )
-        for fused in (layer for layer in stack.layers if isinstance(layer, Fused)):
-            places = fusing.places_of(stack.model, fused.members[0])
-            for name in names:
-                if not fusing.places_of(stack.model, name) <= places:
-                    raise SetupError(
-                        f"{self.setup}: '{name}' is in layers that the fused adapters leave out",
-                        remedy="give all of them the same method and the same leave_out",
-                    )
 
     def finish(
         self,

@@ -18,10 +18,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adaptrans.environment import package_versions
 from adaptrans.errors import ArtefactError
 from adaptrans.files import write_json, written_whole
-from adaptrans.models import fusing, library
+from adaptrans.models import encoder_files, fusing, library
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.backbone import Backbone, identify
 from adaptrans.models.heads import HeadSpec
@@ -65,14 +67,17 @@ def save_artefact(assembled: Assembled, folder: Path, extra: Mapping[str, Any] |
         for fused in assembled.fusions:
             fusing.save_fusion(assembled.model, fused.name, temporary / "fusions" / fused.name)
         if assembled.adapter is None and not assembled.fusions:
-            library.save_encoder(assembled.model, temporary / "backbone")
+            encoder_files.save_encoder(assembled.model, temporary / "backbone")
         for name in assembled.heads:
             library.save_head(assembled.model, name, temporary / "heads" / name)
         write_json(temporary / NAME, {**_described(assembled, folder), **(extra or {})})
 
 
 def load_artefact(
-    folder: Path, backbone: Backbone | None = None, parents: Mapping[str, Path] | None = None
+    folder: Path,
+    backbone: Backbone | None = None,
+    parents: Mapping[str, Path] | None = None,
+    tokens: np.ndarray | None = None,
 ) -> Assembled:
     """Load an artefact; its logits equal those of the model that was saved.
 
@@ -81,6 +86,7 @@ def load_artefact(
         backbone: Its base; by default the one that it names.
         parents: Artefacts of the frozen adapters below it, by reference, where they are not at the place that
             it names.
+        tokens: As for `assemble`.
 
     Raises:
         ArtefactError: If something is missing, damaged or changed, or the base is another one.
@@ -103,6 +109,7 @@ def load_artefact(
         more_heads=[
             HeadSpec(item["name"], item["type"], tuple(item["labels"])) for item in manifest.more_heads
         ],
+        tokens=tokens,
     )
     model = assembled.model
     if assembled.adapter is not None:
@@ -110,7 +117,7 @@ def load_artefact(
     for fused in assembled.fusions:
         fusing.load_fusion(model, fused.name, manifest.fusion_folder(fused.name))
     if assembled.adapter is None and not assembled.fusions:
-        library.load_encoder(model, manifest.encoder_folder)
+        encoder_files.load_encoder(model, manifest.encoder_folder)
     for name in assembled.heads:
         library.load_head(model, name, folder / "heads" / name)
     return replace(assembled, setup=manifest.setup)

@@ -44,6 +44,10 @@ ESSENTIALS = (
 )
 
 
+class NotFetchedError(ArtefactError):
+    """A backbone of the hub is not on this machine, and the hub did not give it."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A pretrained encoder, identified by its content.
@@ -57,6 +61,7 @@ class Backbone:
         width: Hidden size.
         vocabulary: Rows of the embedding matrix.
         fingerprint: Hash of weights and config: equal exactly when the encoders are.
+        fetched: Whether it is at hand; if not, its shape is known and its content is not, see `outline`.
     """
 
     name: str
@@ -67,13 +72,19 @@ class Backbone:
     width: int
     vocabulary: int
     fingerprint: str
+    fetched: bool = True
 
 
 BUNDLED = {"mini": mini.FOLDER}
 """Encoders that ship with the package, by name."""
 
 
-def identify(name_or_folder: str | Path, cache: Path | None = None, controls: Path | None = None) -> Backbone:
+def identify(
+    name_or_folder: str | Path,
+    cache: Path | None = None,
+    controls: Path | None = None,
+    fetch: bool = True,
+) -> Backbone:
     """Find a backbone and hash it; no model is loaded.
 
     Args:
@@ -82,6 +93,7 @@ def identify(name_or_folder: str | Path, cache: Path | None = None, controls: Pa
         cache: Folder of the remembered hashes of weight files; by default that of `adaptrans.hashes`, which
             all stores share: ADAPTRANS_CACHE, else adaptrans in the user's cache folder.
         controls: Folder where controls are made; by default in the same place.
+        fetch: Download what the hub cache lacks.
 
     Returns:
         The backbone; weight files whose size and time have not changed are not read again.
@@ -91,7 +103,9 @@ def identify(name_or_folder: str | Path, cache: Path | None = None, controls: Pa
     """
     name = str(name_or_folder)
     shuffled = None if Path(name).is_dir() else control_of(name)
-    folder, revision = _locate(name) if shuffled is None else _control(shuffled, cache, controls)
+    folder, revision = (
+        _locate(name, fetch) if shuffled is None else _control(shuffled, cache, controls, fetch)
+    )
     config = _read_object(folder / "config.json", name)
     architecture = config.get("model_type")
     if architecture not in ARCHITECTURES:
@@ -108,9 +122,9 @@ def identify(name_or_folder: str | Path, cache: Path | None = None, controls: Pa
     return Backbone(name, folder, revision, architecture, depth, width, vocabulary, fingerprint)
 
 
-def _control(name: str, cache: Path | None, controls: Path | None) -> tuple[Path, str | None]:
+def _control(name: str, cache: Path | None, controls: Path | None, fetch: bool) -> tuple[Path, str | None]:
     """Folder and revision of the control of a backbone."""
-    backbone = identify(name, cache)
+    backbone = identify(name, cache, fetch=fetch)
     shared = [backbone.path / file for file in ("config.json", INDEX, *TOKENIZER_FILES)]
     folder = make_control(
         [path for path in shared if path.is_file()],
@@ -150,9 +164,13 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 def tokenizer_fingerprint(backbone: Backbone) -> str:
     """Hash of the files of a backbone's tokenizer; files that have not changed are not read again.
 
+    Of a backbone that is not at hand what stands for it.
+
     Raises:
         ArtefactError: If it has none.
     """
+    if not backbone.fetched:
+        return backbone.fingerprint
     files = [backbone.path / name for name in TOKENIZER_FILES if (backbone.path / name).is_file()]
     if not any(path.name in TOKENIZER_FILES[:2] for path in files):
         raise ArtefactError(
@@ -184,7 +202,7 @@ def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _locate(name: str) -> tuple[Path, str | None]:
+def _locate(name: str, fetch: bool = True) -> tuple[Path, str | None]:
     """Folder and revision of a backbone; a folder wins over a bundled encoder of the same name."""
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -193,15 +211,15 @@ def _locate(name: str) -> tuple[Path, str | None]:
         return BUNDLED[name], None
     if not name.strip() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise ArtefactError(f"there is no backbone folder {name!r}", remedy="give a folder or a hub name")
-    return _from_hub(name)
+    return _from_hub(name, fetch)
 
 
-def _from_hub(name: str) -> tuple[Path, str]:
+def _from_hub(name: str, fetch: bool = True) -> tuple[Path, str]:
     from huggingface_hub import constants, snapshot_download
 
     patterns = ["config.json", "*.safetensors", INDEX, *TOKENIZER_FILES]
     for offline in (True, False):
-        if not offline and constants.HF_HUB_OFFLINE:
+        if not offline and (constants.HF_HUB_OFFLINE or not fetch):
             break
         # Whatever goes wrong, the cause for the user is that the backbone is not at hand.
         with contextlib.suppress(Exception):
@@ -209,7 +227,7 @@ def _from_hub(name: str) -> tuple[Path, str]:
             if not offline or _complete(folder):
                 return folder, folder.name
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub did not give it"
-    raise ArtefactError(
+    raise NotFetchedError(
         f"backbone {name!r} is neither a folder nor in the hub cache, and {reason}",
         remedy=f"fetch it where there is a network: huggingface-cli download {name}",
     )

@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from adaptrans.errors import SetupError
 from adaptrans.models import fusing, library, merging
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest
 from adaptrans.models.names import module_name
+from adaptrans.models.nodes import Setup
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,32 @@ def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
         for key, place in zip(keys, places, strict=True)
         if "shared_parameters" not in key
     )
+
+
+def check_layers(setup: Setup, stack: Chain) -> None:
+    """Refuse what the library would compute without a word, or fail at in its first forward pass.
+
+    Raises:
+        SetupError: If an adapter of the chain would have no effect, or fail.
+    """
+    names = [layer for layer in stack.layers if isinstance(layer, str)]
+    for name in names:
+        if name != stack.layers[0] and library.inverts(stack.model, name):
+            raise SetupError(
+                f"{setup}: the invertible part of '{name}' has no effect above another adapter",
+                remedy="use a method without it, for instance seq_bn",
+            )
+    reason = clash(stack.model, names)
+    if reason:
+        raise SetupError(f"{setup}: {reason}", remedy="train them with one method, in the attention alone")
+    for fused in (layer for layer in stack.layers if isinstance(layer, Fused)):
+        places = fusing.places_of(stack.model, fused.members[0])
+        for name in names:
+            if not fusing.places_of(stack.model, name) <= places:
+                raise SetupError(
+                    f"{setup}: '{name}' is in layers that the fused adapters leave out",
+                    remedy="give all of them the same method and the same leave_out",
+                )
 
 
 def clash(model: library.Model, names: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from adaptrans.models import fusing, library
+from adaptrans.models import encoder_files, fusing, library
 from adaptrans.models.adapting import Assembled
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.foreign import BASE_KEY
@@ -55,7 +55,7 @@ def save_folder(
         library.save_setup(assembled.layers, heads, folder)
     own_encoder = with_backbone or not assembled.layers
     if own_encoder:
-        library.save_encoder(model, folder / BACKBONE)
+        encoder_files.save_encoder(model, folder / BACKBONE)
     return _lines(assembled, languages, own_encoder=own_encoder)
 
 

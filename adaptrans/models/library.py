@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from adapters import (
     ADAPTER_CONFIG_MAP,
@@ -36,12 +37,15 @@ from torch import Tensor, nn
 from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
 
+from adaptrans.allocator import give_back_freed
 from adaptrans.errors import ArtefactError, SetupError
+from adaptrans.models import trimming
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
 from adaptrans.models.methods import Method, left_out
 from adaptrans.models.names import fusion_of, owner, renamed
 from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tensors
+from adaptrans.models.weightfiles import StoredTensor, fill, open_tensors
 
 Model: TypeAlias = XLMRobertaAdapterModel
 
@@ -91,12 +95,17 @@ def tensors(model: Model) -> dict[str, Tensor]:
     return {key: value.detach() for key, value in own.items()}
 
 
-def bare_model(backbone: Backbone) -> Model:
+def bare_model(backbone: Backbone, tokens: np.ndarray | None = None) -> Model:
     """Load the encoder of a backbone in float32, without head or adapter, in evaluation mode.
+
+    Args:
+        backbone: The base.
+        tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all.
 
     Raises:
         ArtefactError: If weights are missing or damaged.
     """
+    give_back_freed()
     try:
         config = _config(backbone)
         with no_init_weights():
@@ -107,19 +116,19 @@ def bare_model(backbone: Backbone) -> Model:
         raise ArtefactError(
             f"backbone {backbone.name} cannot be loaded: {error}", remedy="fetch it again"
         ) from error
-    stored: dict[str, Tensor] = {}
+    stored: dict[str, StoredTensor] = {}
     for path in weight_files(backbone.path, backbone.name):
         # A masked language model or an adapter model has the encoder under a prefix, a bare one has not.
         stored |= {
-            f"roberta.{key.removeprefix('roberta.')}": value for key, value in read_tensors(path).items()
+            f"roberta.{key.removeprefix('roberta.')}": value for key, value in open_tensors(path).items()
         }
     own = encoder_tensors(model)
-    copy_tensors(
-        own,
-        {key: value for key, value in stored.items() if key in own},
-        f"backbone {backbone.name}",
-        remedy="fetch it again",
-    )
+    stored = {key: value for key, value in stored.items() if key in own}
+    fill(own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(trimming.WEIGHT,))
+    if tokens is None:
+        stored[trimming.WEIGHT].read_into(own[trimming.WEIGHT])
+    else:
+        trimming.trim(model, stored[trimming.WEIGHT], tokens)
     for parameter in model.roberta.pooler.parameters():
         nn.init.zeros_(parameter)
     return model.eval()
@@ -139,6 +148,13 @@ def empty_model(backbone: Backbone) -> Model:
     """A model of a backbone's form without any numbers in it, for counting."""
     with torch.device("meta"):
         return XLMRobertaAdapterModel(_config(backbone))
+
+
+def shaped_model(values: Mapping[str, Any]) -> Model:
+    """A model of some shape, by the keys of `config.json`; no numbers are put into it."""
+    config = XLMRobertaConfig(**values)
+    with no_init_weights():
+        return XLMRobertaAdapterModel._from_config(config, dtype=torch.float32, attn_implementation="sdpa")
 
 
 def has_adapter(model: Model, name: str) -> bool:
@@ -340,21 +356,6 @@ def save_setup(layers: Sequence[str | Fused], heads: Sequence[str], folder: Path
     (folder / ADAPTER_SETUP).write_text(text + "\n", encoding="utf-8")
 
 
-def save_encoder(model: Model, folder: Path) -> None:
-    """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stored = {key.removeprefix("roberta."): value for key, value in encoder_tensors(model).items()}
-    write_tensors(folder / "model.safetensors", stored)
-    encoder_config(model, "XLMRobertaModel").save_pretrained(str(folder))
-
-
-def encoder_config(model: Model, architecture: str, **more: Any) -> XLMRobertaConfig:
-    """The configuration of a model's encoder for a class of transformers, without traces of the library."""
-    values = model.config.to_dict()
-    kept = {key: value for key, value in values.items() if key not in ("prediction_heads", "adapters")}
-    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], **more})
-
-
 def layer_outputs(model: Model, layer: nn.Module, inputs: Tensor) -> Tensor:
     """What one linear layer answers with the active adapters in it, in float64.
 
@@ -374,17 +375,6 @@ def layer_outputs(model: Model, layer: nn.Module, inputs: Tensor) -> Tensor:
     with torch.no_grad(), ForwardContext(model, torch.empty(0, 1)):
         ForwardContext.get_context().shared_parameters = shared
         return exact(inputs.unsqueeze(0))[0]
-
-
-def load_encoder(model: Model, folder: Path) -> None:
-    """Replace the encoder's weights by stored ones.
-
-    Raises:
-        ArtefactError: If the file is missing, damaged, or of another model.
-    """
-    path = folder / "model.safetensors"
-    stored = {f"roberta.{key}": value for key, value in read_tensors(path).items()}
-    copy_tensors(encoder_tensors(model), stored, f"the encoder in {path}")
 
 
 def load_head(model: Model, name: str, folder: Path) -> None:

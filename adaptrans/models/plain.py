@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrans.errors import SetupError
-from adaptrans.models import library
+from adaptrans.models import encoder_files, library
 from adaptrans.models.adapting import Assembled
 from adaptrans.models.tensorfiles import write_tensors
 from adaptrans.registry import Registry
@@ -154,7 +154,7 @@ def save_plain(assembled: Assembled, folder: Path) -> PlainHead:
     if head.labels:
         labels["id2label"] = dict(enumerate(head.labels))
         labels["label2id"] = {label: number for number, label in enumerate(head.labels)}
-    library.encoder_config(assembled.model, form.architecture, **form.config, **labels).save_pretrained(
+    encoder_files.encoder_config(assembled.model, form.architecture, **form.config, **labels).save_pretrained(
         str(folder)
     )
     return form

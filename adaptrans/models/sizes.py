@@ -59,18 +59,23 @@ def sizes(backbone: Backbone, further: Sequence[str] = ()) -> list[Size]:
 
 
 def _adapter(model: library.Model, method: Method) -> Size:
-    # Orthogonal matrices take minutes to draw and have as many entries as others.
-    light = replace(method, options={"orthogonality": False}) if method.name == "loreft" else method
     name = module_name(f"method_{len(model.adapters_config.adapters)}")
     try:
         with torch.device("meta"):
-            library.add_adapter(model, name, light, seed=0)
+            library.add_adapter(model, name, light(method), seed=0)
     except SetupError as problem:
         return Size(str(method), None, None, problem.message)
     trained = library.freeze_all_but(model, name, [], whole=False)
     parameters = dict(model.named_parameters())
     own = library.adapter_tensors(model, name)
     return Size(str(method), sum(parameters[key].numel() for key in trained), _bytes(own))
+
+
+def light(method: Method) -> Method:
+    """A method of the same size that is quick to build: orthogonal matrices take minutes to draw."""
+    if method.name != "loreft":
+        return method
+    return replace(method, options={**method.options, "orthogonality": False})
 
 
 def _parameters(tensors: Mapping[str, Tensor]) -> int:

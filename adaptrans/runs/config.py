@@ -23,8 +23,17 @@ FUSION_REGULARISATION = 0.01
 """Weight of the value matrices' distance to the identity (adapters `get_fusion_regularization_loss`)."""
 
 
-LATER: dict[str, Any] = {"warmup_steps": None, "select": "source_dev", "mixing_shares": None}
+LATER: dict[str, Any] = {
+    "warmup_steps": None,
+    "select": "source_dev",
+    "mixing_shares": None,
+    "trunk_cache": "off",
+}
 """Options without a part in a run's key where they have these values."""
+
+
+WITHOUT_EFFECT = ("checkpointing", "memory_budget", "checkpoint_seconds", "log_every", "trunk_gib")
+"""Options that change no result, and so have no part in a run's key."""
 
 
 class TrainingConfig(BaseModel):
@@ -96,6 +105,10 @@ class TrainingConfig(BaseModel):
     freeze_embeddings: bool = Field(
         False, description="Whole model: leave the embeddings as they are, also of words not trained on."
     )
+    trim_vocabulary: bool | None = Field(
+        None,
+        description="Load the embeddings of the pieces in the data alone: same results; adapters: on.",
+    )
     limit_train: int | None = Field(
         None, ge=1, description="Train on so many examples of each language, a fixed random part."
     )
@@ -105,12 +118,30 @@ class TrainingConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device multiplies it in hardware."
     )
+    trunk_cache: Literal["off", "fp32", "bf16", "fp16"] = Field(
+        "off",
+        description="States below the first adapter (leave_out) computed once, without dropout, stored so.",
+    )
+    trunk_gib: float = Field(
+        50.0, ge=0, description="Disk that the stored states of a data set may take; beyond it none are."
+    )
+    checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="Compute activations again instead of keeping them; auto: where one input does not fit.",
+    )
+    memory_budget: str | None = Field(
+        None, description="As 8GB: stay below it by forecast; fewer tokens at once, then checkpointing, bf16."
+    )
     checkpoint_seconds: float = Field(60.0, ge=0, description="Time between checkpoints.")
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
 
     def rate(self, whole_model: bool) -> float:
         """The peak learning rate, the method's own where none is given."""
         return self.learning_rate or (FULL_LEARNING_RATE if whole_model else ADAPTER_LEARNING_RATE)
+
+    def trims(self, whole_model: bool) -> bool:
+        """Whether only the embeddings of the pieces in the data are loaded."""
+        return not whole_model if self.trim_vocabulary is None else self.trim_vocabulary
 
     @property
     def fusion_rate(self) -> float:
@@ -133,12 +164,15 @@ class TrainingConfig(BaseModel):
             mix: Whether several tasks are trained at once.
             text: Whether plain text is among them.
         """
-        values = self.resolved(whole_model).model_dump(exclude={"checkpoint_seconds", "log_every"})
+        values = self.resolved(whole_model).model_dump(exclude=set(WITHOUT_EFFECT))
         # Options of a fusion or a mix have no part in other runs, whose keys they leave alone.
         parts = (("fusion_", fusion), ("mixing", mix), ("language_smoothing", text))
         left_out = tuple(prefix for prefix, used in parts if not used)
         if not (whole_model and self.freeze_embeddings):
             left_out += ("freeze_",)
+        # A cut matrix changes a result only where decay would shrink the rows outside it.
+        if not (whole_model and self.trims(True) and self.weight_decay and not self.freeze_embeddings):
+            left_out += ("trim_vocabulary",)
         # Options that came later leave the keys of runs without them as they were.
         left_out += tuple(name for name, without in LATER.items() if values[name] == without)
         return {name: value for name, value in values.items() if not name.startswith(left_out)}
@@ -195,6 +229,9 @@ class EvaluationConfig(BaseModel):
     pooling: Literal["mean", "cls"] = Field("mean", description="Retrieval: all tokens, or the first one.")
     threshold: Literal["dev", "own"] | float = Field(
         "dev", description="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split."
+    )
+    trim_vocabulary: bool = Field(
+        True, description="Load the embeddings of the pieces in the data alone; the same results."
     )
     samples: int = Field(1000, ge=100, description="Resamples of the bootstrap interval.")
 

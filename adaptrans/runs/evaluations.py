@@ -10,13 +10,12 @@ from typing import Any
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.hub.store import Run
-from adaptrans.models.backbone import tokenizer_fingerprint
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import Policy, Setup, below_target, has_language, is_full
 from adaptrans.runs.config import EvaluationConfig
 from adaptrans.runs.regimes import ZERO_SHOT, Regime
 from adaptrans.runs.shots import ShotSpec
-from adaptrans.runs.specs import RECIPE, definition, is_retrieval
+from adaptrans.runs.specs import RECIPE, is_retrieval
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import subset
 from adaptrans.tasks.schema import Task
@@ -134,7 +133,7 @@ class EvaluateSpec:
             "setup": self.answering,
             "method": self.answering_method,
             "task": str(self.task),
-            "definition": definition(self.task),
+            "definition": self.workspace.definition(self.task),
             "seed": None if self.answering == BARE else self.seed,
             "split": self.config.split,
             "limit": self.config.limit,
@@ -142,7 +141,7 @@ class EvaluateSpec:
             "precision": self.config.precision,
             "max_length": self.config.max_length or self.task.max_length,
             "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
+            "tokenizer": self.workspace.tokenizer_key,
             "samples": self.config.samples,
             "trained": self.trained.key if self.trained else None,
             "parents": {name: run.key for name, run in sorted(self.parents.items())},

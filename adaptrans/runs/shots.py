@@ -11,10 +11,9 @@ import numpy as np
 
 from adaptrans.files import canonical_json
 from adaptrans.hub.store import Run
-from adaptrans.models.backbone import tokenizer_fingerprint
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.runs.regimes import Regime
-from adaptrans.runs.specs import RECIPE, TrainSpec, definition
+from adaptrans.runs.specs import RECIPE, TrainSpec
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
 
@@ -147,7 +146,7 @@ class ShotSpec:
             "setup": str(self.base.setup),
             "method": self.base.trained_method,
             "task": str(self.task),
-            "definition": definition(self.task),
+            "definition": self.workspace.definition(self.task),
             "shots": self.shots,
             "rule": RULE,
             "start_target_dev": self.regime.target_dev,
@@ -158,7 +157,7 @@ class ShotSpec:
             "max_length": self.max_length,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
+            "tokenizer": self.workspace.tokenizer_key,
             "parents": {"start": self.start.key},
         }
 

@@ -10,12 +10,10 @@ import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
-from adaptrans.files import digest
 from adaptrans.hub.store import Run
-from adaptrans.models.backbone import tokenizer_fingerprint
 from adaptrans.models.setup import (
     Reference,
     Setup,
@@ -29,10 +27,7 @@ from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import subset
 from adaptrans.tasks.schema import Task
 
-if TYPE_CHECKING:
-    pass
-
-RECIPE = 2
+RECIPE = 3
 """Raised when training or evaluation changes in a way that can change a result."""
 
 OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
@@ -41,18 +36,14 @@ OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
 UNTRAINED_KINDS = ("bitext_retrieval", "bitext_mining")
 
 
+def compares_vectors(task: Task) -> bool:
+    """Whether a task is answered by comparing vectors with each other, trained or not."""
+    return is_retrieval(task) or task.kind == "passage_ranking"
+
+
 def is_retrieval(task: Task) -> bool:
     """Whether a task is evaluated without training."""
     return task.kind in UNTRAINED_KINDS
-
-
-def definition(task: Task) -> str:
-    """Hash of what a task file says of scoring and labels; the data have fingerprints of their own."""
-    said = task.model_dump(
-        mode="json",
-        include={"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"},
-    )
-    return digest(said)
 
 
 @dataclass(frozen=True)
@@ -180,7 +171,7 @@ class TrainSpec:
             "phase": self.phase,
             "setup": str(self.setup),
             "task": str(self.task),
-            "definition": definition(self.task),
+            "definition": self.workspace.definition(self.task),
             "method": self.trained_method,
             "config": self.config.inputs(
                 self.whole_model,
@@ -191,7 +182,7 @@ class TrainSpec:
             "max_length": self.max_length,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
+            "tokenizer": self.workspace.tokenizer_key,
             "parents": self.parent_keys,
             "languages": list(self.languages),
             "train": self.data_keys("train"),
@@ -220,7 +211,7 @@ class TrainSpec:
             "method": self.trained_method,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
+            "tokenizer": self.workspace.tokenizer_key,
             "parents": self.parent_keys,
             "languages": list(self.languages),
         }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adaptrans import samples
 from adaptrans.errors import MissingDataError, UnknownNameError
+from adaptrans.files import digest
 from adaptrans.hub.store import Store
-from adaptrans.models.backbone import Backbone
+from adaptrans.models.backbone import Backbone, tokenizer_fingerprint
+from adaptrans.models.outline import ABSENT
 from adaptrans.tasks import catalogue, sources, subset
 from adaptrans.tasks.examples import Example
+from adaptrans.tasks.lacking import Lacking, lacking
 from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
 
@@ -34,6 +37,15 @@ def data_places(data: Path | None, folders: Sequence[Path]) -> tuple[Path | None
     return data, tuple(folders)
 
 
+def definition(task: Task) -> str:
+    """Hash of what a task file says of scoring and labels; the data have fingerprints of their own."""
+    said = task.model_dump(
+        mode="json",
+        include={"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"},
+    )
+    return digest(said)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The surroundings that all runs of a command share.
@@ -48,6 +60,8 @@ class Workspace:
         skip_bad_rows: Leave out rows that do not fit, and list them, instead of stopping at the first.
         seen: Where the data lay when they were first asked for, so that a large plan looks once; None to
             look every time.
+        absent: For a plan that is only shown: what it needs and is not here is noted in it, and something
+            stands for it; None where that is an error.
     """
 
     backbone: Backbone
@@ -58,6 +72,7 @@ class Workspace:
     device: str = "auto"
     skip_bad_rows: bool = False
     seen: dict[tuple[str, ...], Any] | None = field(default=None, compare=False, repr=False)
+    absent: dict[Lacking, None] | None = field(default=None, compare=False, repr=False)
 
     def remembering(self) -> Workspace:
         """The same workspace for one plan, whose data stay as they are while it is made and carried out."""
@@ -93,6 +108,20 @@ class Workspace:
             notes.append(f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out")
         return subset.part(examples, limit)
 
+    def stream(
+        self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
+    ) -> Iterator[Example]:
+        """The same examples one after the other, so that their number needs no memory.
+
+        A line on bad rows that were left out comes into `notes` after the last one, unless it is there.
+        """
+        report = sources.Report(skip_bad_rows=self.skip_bad_rows)
+        yield from subset.streamed(sources.stream_examples(task, split, language, self.data, report), limit)
+        note = f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out"
+        if report.skipped and note not in notes:
+            notes.append(note)
+            sources.log_left_out(task, split, language, report.skipped)
+
     def data_key(self, task: Task, split: str, language: str) -> str:
         """Fingerprint of a split as this workspace reads it; nothing is parsed.
 
@@ -100,8 +129,29 @@ class Workspace:
             MissingDataError: If the data are nowhere; says what to fetch.
         """
         what = ("key", str(task), split, language)
-        key = self._once(what, lambda: sources.fingerprint(task, split, language, self.data))
+        key = self._once(what, lambda: self._fingerprint(task, split, language))
         return f"{key}-bad-rows-skipped" if self.skip_bad_rows else key
+
+    def _fingerprint(self, task: Task, split: str, language: str) -> str:
+        """Fingerprint of a split; where a plan is only shown, nothing is fetched for it."""
+        if (
+            self.absent is not None
+            and language in task.languages_of(split)
+            and not sources.is_available(task, split, language, self.data)
+        ):
+            self.absent.update(dict.fromkeys(lacking(task, split, language, self.data)))
+            return f"{ABSENT}{task}.{split}.{language}"
+        return sources.fingerprint(task, split, language, self.data)
+
+    def definition(self, task: Task) -> str:
+        """Hash of what a task file says of scoring and labels, see `definition`."""
+        return self._once(("definition", str(task)), lambda: definition(task))
+
+    @property
+    def tokenizer_key(self) -> str:
+        """Fingerprint of the backbone's tokenizer."""
+        what = ("tokenizer", self.backbone.name, self.backbone.fingerprint)
+        return self._once(what, lambda: tokenizer_fingerprint(self.backbone))
 
     def languages_here(self, task: Task, split: str) -> tuple[str, ...]:
         """Languages in which the data folder has a split; none without a folder."""
@@ -130,9 +180,21 @@ class Workspace:
             raise MissingDataError(
                 f"the data folder {self.data} does not exist", remedy="give an existing folder with --data"
             )
+        return self._once(("task", name), lambda: self._labelled(self._task(name)))
+
+    def _labelled(self, task: Task) -> Task:
+        """The task with the labels of its data; a plan that is only shown does without."""
+        if self.absent is not None and task.labels_from is not None:
+            split = task.labels_from.split
+            if not sources.available_languages(task, split, self.data):
+                return task
+        return with_labels(task, self.data)
+
+    def _task(self, name: str) -> Task:
+        """The task of this name, as its file says."""
         if name in self.tasks:
-            return with_labels(self.tasks[name], self.data)
+            return self.tasks[name]
         known = [*self.tasks, *catalogue.names(self.folders)]
         if name not in known:
             raise UnknownNameError("task", name, known, remedy="adaptrans tasks list shows all")
-        return with_labels(catalogue.get(name, self.folders), self.data)
+        return catalogue.get(name, self.folders)

@@ -180,15 +180,19 @@ def _has_tags(located: Located) -> bool:
     return False
 
 
+def hub_cache() -> Path:
+    """Where the hub's client keeps what it downloaded, found without importing it."""
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if cache:
+        return Path(cache)
+    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "hub"
+
+
 def _hub_roots(source: HubSource, data: Path | None) -> Iterator[Path]:
     """Folders that hold a local copy of a hub repository."""
     if data is not None and (data / str(source.repo)).is_dir():
         yield data / str(source.repo)
-    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if not cache:
-        home = os.environ.get("HF_HOME") or str(Path.home() / ".cache" / "huggingface")
-        cache = str(Path(home) / "hub")
-    store = Path(cache) / f"datasets--{str(source.repo).replace('/', '--')}"
+    store = hub_cache() / f"datasets--{str(source.repo).replace('/', '--')}"
     revision = source.revision or "main"
     reference = store / "refs" / revision
     commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision

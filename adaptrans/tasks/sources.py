@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -83,21 +83,35 @@ def read_examples(
         raise UnknownNameError(f"language of task {task.name}", language, task.languages)
     examples = list(islice(_stream(task, split, language, data, report), limit))
     left_out = report.skipped[before:]
-    if left_out:
-        _log.warning("%s.%s [%s]: %d bad rows left out", task.name, split, language, len(left_out))
-        for line in left_out:
-            _log.warning("left out: %s", line)
+    log_left_out(task, split, language, left_out)
     return examples
 
 
-def stream_examples(task: Task, split: str, language: str, data: Path | None) -> Iterator[Example]:
+def log_left_out(task: Task, split: str, language: str, lines: Sequence[str]) -> None:
+    """Write into the log which bad rows were left out, if any."""
+    if lines:
+        _log.warning("%s.%s [%s]: %d bad rows left out", task.name, split, language, len(lines))
+        for line in lines:
+            _log.warning("left out: %s", line)
+
+
+def stream_examples(
+    task: Task, split: str, language: str, data: Path | None, report: Report | None = None
+) -> Iterator[Example]:
     """The examples of a split one after the other, for splits that are too large for a list.
+
+    Args:
+        task: The task.
+        split: Name of the split.
+        language: Language code of the task.
+        data: Folder of original files, or None for the hub alone.
+        report: Filled while they are read.
 
     Raises:
         MissingDataError: If the data are nowhere.
         DataError: If a row does not fit, with file and line.
     """
-    return _stream(task, split, language, data, Report())
+    return _stream(task, split, language, data, report or Report())
 
 
 def available_languages(task: Task, split: str, data: Path | None) -> list[str]:

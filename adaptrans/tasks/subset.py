@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,14 @@ def part(examples: Sequence[Example], limit: int | None) -> list[Example]:
     if found and isinstance(found[0], MiningExample) and isinstance(examples[0], MiningExample):
         found[0] = replace(found[0], pool=examples[0].pool)
     return found
+
+
+def streamed(examples: Iterable[Example], limit: int | None) -> Iterator[Example]:
+    """What `part` takes, of examples that are no list; only those that it takes are kept in memory."""
+    if limit is None:
+        return iter(examples)
+    taken = heapq.nsmallest(limit, enumerate(examples), key=lambda pair: _hash(pair[0]))
+    return (example for _, example in sorted(taken, key=lambda pair: pair[0]))
 
 
 def _hash(place: int) -> bytes:

@@ -16,8 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from adaptrans import processes
 from adaptrans.errors import ArtefactError
-from adaptrans.files import read_json, remove, write_json, written_whole
+from adaptrans.files import digest, read_json, remove, write_json, written_whole
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Place:
         finished: Whether nothing is left to train.
         precision: Precision of the run.
         device: Kind of device of the run.
+        tokens_per_batch: Padded tokens at once, where the memory was too short for what the options say.
+        recomputed: Whether activations are computed again, because the memory was too short to keep them.
     """
 
     step: int = 0
@@ -43,6 +46,8 @@ class Place:
     finished: bool = False
     precision: str = "fp32"
     device: str = "cpu"
+    tokens_per_batch: int | None = None
+    recomputed: bool = False
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
@@ -51,6 +56,23 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     if device.type == "cuda":
         states["random.cuda"] = torch.cuda.get_rng_state(device)
     return states
+
+
+def random_group(rank: int) -> str:
+    """Name of the group with the random state of one of the processes that train together.
+
+    Example:
+        >>> random_group(0), random_group(1)
+        ('random', 'random-1')
+    """
+    return f"random-{rank}" if rank else "random"
+
+
+def seed_process(seed: int, step: int) -> None:
+    """Seed the generators of this process for training from a step: the first one's by the seed alone."""
+    rank = processes.rank()
+    # Other processes drop out other neurons.
+    torch.manual_seed(int(digest([seed, rank, step], 15), 16) if rank else seed)
 
 
 def restore_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:

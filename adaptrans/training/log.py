@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from adaptrans import processes
 from adaptrans.files import written_whole
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class TrainingLog:
     """Appends to `log.jsonl` and to TensorBoard's event files.
 
     After a resume the lines behind the checkpoint are dropped, so that each step
-    appears once.
+    appears once. Of several processes that train together the first one writes.
 
     Args:
         folder: The run's folder.
@@ -31,6 +32,8 @@ class TrainingLog:
         self._writer: SummaryWriter | None = None
 
     def __enter__(self) -> TrainingLog:
+        if not processes.is_main():
+            return self
         from torch.utils.tensorboard import SummaryWriter
 
         kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= self._resumed_at]
@@ -47,6 +50,8 @@ class TrainingLog:
 
     def add(self, step: int, **values: Any) -> None:
         """Log some values of a step; numbers also go to TensorBoard."""
+        if not processes.is_main():
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():

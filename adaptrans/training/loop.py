@@ -12,23 +12,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from adaptrans.data.batches import micro_batches, padding_share
-from adaptrans.data.encodings import rows
-from adaptrans.devices import autocast
+from adaptrans import processes
+from adaptrans.data.batches import padding_share
 from adaptrans.errors import ArtefactError, TrainingError
-from adaptrans.models.adapting import Assembled, load_trained_state, logits, trained_state
+from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
+from adaptrans.models.frugal import keep_frozen_in, recompute_activations
 from adaptrans.models.fusing import is_value, regularisation
 from adaptrans.models.library import fusion_of
 from adaptrans.progress import progress
 from adaptrans.runs.config import TrainingConfig
-from adaptrans.tasks.kinds.tensors import collated
 from adaptrans.training import checkpoint
 from adaptrans.training.checkpoint import Place
+from adaptrans.training.gradients import Gradients, Limit, Summed
 from adaptrans.training.log import TrainingLog
 from adaptrans.training.streams import Draw, Source, Streams
 
@@ -117,6 +117,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
         TrainingError: If a loss or a gradient is not a finite number; names the step and the examples.
         ArtefactError: If the checkpoint cannot be read.
     """
+    keep_frozen_in(job.assembled.model, job.precision)
     run = _Training(job, accelerator)
     run.resume()
     with (
@@ -124,7 +125,8 @@ def train(job: Job, accelerator: Accelerator) -> Place:
         progress(job.description, run.plan.total_steps, start=run.place.step) as meter,
     ):
         run.steps(log, meter)
-    if job.config.keep_best and run.place.best_step is not None:
+    # The other processes' weights are of no further use.
+    if job.config.keep_best and run.place.best_step is not None and processes.is_main():
         load_trained_state(job.assembled, checkpoint.load_weights(run.best_file))
     return run.place
 
@@ -144,11 +146,32 @@ class _Training:
         self.best_file = self.folder / "best.safetensors"
         self.place = Place(precision=job.precision, device=job.device.type)
         self.saved_at = time.monotonic()
+        self.limit = Limit(job.config.tokens_per_batch)
+        if job.config.checkpointing is True:
+            self.recompute()
+        self.changes: list[str] = []
+        self.computing = Gradients(
+            job.assembled,
+            self.parameters,
+            self.limit,
+            recompute=self.recompute if job.config.checkpointing == "auto" else None,
+            tell=self.changes.append,
+            seed=job.seed,
+            padding_id=job.padding_id,
+            device=job.device,
+            precision=job.precision,
+            accelerator=accelerator,
+        )
 
     def resume(self) -> None:
         """Take up the newest checkpoint, or start from the seed."""
-        torch.manual_seed(self.job.seed)
+        checkpoint.seed_process(self.job.seed, 0)
         found = checkpoint.load(self.folder)
+        if processes.gathered(found and found[0].step) != [found and found[0].step] * processes.count():
+            raise ArtefactError(
+                f"the processes find different checkpoints in {self.folder}",
+                remedy="put the store in a folder that all machines share",
+            )
         if found is None:
             return
         place, groups = found
@@ -159,19 +182,36 @@ class _Training:
                 remedy=f"say --device {place.device} --precision {place.precision}, or delete the folder",
             )
         self.place = place
+        if place.tokens_per_batch is not None:
+            self.limit.tokens = place.tokens_per_batch
+        if place.recomputed and not self.limit.recomputed:
+            self.recompute()
         load_trained_state(self.job.assembled, groups["weights"])
         checkpoint.restore_optimiser(self.optimiser, self.parameters, groups.get("optimiser", {}))
-        checkpoint.restore_random_state(groups["random"], self.job.device)
+        own = checkpoint.random_group(processes.rank())
+        if own in groups:
+            checkpoint.restore_random_state(groups[own], self.job.device)
+        else:
+            # Begun by fewer processes than go on now.
+            checkpoint.seed_process(self.job.seed, self.place.step)
 
     def save(self) -> None:
-        names = {parameter: name for name, parameter in self.parameters.items()}
-        groups = {
-            "weights": trained_state(self.job.assembled),
-            "optimiser": checkpoint.optimiser_state(self.optimiser, names),
-            "random": checkpoint.random_state(self.job.device),
-        }
-        checkpoint.save(self.folder, self.place, groups)
+        """Write a checkpoint; all processes call this, and the first one writes."""
+        states = processes.gathered(checkpoint.random_state(self.job.device))
+        if processes.is_main():
+            names = {parameter: name for name, parameter in self.parameters.items()}
+            groups = {
+                "weights": trained_state(self.job.assembled),
+                "optimiser": checkpoint.optimiser_state(self.optimiser, names),
+                **{checkpoint.random_group(rank): state for rank, state in enumerate(states)},
+            }
+            checkpoint.save(self.folder, self.place, groups)
         self.saved_at = time.monotonic()
+
+    def recompute(self) -> None:
+        """From now on compute activations again instead of keeping them."""
+        recompute_activations(self.job.assembled.model)
+        self.limit.recomputed = True
 
     def steps(self, log: TrainingLog, meter: Meter) -> None:
         self.streams.start(self.place.step, self.plan.total_steps)
@@ -187,9 +227,7 @@ class _Training:
             group["lr"] = group["peak"] * factor
         lengths = self.streams.lengths[draw.task]
         source = self.job.sources[draw.task]
-        whole = source.answers.whole
-        parts = [draw.items] if whole else micro_batches(draw.items, lengths, config.tokens_per_batch)
-        loss, extra, norm = self.gradients(source, parts, draw.number, log)
+        summed, extra, norm = self.gradients(draw, log)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
@@ -200,50 +238,35 @@ class _Training:
             log.add(
                 step,
                 **({"task": source.name} if len(self.job.sources) > 1 else {}),
-                loss=loss,
+                loss=summed.mean,
                 **extra,
                 learning_rate=self.optimiser.param_groups[0]["lr"],
                 gradient_norm=norm,
                 tokens_per_second=sum(lengths[i] for i in draw.items) / max(seconds, 1e-9),
-                padding=padding_share(parts, lengths),
+                padding=padding_share(summed.parts, lengths),
             )
-        meter.to(step, f"loss {loss:.3f}")
+        meter.to(step, f"loss {summed.mean:.3f}")
         self.after_step(log)
 
-    def gradients(
-        self, source: Source, parts: Sequence[Sequence[int]], number: int, log: TrainingLog
-    ) -> tuple[float, dict[str, float], float]:
+    def gradients(self, draw: Draw, log: TrainingLog) -> tuple[Summed, dict[str, float], float]:
         """Gradients of the step's mean loss and what is added to it, clipped.
 
         Returns:
-            The mean loss, what is added to it by name, and the norm before clipping.
+            What is known of the step, what is added to its loss by name, and the norm before clipping.
         """
-        self.job.assembled.model.train()
-        total, terms = 0.0, 0
-        for part in parts:
-            features = rows(source.features, part)
-            # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
-            for item, feature in zip(part, features, strict=True):
-                feature["draw"] = (self.job.seed, number, item)
-            batch = collated(source.kind, features, self.job.padding_id, self.job.device)
-            with autocast(self.job.device, self.job.precision):
-                output = (source.forward or logits)(source.assembled, batch)
-            loss, number = source.answers.loss(output, batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                self.stop(log, source, f"the loss is {value}", features)
-            self.accelerator.backward(loss)
-            total += value
-            terms += number
-        for parameter in self.parameters.values():
-            if parameter.grad is not None:
-                parameter.grad.div_(max(terms, 1))
+        source = self.job.sources[draw.task]
+        summed = self.computing.of(source, draw, self.streams.lengths[draw.task])
+        if self.changes:
+            self.place.tokens_per_batch, self.place.recomputed = self.limit.tokens, self.limit.recomputed
+            log.add(self.place.step + 1, notes=self.changes.copy())
+            self.changes.clear()
+        if not math.isfinite(summed.loss):
+            self.stop(log, source, f"the loss is {summed.loss}", summed.failed)
         extra = self.regularise()
         norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
         if not math.isfinite(norm):
-            whole = rows(source.features, [i for part in parts for i in part])
-            self.stop(log, source, f"the gradient norm is {norm}", whole)
-        return total / max(terms, 1), extra, norm
+            self.stop(log, source, f"the gradient norm is {norm}", draw.items)
+        return summed, extra, norm
 
     def regularise(self) -> dict[str, float]:
         """Add the gradient of what keeps fusions near the identity; returns its value by name."""
@@ -265,24 +288,26 @@ class _Training:
             self.score(log)
             if config.patience is not None and place.stale >= config.patience:
                 place.finished = True
-        if scored or place.finished or time.monotonic() - self.saved_at >= config.checkpoint_seconds:
+        due = time.monotonic() - self.saved_at >= config.checkpoint_seconds
+        if scored or place.finished or processes.agreed(due):
             self.save()
 
     def score(self, log: TrainingLog) -> None:
         assert self.job.dev_score is not None
         place = self.place
-        value = self.job.dev_score(self.job.assembled)
+        value = processes.agreed(self.job.dev_score(self.job.assembled) if processes.is_main() else 0.0)
         log.add(place.step, dev_score=value)
         if place.best_score is None or value > place.best_score:
             place.best_score, place.best_step, place.stale = value, place.step, 0
-            if self.job.config.keep_best:
+            if self.job.config.keep_best and processes.is_main():
                 checkpoint.save_weights(self.best_file, trained_state(self.job.assembled))
         else:
             place.stale += 1
 
-    def stop(self, log: TrainingLog, source: Source, reason: str, features: Sequence[dict[str, Any]]) -> None:
+    def stop(self, log: TrainingLog, source: Source, reason: str, items: Sequence[int]) -> None:
         """Raise, naming step and examples; the log has all of them."""
-        ids = list(dict.fromkeys(source.example_ids[feature["example"]] for feature in features))
+        owners = source.features[sorted(items)]["example"]
+        ids = list(dict.fromkeys(source.example_ids[owner] for owner in owners))
         log.add(self.place.step + 1, stopped=reason, examples=ids)
         shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more (see log.jsonl)" if len(ids) > 8 else "")
         raise TrainingError(

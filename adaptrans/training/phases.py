@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from adaptrans import processes
 from adaptrans.data.encodings import Encoder, encode
 from adaptrans.devices import pick_device, pick_precision
 from adaptrans.environment import environment
@@ -20,13 +21,17 @@ from adaptrans.hub.store import Run
 from adaptrans.models.adapting import Assembled, HeadSpec, assemble, with_head, without_embeddings
 from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
-from adaptrans.progress import progress
+from adaptrans.models.trimming import tokens_of
+from adaptrans.progress import progress, remark
+from adaptrans.runs.config import TrainingConfig
 from adaptrans.runs.mixes import is_text, provenance, selecting
 from adaptrans.runs.specs import TrainSpec
 from adaptrans.tasks import subset
 from adaptrans.tasks.kinds import KINDS, Kind
+from adaptrans.training.budget import within_budget
 from adaptrans.training.loop import Job, train
 from adaptrans.training.streams import Source
+from adaptrans.training.trunk import above_trunk
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,14 +55,18 @@ def run_training(spec: TrainSpec) -> Run:
 
 def _train(spec: TrainSpec, run: Run) -> None:
     device = pick_device(spec.workspace.device)
-    precision = pick_precision(spec.config.precision, device)
-    run.log_environment(environment(str(device), precision))
     # Tasks that share a head number its labels alike.
     parts = [
         _Data(part, spec.parts[place].task.labels) for part, place in zip(spec.parts, spec.heads, strict=True)
     ]
     splits = [data.split("train", spec.config.limit_train, training=True) for data in parts]
-    assembled, names = _assembled(spec, parts, [examples for examples, _ in splits])
+    config, precision, chosen = within_budget(
+        spec, [features for _, features in splits], pick_precision(spec.config.precision, device)
+    )
+    if chosen is not None:
+        remark(chosen)
+    run.log_environment(environment(str(device), precision))
+    assembled, names = _assembled(spec, parts, splits, config)
     accelerator = accelerator_for(device)
     assembled.model.to(device)
     sources = tuple(
@@ -71,6 +80,8 @@ def _train(spec: TrainSpec, run: Run) -> None:
         )
         for place, data, (examples, features) in zip(spec.heads, parts, splits, strict=True)
     )
+    cache, padding_id = spec.workspace.store.cache, parts[0].padding_id
+    sources = above_trunk(sources, config, cache, padding_id, device, precision)
     dev_scores = [
         data.dev_score(device, precision) if chosen else None
         for data, chosen in zip(parts, selecting(spec.parts), strict=True)
@@ -79,7 +90,7 @@ def _train(spec: TrainSpec, run: Run) -> None:
         description=f"{spec.phase} {spec.reference} ({spec.setup})",
         assembled=assembled,
         sources=sources,
-        config=spec.config.resolved(spec.whole_model),
+        config=config.resolved(spec.whole_model),
         seed=spec.seed,
         folder=run.path,
         padding_id=parts[0].padding_id,
@@ -103,13 +114,18 @@ def _train(spec: TrainSpec, run: Run) -> None:
 
 
 def _assembled(
-    spec: TrainSpec, parts: Sequence[_Data], examples: Sequence[list[Any]]
+    spec: TrainSpec,
+    parts: Sequence[_Data],
+    splits: Sequence[tuple[list[Any], Dataset]],
+    config: TrainingConfig,
 ) -> tuple[Assembled, dict[int, str]]:
     """The model of a run, and the name of each head by the place of the first part that it answers."""
     owners = sorted(set(spec.heads))
-    head, *more_heads = (parts[place].head(examples[place]) for place in owners)
+    head, *more_heads = (parts[place].head(splits[place][0]) for place in owners)
+    backbone, datasets = spec.workspace.backbone, [features for _, features in splits]
+    trims = config.trims(spec.whole_model)
     assembled = assemble(
-        spec.workspace.backbone,
+        backbone,
         spec.setup,
         target=spec.task.name,
         head=head,
@@ -117,6 +133,7 @@ def _assembled(
         method=spec.method,
         parents={name: parent.artefact for name, parent in spec.parents.items()},
         seed=spec.seed,
+        tokens=tokens_of(datasets, backbone.vocabulary) if trims else None,
     )
     if spec.config.freeze_embeddings:
         assembled = without_embeddings(assembled)
@@ -147,7 +164,7 @@ def _described(spec: TrainSpec) -> dict[str, Any]:
 def keep(
     run: Run, assembled: Assembled, scores: dict[str, Any], described: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    """Save what a run trained, and close it.
+    """Save what a run trained, and close it; of several processes the first one does.
 
     Args:
         run: The run.
@@ -156,6 +173,8 @@ def keep(
         described: What the artefact says besides.
         facts: What the run says besides.
     """
+    if not processes.is_main():
+        return
     save_artefact(assembled, run.artefact, {**described, "trained_by": run.key, "scores": scores})
     parameters = dict(assembled.model.named_parameters())
     trained = sum(parameters[name].numel() for name in assembled.trained)
@@ -214,16 +233,13 @@ def _mean_dev_score(
 
 
 def accelerator_for(device: torch.device) -> Accelerator:
-    """What distributes a run over devices; here one process."""
+    """What runs the backward pass, in each of the processes that train together."""
     from accelerate import Accelerator
 
+    processes.connect()
     accelerator = Accelerator(cpu=device.type == "cpu")
     # The loop divides by the terms of the step itself; the environment must not divide once more.
     accelerator.gradient_accumulation_steps = 1
-    if accelerator.num_processes > 1:
-        raise TrainingError(
-            f"{accelerator.num_processes} processes were started", remedy="start one process per run"
-        )
     return accelerator
 
 
@@ -268,7 +284,11 @@ class _Data:
             spec.max_length,
             training=training,
         )
-        with progress(f"encoding {spec.task.name} {split}", len(examples)) as meter:
+        # Of several processes the first one encodes, and the others find it.
+        with (
+            processes.main_first(),
+            progress(f"encoding {spec.task.name} {split}", len(examples)) as meter,
+        ):
             cache = spec.workspace.store.cache
             key = digest([keys, split, limit, subset.rule(limit)])
             return examples, encode(encoder, examples, key, cache, tick=meter.to)

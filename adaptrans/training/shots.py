@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from adaptrans import processes
 from adaptrans.data.encodings import Encoder, encode
 from adaptrans.devices import pick_device, pick_precision
 from adaptrans.environment import environment
@@ -15,11 +16,13 @@ from adaptrans.hub.store import Run
 from adaptrans.models.adapting import without_embeddings
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.trimming import tokens_of
 from adaptrans.runs.shots import BALANCED_KINDS, ShotSpec, replace_selection
 from adaptrans.tasks.kinds import KINDS
 from adaptrans.training.loop import Job, train
 from adaptrans.training.phases import accelerator_for, keep
 from adaptrans.training.streams import Source
+from adaptrans.training.trunk import above_trunk
 
 
 def run_shots(spec: ShotSpec) -> Run:
@@ -54,18 +57,22 @@ def _train(spec: ShotSpec, run: Run) -> None:
     fingerprint = tokenizer_fingerprint(spec.workspace.backbone)
     encoder = Encoder(kind, spec.task, tokenizer, fingerprint, spec.max_length, training=True)
     key = digest([spec.inputs["train"], spec.split, places])
-    features = encode(encoder, examples, key, spec.workspace.store.cache)
-    assembled = load_artefact(spec.start.artefact, spec.workspace.backbone)
+    with processes.main_first():
+        features = encode(encoder, examples, key, spec.workspace.store.cache)
+    backbone, trims = spec.workspace.backbone, config.trims(spec.base.whole_model)
+    tokens = tokens_of([features], backbone.vocabulary) if trims else None
+    assembled = load_artefact(spec.start.artefact, backbone, tokens=tokens)
     if config.freeze_embeddings and spec.base.whole_model:
         assembled = without_embeddings(assembled)
     assembled.model.to(device)
     name = f"{spec.task.name} {spec.language} {spec.shots}-shot"
     source = Source(name, assembled, kind, features, [example.id for example in examples])
+    cache, padding_id = spec.workspace.store.cache, tokenizer.pad_token_id
     place = train(
         Job(
             description=f"{name} ({spec.base.setup})",
             assembled=assembled,
-            sources=(source,),
+            sources=above_trunk([source], config, cache, padding_id, device, precision),
             config=config,
             seed=spec.seed,
             folder=run.path,

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from adaptrans.data.batches import epoch_batches
 from adaptrans.data.mixing import capped_sizes, schedule, shares, smooth_epoch, with_own
-from adaptrans.models.adapting import Assembled
+from adaptrans.models.adapting import Assembled, logits
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.tasks.kinds import Answers, Kind
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from adaptrans.training.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Source:
         example_ids: Ids of the examples, so that a failure names them.
         groups: Number of the language of each input, where languages are drawn by smoothed size.
         forward: What gives the logits of a batch; by default the model's own head.
+        trunk: What gives the states below the first adapter, where they are not computed in every step.
     """
 
     name: str
@@ -39,12 +42,18 @@ class Source:
     example_ids: Sequence[str]
     forward: Callable[[Assembled, Any], Any] | None = None
     groups: Sequence[int] | None = None
+    trunk: Trunk | None = None
 
     @property
     def answers(self) -> Answers:
         """How the task learns."""
         assert self.kind.answers is not None, "only kinds with a head are trained"
         return self.kind.answers
+
+    def logits(self, batch: Any) -> Any:
+        """What the task's head answers to a batch."""
+        forward = self.forward or (self.trunk.logits if self.trunk is not None else logits)
+        return forward(self.assembled, batch)
 
 
 @dataclass(frozen=True)

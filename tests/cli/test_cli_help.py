@@ -9,7 +9,7 @@ from adaptrans_cli.main import app
 COMMANDS = {
     "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain", "score",
     "mine",
-    "inspect", "methods", "language", "quickstart", "report", "export", "adopt", "hub", "config",
+    "inspect", "methods", "language", "quickstart", "report", "export", "adopt", "hub", "config", "memory",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrans.data.batches import POOL_BATCHES, epoch_batches, micro_batches, padding_share
+from adaptrans.data.batches import POOL_BATCHES, epoch_batches, micro_batches, own_share, padding_share
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=300)
 
@@ -123,3 +123,27 @@ def test_padding_share():
     assert padding_share([[0, 1], [2]], [3, 1, 7]) == pytest.approx(2 / 13)
     assert padding_share([[0], [], [1]], [3, 1]) == 0.0
     assert padding_share([], []) == 0.0
+
+
+@given(LENGTHS.filter(len), st.integers(1, 6))
+def test_processes_divide_a_step_evenly(lengths, processes):
+    items = list(range(len(lengths)))
+    shares = [own_share(items, lengths, process, processes) for process in range(processes)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    tokens = [sum(lengths[item] for item in share) for share in shares]
+    # Dealt out in the order of their lengths, the shares differ by less than the longest input.
+    assert max(tokens) - min(tokens) <= max(lengths)
+
+
+@given(st.integers(1, 12), st.integers(1, 8), st.integers(0, 1000))
+def test_every_input_weighs_the_same_in_the_loss_of_an_epoch(batches, size, seed):
+    # A step is divided by its terms, so an input weighs the inverse of the size of its batch, whatever its
+    # length and however the batch is cut: all alike but for the one batch that is not full.
+    for lengths in (skewed(batches * size), skewed(batches * size + size // 2)):
+        found = epoch_batches(lengths, size, seed=seed, epoch=0)
+        full = [item for batch in found if len(batch) == size for item in batch]
+        cut = [item for item in range(len(lengths)) if item not in set(full)]
+        assert len(cut) == len(lengths) % size
+        parts = [part for batch in found for part in micro_batches(batch, lengths, 64)]
+        assert sorted(item for part in parts for item in part) == list(range(len(lengths)))

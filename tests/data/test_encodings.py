@@ -4,7 +4,14 @@ from types import SimpleNamespace
 import pytest
 
 from adaptrans.data import encodings
-from adaptrans.data.encodings import CHUNK, Encoder, encode
+from adaptrans.data.encodings import (
+    CHUNK,
+    Encoder,
+    count_examples,
+    encode,
+    encoded_file,
+    stream_features,
+)
 from adaptrans.tasks.kinds import KINDS, Kind
 
 
@@ -34,7 +41,8 @@ def counted():
 @pytest.fixture
 def encoder(counted):
     kind = Kind("made up", 1, counted, lambda features, padding_id: {}, None)
-    return Encoder(kind, SimpleNamespace(labels=("a", "b"), tag_on="first_piece"), None, "tok", 128, True)
+    task = SimpleNamespace(name="made up", labels=("a", "b"), tag_on="first_piece")
+    return Encoder(kind, task, None, "tok", 128, True)
 
 
 def rows(dataset):
@@ -61,7 +69,7 @@ def test_every_input_changes_the_key(encoder):
         encoder,
         replace(encoder, kind=replace(encoder.kind, name="other")),
         replace(encoder, kind=replace(encoder.kind, version=2)),
-        replace(encoder, task=SimpleNamespace(labels=("b", "a"), tag_on="first_piece")),
+        replace(encoder, task=SimpleNamespace(name="made up", labels=("b", "a"), tag_on="first_piece")),
         replace(encoder, tokenizer_key="kot"),
         replace(encoder, max_length=64),
         replace(encoder, training=False),
@@ -155,10 +163,39 @@ def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, 
             made.RankingExample("3", "Where?", "cat " * 90, ()),
         ],
     }[name]
-    kind, task = KINDS[name], SimpleNamespace(labels=("x", "y"), labels_from=None, tag_on="first_piece")
+    task = SimpleNamespace(name="made up", labels=("x", "y"), labels_from=None, tag_on="first_piece")
+    kind = KINDS[name]
     encoder = Encoder(kind, task, AutoTokenizer.from_pretrained(str(tiny_backbone)), "tok", 64, True)
     dataset = encode(encoder, items, "data", tmp_path)
     assert rows(dataset) == kind.encode(items, encoder.tokenizer, task, 64, True)
     batch = kind.collate(rows(dataset), 1)
     assert batch["input_ids"].shape == batch["attention_mask"].shape
     assert batch["input_ids"].shape[0] == (2 if name == "passage_ranking" else 1) * len(dataset)
+
+
+def test_features_are_streamed_and_their_examples_counted(encoder, tmp_path):
+    path = encoded_file(encoder, iter(range(CHUNK + 700)), "data", tmp_path)
+    assert list(stream_features(path)) == rows(encode(encoder, [], "data", tmp_path))
+    assert count_examples(path) == CHUNK + 700
+
+
+def test_it_is_told_whether_the_cache_was_used_and_why_not(encoder, tmp_path, capsys):
+    told = []
+    other = replace(encoder, max_length=64)
+    encoded_file(encoder, [1], "data", tmp_path, tell=told.append)
+    encoded_file(encoder, [1], "data", tmp_path, tell=told.append)
+    encoded_file(other, [1], "data", tmp_path, tell=told.append)
+    encoded_file(replace(other, tokenizer_key="kot"), [1], "data", tmp_path, tell=told.append)
+    encoded_file(encoder, [1], "other", tmp_path, tell=told.append)
+    assert told == [
+        "made now, the cache has none of these data",
+        "from the cache",
+        "made now, the cache has them for another max_length",
+        "made now, the cache has them for another tokenizer",
+        "made now, the cache has none of these data",
+    ]
+    path = encoded_file(encoder, [1], "data", tmp_path)
+    assert capsys.readouterr().err == "[cache] token ids of made up (training): from the cache\n"
+    path.unlink()
+    encoded_file(encoder, [1], "data", tmp_path, tell=told.append)
+    assert told[-1] == "made now, the file of these very inputs was deleted"

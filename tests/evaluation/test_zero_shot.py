@@ -9,10 +9,11 @@ import torch
 
 from adaptrans.errors import UnknownNameError
 from adaptrans.evaluation import zero_shot
+from adaptrans.evaluation.counting import CONSTANT_GOLD, NO_GOLD, score
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import load_results, load_statistics
 from adaptrans.evaluation.submission import read_predictions
-from adaptrans.evaluation.zero_shot import CONSTANT_GOLD, NO_GOLD, evaluate, is_done, score
+from adaptrans.evaluation.zero_shot import evaluate, is_done
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import EvaluationConfig
 from adaptrans.training.phases import run_training
@@ -60,11 +61,11 @@ def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monke
     every = evaluation_of(replace(here, languages=()), "full", "tatoeba")
     assert every.run == spec.run
     computed = []
-    original = zero_shot._Written.lines
+    original = zero_shot.save_language
     monkeypatch.setattr(
-        zero_shot._Written,
-        "lines",
-        lambda self, *rest: (computed.append(self.language), original(self, *rest))[1],
+        zero_shot,
+        "save_language",
+        lambda run, result, counts: (computed.append(result.language), original(run, result, counts)),
     )
     assert tuple(evaluate(every)) == every.wanted_languages
     assert computed == ["sw"]

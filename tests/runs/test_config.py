@@ -39,7 +39,7 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
     later = {"warmup_steps", "select"}
     text, shares = {"language_smoothing"}, {"mixing_shares"}
-    never = {"checkpoint_seconds", "log_every", "freeze_embeddings"}
+    never = {"checkpoint_seconds", "log_every", "freeze_embeddings", "trim_vocabulary"}
     assert left_out == {*never, *later, *fusion, *mix, *text, *shares}
     chosen = TrainingConfig(warmup_steps=0, select="target_dev").inputs(whole_model=False)
     assert set(chosen) - set(inputs) == later
@@ -52,6 +52,15 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     assert set(shared) - set(inputs) == mix | shares
     with_fusion = TrainingConfig().inputs(whole_model=False, fusion=True)
     assert set(with_fusion) - set(inputs) == fusion
+
+
+def test_a_cut_vocabulary_is_part_of_the_key_where_decay_makes_it_matter():
+    def key(whole_model, **options):
+        return TrainingConfig(**options).inputs(whole_model)
+
+    assert key(False, trim_vocabulary=False, weight_decay=0.1) == key(False, weight_decay=0.1)
+    assert key(True, trim_vocabulary=True) == key(True)
+    assert key(True, trim_vocabulary=True, weight_decay=0.1) != key(True, weight_decay=0.1)
 
 
 def test_a_fusion_learns_at_its_own_rate_or_at_the_one_that_is_given():

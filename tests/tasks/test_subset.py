@@ -46,3 +46,8 @@ def test_other_kinds_are_taken_as_they_are():
     examples = [BitextExample(str(i), "a", "b") for i in range(10)]
     assert subset.part(examples, None) == examples
     assert subset.part([], 3) == []
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7, 40, 90])
+def test_a_stream_gives_what_a_list_gives(limit):
+    assert list(subset.streamed(iter(range(50)), limit)) == subset.part(range(50), limit)

@@ -10,11 +10,11 @@ from safetensors import safe_open
 
 from adaptrans.errors import ArtefactError, MissingDataError, TrainingError
 from adaptrans.models import fusing
-from adaptrans.models.adapting import trained_state
+from adaptrans.models.adapting import logits, trained_state
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import training_config
-from adaptrans.training import checkpoint, loop, phases
+from adaptrans.training import checkpoint, phases, streams
 from adaptrans.training.phases import run_training
 
 
@@ -106,9 +106,7 @@ def test_training_stops_when_patience_ends(planner, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_examples(planner, monkeypatch):
-    monkeypatch.setattr(
-        loop, "logits", lambda assembled, batch: torch.full((len(batch["labels"]), 3), float("nan"))
-    )
+    monkeypatch.setattr(streams, "logits", lambda assembled, batch: float("nan") * logits(assembled, batch))
     spec = spec_of(planner, "adapter", "xnli")
     with pytest.raises(TrainingError, match=r"the loss is nan at step 1, examples .*anli\.dev\.en") as caught:
         run_training(spec)

@@ -7,7 +7,7 @@ import string
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -18,16 +18,18 @@ from adaptrans.registry import Registry
 Articles = Callable[[str], str]
 """Replaces the articles of a lower-case text without punctuation by spaces."""
 
-# All of Unicode's categories P*, by the tables of the running Python, and ASCII's own punctuation.
-_DELETE = dict.fromkeys(
-    [*map(ord, string.punctuation)]
-    + [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("P")]
-)
 # The range that the reference takes for Chinese characters.
 _HAN = re.compile("[\u4e00-\u9fa5]")
 
 RULES: Registry[Articles] = Registry("language of the MLQA score")
 """How articles go, by language. Other languages have no rules."""
+
+
+@cache
+def _punctuation() -> dict[int, None]:
+    """All of Unicode's categories P*, by the tables of the running Python, and ASCII's own punctuation."""
+    named = (code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("P"))
+    return dict.fromkeys([*map(ord, string.punctuation), *named])
 
 
 def _without(words: str) -> Articles:
@@ -63,7 +65,7 @@ def normalise_mlqa(text: str, language: str) -> str:
         >>> normalise_mlqa("Das Haus des Mannes", "de"), normalise_mlqa("北京 2008，abc", "zh")
         ('haus mannes', '北 京 2008abc')
     """
-    bare = RULES[language](text.lower().translate(_DELETE))
+    bare = RULES[language](text.lower().translate(_punctuation()))
     if language == "zh":
         bare = _HAN.sub(r" \g<0> ", bare)
     return " ".join(bare.split())

@@ -31,6 +31,7 @@ class Score:
         source: Where the rule comes from.
         in_language: The statistics under the rules of a language, where these differ; `statistics`
             are then those of English.
+        whole: Whether the counts of an example depend on the others, so that all are counted at once.
 
     Example:
         >>> from adaptrans.evaluation.metrics import SCORES
@@ -45,6 +46,7 @@ class Score:
     reduce: Callable[[np.ndarray], np.ndarray]
     source: str
     in_language: Callable[[str], Statistics] | None = None
+    whole: bool = False
 
     @property
     def primary(self) -> str:

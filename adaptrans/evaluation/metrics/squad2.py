@@ -168,4 +168,5 @@ SQUAD2_BEST = Score(
     statistics=best_statistics,
     reduce=reduce,
     source="as squad2, at the threshold with the best F1 on the scored data itself (best_f1)",
+    whole=True,
 )

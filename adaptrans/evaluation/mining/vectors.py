@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from adaptrans.data.batches import micro_batches
+from adaptrans.data.fitting import FittingParts
 from adaptrans.devices import autocast
 from adaptrans.evaluation.retrieval import unit
 from adaptrans.evaluation.vectors import POOLINGS
 from adaptrans.models.adapting import Assembled, hidden_states
+from adaptrans.models.layerwise import stopped_after
 from adaptrans.tasks.kinds.tensors import padded_inputs
 
 CHUNK = 8_192
@@ -62,13 +63,15 @@ class SentenceEncoder:
         for start in range(0, len(rows), CHUNK):
             chunk = range(start, min(start + CHUNK, len(rows)))
             lengths = {place: len(rows[place]) for place in chunk}
-            for part in micro_batches(chunk, lengths, self.tokens_per_batch):  # type: ignore[arg-type]
-                pooled = self._pooled([rows[place] for place in part], pool)
-                if found is None:
-                    found = np.empty((len(rows), pooled.shape[1]), dtype=np.float32)
-                found[part] = pooled
-                done += len(part)
-                tick(done)
+            parts = FittingParts(chunk, lengths, self.tokens_per_batch, self.device)
+            for part in parts:
+                with parts.attempt(part):
+                    pooled = self._pooled([rows[place] for place in part], pool)
+                    if found is None:
+                        found = np.empty((len(rows), pooled.shape[1]), dtype=np.float32)
+                    found[part] = pooled
+                    done += len(part)
+                    tick(done)
         if found is None:
             return np.empty((0, self.assembled.backbone.width), dtype=np.float32)
         return unit(found, "sentence")
@@ -76,6 +79,7 @@ class SentenceEncoder:
     def _pooled(self, rows: Sequence[Sequence[int]], pool: Callable[..., torch.Tensor]) -> np.ndarray:
         batch: dict[str, Any] = padded_inputs(rows, self.padding_id)
         batch = {name: value.to(self.device) for name, value in batch.items()}
-        with autocast(self.device, self.precision):
+        # No layer above the one that is compared has an effect.
+        with autocast(self.device, self.precision), stopped_after(self.assembled.model, self.layer):
             states = hidden_states(self.assembled, batch["input_ids"], batch["attention_mask"])
-        return pool(states[self.layer].float(), batch["attention_mask"]).cpu().numpy()
+        return pool(states[-1].float(), batch["attention_mask"]).cpu().numpy()

@@ -28,6 +28,9 @@ from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
 
+MIX = "mix"
+"""What stands for the kind of several tasks that are trained at once."""
+
 LIKE = {"span_qa_null": "span_qa"}
 """Kinds that take the options of another one."""
 
@@ -117,7 +120,7 @@ class Preset(Strict):
             (self.evaluation, evaluation_config),
         ]:
             for kind in part.kinds:
-                if kind not in KINDS.names():
+                if kind not in (*KINDS.names(), MIX):
                     raise UnknownNameError(f"kind in {where}", kind, KINDS.names())
             for values in (part.defaults, *part.kinds.values(), *part.tasks.values()):
                 config(values, where=where)

@@ -1,0 +1,49 @@
+"""The encoder of a model on disk, as transformers reads it, with all its embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import XLMRobertaConfig
+
+from adaptrans.models import trimming
+from adaptrans.models.library import Model, encoder_tensors
+from adaptrans.models.tensorfiles import write_tensors
+from adaptrans.models.weightfiles import fill, open_tensors
+
+
+def save_encoder(model: Model, folder: Path) -> None:
+    """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = encoder_tensors(model)
+    cut = trimming.trimmed(model)
+    if cut is not None:
+        own[trimming.WEIGHT] = cut.whole()
+    stored = {key.removeprefix("roberta."): value for key, value in own.items()}
+    write_tensors(folder / "model.safetensors", stored)
+    encoder_config(model, "XLMRobertaModel").save_pretrained(str(folder))
+
+
+def encoder_config(model: Model, architecture: str, **more: Any) -> XLMRobertaConfig:
+    """The configuration of a model's encoder for a class of transformers, without traces of the library."""
+    values = model.config.to_dict()
+    kept = {key: value for key, value in values.items() if key not in ("prediction_heads", "adapters")}
+    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], **more})
+
+
+def load_encoder(model: Model, folder: Path) -> None:
+    """Replace the encoder's weights by stored ones.
+
+    Raises:
+        ArtefactError: If the file is missing, damaged, or of another model.
+    """
+    path = folder / "model.safetensors"
+    stored = {f"roberta.{key}": value for key, value in open_tensors(path).items()}
+    own, cut = encoder_tensors(model), trimming.trimmed(model)
+    if cut is not None:
+        own[trimming.WEIGHT] = torch.empty(cut.num_embeddings, cut.embedding_dim, device="meta")
+    fill(own, stored, f"the encoder in {path}", but=() if cut is None else (trimming.WEIGHT,))
+    if cut is not None:
+        cut.read_from(stored[trimming.WEIGHT])

@@ -1,0 +1,186 @@
+"""How much memory training takes, before anything is loaded. Torch-free until a forecast is asked for.
+
+A forecast runs one step on tensors that have a shape and no content, and adds up what is alive at each
+moment; see `adaptrans.models.rehearsal`. It leaves out what Python and its libraries take by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from adaptrans.errors import ConfigError
+from adaptrans.models.backbone import Backbone
+
+TRIMMED_ROWS = 40_000
+"""Pieces that a cut vocabulary is taken to hold where the data are not known; an assumption of ours."""
+
+HEAD_WIDTH = 64
+"""Width of an attention head of XLM-R, base and large. Source: their `config.json`."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of an encoder decides how much memory it takes.
+
+    Args:
+        depth: Layers.
+        width: Hidden size.
+        heads: Attention heads.
+        intermediate: Width inside of a layer.
+        vocabulary: Rows of the embedding matrix.
+        positions: Rows of the position embeddings.
+    """
+
+    depth: int
+    width: int
+    heads: int
+    intermediate: int
+    vocabulary: int
+    positions: int = 514
+
+    def as_config(self, vocabulary: int | None = None) -> dict[str, Any]:
+        """The keys of `config.json`, with all rows of the embedding matrix or so many."""
+        return {
+            "num_hidden_layers": self.depth,
+            "hidden_size": self.width,
+            "num_attention_heads": self.heads,
+            "intermediate_size": self.intermediate,
+            "vocab_size": min(vocabulary or self.vocabulary, self.vocabulary),
+            "max_position_embeddings": self.positions,
+            "type_vocab_size": 1,
+            "layer_norm_eps": 1e-5,
+            "pad_token_id": 1,
+        }
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to train, or to answer.
+
+    Args:
+        shape: The encoder.
+        setup: A setup expression; frozen adapters in it count as of the same method.
+        method: Adapter method.
+        head: Type of the head, as in `adaptrans.models.heads`.
+        labels: Labels of the head, or choices.
+        items: Inputs in one forward pass: of a step, those that are computed at once.
+        length: Pieces of each.
+        precision: `fp32` or `bf16`.
+        checkpointing: Whether activations are computed again instead of kept.
+        vocabulary: Rows of the embedding matrix that are loaded; None for all.
+        training: False for answering alone.
+    """
+
+    shape: Shape
+    setup: str = "adapter"
+    method: str = "seq_bn"
+    head: str = "classification"
+    labels: int = 3
+    items: int = 32
+    length: int = 128
+    precision: str = "fp32"
+    checkpointing: bool = False
+    vocabulary: int | None = None
+    training: bool = True
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes, at the moment when most are in use.
+
+    Args:
+        weights: Parameters and buffers of the model.
+        gradients: Gradients of what is trained.
+        optimiser: AdamW's two moments of what is trained.
+        activations: The rest of what is alive then: what is kept for the gradients, and what comes and goes.
+        overhead: What operations take inside of themselves, and what lies between tensors.
+        trained: Number of trained parameters.
+    """
+
+    weights: int
+    gradients: int
+    optimiser: int
+    activations: int
+    overhead: int
+    trained: int
+
+    @property
+    def peak(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.optimiser + self.activations + self.overhead
+
+    def as_json(self) -> dict[str, int]:
+        """The parts and their sum."""
+        return {**asdict(self), "peak": self.peak}
+
+
+def shape_of(backbone: Backbone) -> Shape:
+    """The shape of a backbone; of one that is not at hand, what XLM-R's would be at its depth and width."""
+    path = backbone.path / "config.json"
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return Shape(
+        backbone.depth,
+        backbone.width,
+        config.get("num_attention_heads", backbone.width // HEAD_WIDTH),
+        config.get("intermediate_size", 4 * backbone.width),
+        backbone.vocabulary,
+        config.get("max_position_embeddings", 514),
+    )
+
+
+@lru_cache(maxsize=256)
+def forecast(case: Case) -> Forecast:
+    """The memory of one way to train; seconds of work on first asking.
+
+    Raises:
+        SetupError: If setup or method cannot be read or built.
+    """
+    from adaptrans.models.rehearsal import rehearse
+
+    return rehearse(case)
+
+
+def most_items(case: Case, budget: int) -> int:
+    """How many inputs fit into one forward pass under a budget; 0 if not even one does.
+
+    Memory grows by the same amount with each input, so two forecasts tell.
+
+    Args:
+        case: The way to train; its `items` are the most that are wanted.
+        budget: Bytes.
+    """
+    whole = forecast(case).peak
+    if whole <= budget or case.items == 1:
+        return case.items if whole <= budget else 0
+    few = max(1, case.items // 4)
+    low = forecast(replace(case, items=few)).peak
+    slope = (whole - low) / (case.items - few)
+    found = int(few + (budget - low) / slope) if slope > 0 else 0
+    while found > 0 and forecast(replace(case, items=found)).peak > budget:
+        found -= 1
+    return max(found, 0)
+
+
+def bytes_of(text: str) -> int:
+    """A size as it is written.
+
+    Raises:
+        ConfigError: If it is none.
+
+    Example:
+        >>> bytes_of("8GB"), bytes_of("512 MiB")
+        (8000000000, 536870912)
+    """
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    cleaned = text.strip().upper().replace(" ", "")
+    unit = next((name for name in sorted(units, key=len, reverse=True) if cleaned.endswith(name)), "")
+    try:
+        value = float(cleaned.removesuffix(unit)) * units[unit]
+    except (KeyError, ValueError):
+        value = 0
+    if not value > 0:
+        raise ConfigError(f"{text!r} is no amount of memory", remedy="write for instance 8GB or 500MiB")
+    return int(value)

@@ -1,0 +1,164 @@
+"""`adaptrans memory`: what training takes, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptrans.models.methods import DEFAULT_METHOD
+from adaptrans_cli import common
+from adaptrans_cli.options import TaskPlace, grouped
+
+if TYPE_CHECKING:
+    from adaptrans.models.memory import Case
+
+PARTS = ("weights", "gradients", "optimiser", "activations", "peak")
+
+
+@grouped
+def memory(
+    place: TaskPlace,
+    experiment: Annotated[
+        str | None, typer.Argument(help="Experiment file, or the name of a bundled one; or else --setup.")
+    ] = None,
+    setup: common.SetupText = "adapter",
+    method: common.Method = DEFAULT_METHOD,
+    head: Annotated[
+        str, typer.Option("--head", help="classification, tagging, span_qa, multiple_choice or mlm.")
+    ] = "classification",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Inputs computed at once.")] = 32,
+    length: Annotated[int, typer.Option("--length", min=1, help="Pieces of each.")] = 128,
+    precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
+    vocabulary: Annotated[
+        int | None,
+        typer.Option("--vocabulary", min=1, help="Pieces of a cut vocabulary; 40000 where not given."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--memory-budget", help="Also say how many inputs fit, as 8GB.")
+    ] = None,
+    as_json: common.Json = False,
+) -> None:
+    """Forecast weights, gradients, optimiser, activations and peak, per option; no weights are loaded."""
+    from adaptrans.models.memory import Case, bytes_of, forecast, most_items, shape_of
+    from adaptrans.models.outline import outlined
+    from adaptrans.progress import progress
+
+    most = bytes_of(budget) if budget is not None else None
+    if experiment is not None:
+        cases = list(_of_experiment(experiment, place))
+    else:
+        shape = shape_of(outlined(place.backbone or _no_backbone()))
+        rows = vocabulary or _rows()
+        asked = Case(shape, setup, method, head, items=batch_size, length=length, precision=precision)
+        cases = list(_variants(_checked(asked), rows))
+    found: list[dict[str, Any]] = []
+    with progress("forecast", len(cases)) as meter:
+        for number, (name, case) in enumerate(cases, start=1):
+            row: dict[str, Any] = {"case": name, "inputs": case.items, "length": case.length}
+            row |= forecast(case).as_json()
+            if most is not None:
+                row["fit"] = most_items(case, most)
+            found.append(row)
+            meter.to(number)
+    if as_json:
+        common.print_json({"backbone": place.backbone, "memory_budget": most, "cases": found})
+        return
+    _print(found)
+
+
+def _no_backbone() -> str:
+    from adaptrans.errors import ConfigError
+
+    raise ConfigError("no backbone is given", remedy="say --backbone xlm-roberta-base, or ADAPTRANS_BACKBONE")
+
+
+def _rows() -> int:
+    from adaptrans.models.memory import TRIMMED_ROWS
+
+    return TRIMMED_ROWS
+
+
+def _checked(case: Case) -> Case:
+    """Refuse what no run would take."""
+    from adaptrans.errors import ConfigError, UnknownNameError
+    from adaptrans.models.setup import check, parse
+
+    heads = ("classification", "tagging", "span_qa", "multiple_choice", "mlm")
+    if case.head not in heads:
+        raise UnknownNameError("head", case.head, heads)
+    if case.precision not in ("fp32", "bf16"):
+        raise UnknownNameError("precision", case.precision, ("fp32", "bf16"))
+    if case.length > case.shape.positions - 2:
+        raise ConfigError(
+            f"--length {case.length} is more than the encoder takes",
+            remedy=f"at most {case.shape.positions - 2}",
+        )
+    check(parse(case.setup), case.method)
+    return case
+
+
+def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
+    """The case as asked, and what each option makes of it."""
+    from dataclasses import replace
+
+    from adaptrans.models import methods
+    from adaptrans.models.setup import is_full, parse
+
+    whole = is_full(parse(asked.setup))
+    cut = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
+    own = asked if whole else cut
+    yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}", own
+    if asked.head != "mlm":
+        name = "with --trim-vocabulary" if whole else "with --no-trim"
+        yield name, cut if whole else asked
+    if asked.precision == "fp32":
+        yield "in bf16", replace(own, precision="bf16")
+    yield "activations computed again", replace(own, checkpointing=True)
+    if asked.items > 1:
+        yield "a quarter of the inputs at once", replace(own, items=max(1, asked.items // 4))
+    if not whole:
+        method = methods.parse(asked.method)
+        if "leave_out" in methods.OPTIONS_OF[method.name] and not method.options:
+            half = f"{asked.method}[leave_out='first:{asked.shape.depth // 2}']"
+            yield "lower half left out", replace(own, method=half)
+        yield "full", replace(asked, setup="full")
+
+
+def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:
+    """The training runs of an experiment that differ in what they take."""
+    from adaptrans import api
+    from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.files import experiment_file
+    from adaptrans.runs.memory import case_of
+    from adaptrans.runs.specs import TrainSpec
+
+    found = load_experiment(experiment_file(name), []).on(place.backbone)
+    where = place.workspace(found.first_backbone, shown=True)
+    seen: set[Case] = set()
+    for spec in api.plan_run(found, where=where).training:
+        if isinstance(spec, TrainSpec) and case_of(spec) not in seen:
+            seen.add(case_of(spec))
+            method = f", {spec.method}" if not spec.whole_model else ""
+            yield f"{spec.reference}: {spec.setup}{method}", case_of(spec)
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    from adaptrans_cli.tables import console
+
+    table = Table(box=SIMPLE)
+    table.add_column("")
+    for name in ("inputs", *PARTS, *(("fit",) if "fit" in found[0] else ())):
+        table.add_column(name, justify="right")
+    for row in found:
+        sizes = [f"{row[part] / 1e9:.2f}" for part in PARTS]
+        fit = [str(row["fit"])] if "fit" in row else []
+        table.add_row(Text(row["case"]), f"{row['inputs']} x {row['length']}", *sizes, *fit)
+    out = console()
+    out.print(table)
+    out.print(Text("GB of 10^9 bytes, beside what Python and its libraries take"))
