@@ -22,9 +22,15 @@ def compare(
         str | None,
         typer.Option("--by", help="Means over groups of languages: family, or resource (class 0 to 5)."),
     ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", help="Means of groups and of all tasks: xtreme, xtreme-r.")
+    ] = None,
     export: Annotated[
         Path | None, typer.Option("--export", help="Write all scores as one long table, .csv or .parquet.")
     ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Say why published scores are not shown, where they are not.")
+    ] = False,
     as_json: common.Json = False,
 ) -> None:
     """Compare all evaluated setups of a store: intervals, and paired differences to the baseline."""
@@ -44,8 +50,19 @@ def compare(
             tables.by_group(groups, by, baseline or "full")
         return
     found = api.compare(store, target=target, baseline=baseline)
-    if as_json:
-        common.print_json([asdict(table) for table in found])
+    if benchmark is not None:
+        means = api.benchmark_means(benchmark, found, store)
+        if as_json:
+            common.print_json([asdict(table) for table in means])
+        else:
+            tables.by_benchmark(means, benchmark, baseline or "full")
         return
-    for table in found:
-        tables.by_language(table, baseline or "full")
+    beside = api.published(found, store)
+    if as_json:
+        pairs = zip(found, beside, strict=True)
+        common.print_json([{**asdict(table), "published": asdict(other)} for table, other in pairs])
+        return
+    for table, other in zip(found, beside, strict=True):
+        tables.by_language(table, baseline or "full", other.lines)
+    if published:
+        tables.reasons(beside)

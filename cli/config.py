@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,39 +23,11 @@ Overrides = Annotated[
 ]
 
 
-def bundled() -> dict[str, Path]:
-    """The experiments that ship, by name; subfolders are part of it."""
-    from importlib.resources import files
-
-    folder = Path(str(files("adaptrans_configs")))
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
-    return {name: path for name, path in sorted(found.items()) if "setups:" in path.read_text("utf-8")}
-
-
-def experiment_file(name: str) -> Path:
-    """The file of this path, or the bundled experiment of this name.
-
-    Raises:
-        ConfigError: If there is neither.
-    """
-    from adaptrans.errors import ConfigError, UnknownNameError
-
-    path, known = Path(name), bundled()
-    if path.is_file():
-        return path
-    if name in known:
-        return known[name]
-    if path.suffix or path.parent != Path():
-        raise ConfigError(
-            f"there is no experiment file {name}", remedy="adaptrans config list shows bundled ones"
-        )
-    raise UnknownNameError("experiment", name, known, remedy="adaptrans config list shows them")
-
-
 @app.command("list")
 def list_(as_json: common.Json = False) -> None:
     """List presets and bundled experiments."""
     from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.files import bundled
     from adaptrans.runs import presets
     from adaptrans_cli.tables import listing
 
@@ -89,24 +62,28 @@ def show(
     as_json: common.Json = False,
 ) -> None:
     """Show every option as it will hold, and where it came from: file, preset, default."""
-    from adaptrans.errors import ConfigError
+    from adaptrans.errors import AdaptransError, ConfigError
     from adaptrans.experiments.config import load_experiment
     from adaptrans.experiments.explain import BASE_DEPTH, explain_experiment, explain_preset
+    from adaptrans.experiments.files import experiment_file
+    from adaptrans.models.outline import outlined
     from adaptrans.runs import presets
 
     if (file is None) == (preset is None):
         raise ConfigError("nothing to show", remedy="name one file, or one preset with --preset NAME")
     depth = BASE_DEPTH
     if backbone is not None:
-        from adaptrans.models.backbone import identify
-
-        depth = identify(backbone).depth
+        depth = outlined(backbone).depth
     if preset is not None:
         chosen = presets.get(preset)
         _print(explain_preset(preset, depth), everything, as_json, _about(chosen))
         return
     assert file is not None
     experiment = load_experiment(experiment_file(file), overrides or ())
+    if backbone is None and experiment.first_backbone is not None:
+        # Presets have options by size; a backbone that nothing is known of is shown as base.
+        with contextlib.suppress(AdaptransError):
+            depth = outlined(experiment.first_backbone).depth
     _print(explain_experiment(experiment, tasks or (), depth), everything, as_json, [])
 
 
@@ -156,6 +133,7 @@ def copy(
     import shutil
 
     from adaptrans.errors import ConfigError, UnknownNameError
+    from adaptrans.experiments.files import bundled
 
     known = bundled()
     if name not in known:
@@ -175,6 +153,7 @@ def validate(file: File, overrides: Overrides = None, tasks: common.TaskFolders 
     """Check an experiment file: keys, values, setups, task names."""
     from adaptrans.experiments.config import load_experiment
     from adaptrans.experiments.explain import explain_experiment
+    from adaptrans.experiments.files import experiment_file
     from adaptrans.models.setup import check, parse
 
     path = experiment_file(file)

@@ -28,7 +28,7 @@ def quickstart(
     from adaptrans import api
     from adaptrans.experiments import engine
     from adaptrans.experiments.config import load_experiment
-    from adaptrans_cli.run import show
+    from adaptrans_cli.run import carry_out
 
     found = load_experiment(shipped("quickstart"))
     where = common.workspace("mini", Path("samples"), store, None, "auto")
@@ -37,9 +37,7 @@ def quickstart(
         common.show_plan(engine.work(api.plan_run(found, where=where, **options)), as_json)
         return
     at_once = jobs or min(2, engine.cores())
-    outcome = api.run(found, where=where, announce=common.announce, jobs=at_once, **options)
-    page = api.report(outcome.tables, out=out / "report.html", store=store, experiment=found)
-    show(outcome, where.backbone.name, store, as_json, page)
+    carry_out(found, where, engine.Execution(jobs=at_once), as_json, out / "report.html", **options)
 
 
 def shipped(name: str) -> Path:

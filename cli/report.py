@@ -23,6 +23,10 @@ def report(
     data: common.Data = None,
     store: common.StoreFolder = DEFAULT_STORE,
     tasks: common.TaskFolders = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="Folder for each figure as PNG and SVG, each table as CSV and LaTeX."),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Setup that differences are taken to; full, if it is there."),
@@ -34,12 +38,15 @@ def report(
     if experiment is None or experiment.is_dir():
         place = experiment or store
         tables = api.compare(place, baseline=baseline)
-        page = api.report(tables, out=out, store=place, baseline=baseline or "full")
+        page = api.report(tables, out=out, store=place, baseline=baseline or "full", figures=figures)
     else:
         from adaptrans.experiments.config import load_experiment
 
         found = load_experiment(experiment, overrides or ())
-        first = found.backbone or next(iter(found.backbones), None)
-        where = common.workspace(backbone or first, data, store, tasks, "auto")
-        page = api.report(api.finished(found, where=where).tables, out=out, store=store, experiment=found)
+        found = found.on(backbone)
+        where = common.workspace(found.first_backbone, data, store, tasks, "auto")
+        tables = list(api.finished(found, where=where).tables)
+        page = api.report(tables, out=out, store=store, experiment=found, figures=figures)
     print(f"page: {page}")
+    if figures is not None:
+        print(f"figures: {figures}")

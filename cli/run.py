@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adaptrans_cli import common
-from adaptrans_cli.config import experiment_file
 from adaptrans_cli.options import DataPlace, Printing, grouped
-from adaptrans_cli.tree import show_tree
+from adaptrans_cli.tree import show_plan
 
 if TYPE_CHECKING:
     from adaptrans.api import Outcome
+    from adaptrans.experiments.config import Experiment
+    from adaptrans.experiments.engine import Carried, Execution
+    from adaptrans.runs.workspace import Workspace
 
 
 @grouped
@@ -42,18 +44,21 @@ def run(
     limit_train: common.LimitTrain = None,
     limit_eval: common.LimitEval = None,
     set_: common.Settings = None,
-    jobs: common.Jobs = 1,
+    jobs: common.Jobs = None,
+    engine: common.Engine = "local",
+    address: common.Address = None,
     report: Annotated[Path | None, typer.Option("--report", help="Also write a page of it here.")] = None,
 ) -> None:
     """Train and evaluate every setup of an experiment and compare them; what is done is not done again."""
-    from adaptrans import api
-    from adaptrans.experiments import engine
     from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.executors import Execution
+    from adaptrans.experiments.files import experiment_file
 
     named = [("preset", preset), ("seeds", seeds), ("shots", shots), ("select", select)]
     given = [f"{name}=[{text}]" if name != "preset" else f"{name}={text}" for name, text in named if text]
     found = load_experiment(experiment_file(experiment), [*(overrides or ()), *given])
-    where = place.workspace(found.backbone or next(iter(found.backbones), None))
+    found = found.on(place.backbone)
+    where = place.workspace(found.first_backbone, shown=printing.dry_run)
     options = {
         "training": common.settings(set_, precision=precision, limit_train=limit_train),
         "evaluation": {"precision": precision, "limit": limit_eval},
@@ -61,18 +66,44 @@ def run(
         "control": control,
     }
     if printing.dry_run:
-        planned = api.plan_run(found, where=where, **options)
-        items = engine.work(planned)
-        if printing.as_json:
-            common.show_plan(items, as_json=True)
-        else:
-            show_tree(found.name, items, planned.left_out)
+        from adaptrans.planning import plan_run
+
+        planned = plan_run(found, where=where, **options)
+        show_plan(found.name, planned, printing.as_json)
         return
-    outcome = api.run(found, where=where, announce=common.announce, jobs=jobs, **options)
-    page = None
-    if report is not None:
-        page = api.report(outcome.tables, out=report, store=place.store, experiment=found)
-    show(outcome, where.backbone.name, place.store, printing.as_json, page)
+    execution = Execution(engine, jobs, address, place.device)
+    carry_out(found, where, execution, printing.as_json, report, **options)
+
+
+def carry_out(
+    found: Experiment,
+    where: Workspace,
+    execution: Execution,
+    as_json: bool,
+    report: Path | None,
+    **options: Any,
+) -> None:
+    """Carry out an experiment in sight of the user, and print what came of it.
+
+    Raises:
+        FailedRunsError: If a run failed; what there is has been printed.
+    """
+    from adaptrans import api
+    from adaptrans.errors import FailedRunsError
+    from adaptrans.experiments.live import experiment_view
+
+    failure = None
+    try:
+        with experiment_view() as watch:
+            outcome = api.run(found, where=where, execution=execution, watch=watch, **options)
+    except FailedRunsError as error:
+        outcome, failure = error.outcome, error
+    page, store = None, where.store.root
+    if report is not None and outcome.tables:
+        page = api.report(outcome.tables, out=report, store=store, experiment=found)
+    show(outcome, where.backbone.name, store, as_json, page)
+    if failure is not None:
+        raise failure
 
 
 def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path | None = None) -> None:
@@ -91,6 +122,7 @@ def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path
                 "unscored": outcome.unscored,
                 "left_out": outcome.left_out,
                 "report": str(page) if page else None,
+                **failures(outcome.carried),
             }
         )
         return
@@ -99,7 +131,33 @@ def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path
         print(f"{name}: no language has gold labels in every setup; the predictions are in the store")
     for line in outcome.left_out:
         print(f"note: {line}")
-    tables.overview(outcome.tables, found.setups, found.baseline, backbone)
+    if outcome.tables:
+        tables.overview(outcome.tables, found.setups, found.baseline, backbone)
+    failed = failures(outcome.carried)
+    if outcome.carried.failed:
+        rows = [[one["what"], one["error"], one["log"]] for one in failed["failed"]]
+        tables.listing("failed", ["run", "error", "log"], rows)
+    for one in failed["waiting"]:
+        print(f"not begun: {one['what']}, because of {', '.join(one['because'])}")
     common.say(f"{outcome.computed} runs computed; all runs: {store}")
     if page is not None:
         print(f"page: {page}")
+
+
+def failures(carried: Carried) -> dict[str, list[dict[str, Any]]]:
+    """Runs that failed and runs that were not begun because of them, for JSON and for tables."""
+    failed = [
+        {
+            "run": one.item.run.name,
+            "what": one.item.what,
+            "error": one.failure.line,
+            "expected": one.failure.expected,
+            "log": str(one.item.run.error_log),
+        }
+        for one in carried.failed
+    ]
+    waiting = [
+        {"run": one.item.run.name, "what": one.item.what, "because": [item.run.name for item in one.because]}
+        for one in carried.waiting
+    ]
+    return {"failed": failed, "waiting": waiting}

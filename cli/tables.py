@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from adaptrans.evaluation.statistics import Difference
     from adaptrans.experiments.compare import Row, TargetTable
     from adaptrans.experiments.groups import GroupTable
+    from adaptrans.experiments.overall import Mean, OverallTable
+    from adaptrans.experiments.published import Beside, Line
 
 TARGETS_PER_TABLE = 4
 """Columns of targets that fit a terminal; the rest follows in a further table."""
@@ -79,8 +81,14 @@ def averages(facts: dict[str, Any], scored: dict[str, dict[str, float]]) -> Task
     )
 
 
-def by_language(found: TargetTable, baseline: str) -> None:
-    """One target: setups in rows, languages in columns, differences to the baseline below the scores."""
+def by_language(found: TargetTable, baseline: str, lines: Sequence[Line] = ()) -> None:
+    """One target: setups in rows, languages in columns, differences to the baseline below the scores.
+
+    Args:
+        found: The table.
+        baseline: The setup that differences are taken to.
+        lines: Published scores that are comparable, in rows of their own.
+    """
     out = console()
     columns = [*found.scored, *found.partial]
     out.print()
@@ -102,10 +110,23 @@ def by_language(found: TargetTable, baseline: str) -> None:
             cells = [_language_cell(row, code) for code in part]
             first = [mean_cell(row), "-" if row.zero_shot is None else f"{row.zero_shot:.1f}"]
             table.add_row(Text(row.setup), *(first if start == 0 else []), *cells)
+        for line in lines:
+            cells = [f"{line.languages[code]:.1f}" if code in line.languages else "-" for code in part]
+            table.add_row(Text(line.label), *([f"{line.value:.1f}", "-"] if start == 0 else []), *cells)
         out.print(table)
     if compared:
         out.print(Text(f"* {MARK}"))
-    _print_notes(out, [*_seeds([found]), *found.notes, *_coverage(found)])
+    sources = [line.note for line in lines]
+    _print_notes(out, [*_seeds([found]), *found.notes, *_coverage(found), *sources])
+
+
+def reasons(found: Sequence[Beside]) -> None:
+    """Why published scores are not shown, in one line."""
+    from adaptrans.experiments.published import why_not
+
+    text = why_not(found)
+    if text:
+        console().print(Text(f"note: {text}"), soft_wrap=True)
 
 
 def languages(tables: Sequence[TargetTable]) -> None:
@@ -201,6 +222,37 @@ def by_group(groups: Sequence[GroupTable], by: str, baseline: str) -> None:
     _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
 
 
+def by_benchmark(found: Sequence[OverallTable], name: str, baseline: str) -> None:
+    """Means of a benchmark: setups in rows, groups and all tasks in columns."""
+    out = console()
+    for means in found:
+        head = f"{means.benchmark}, mean of task scores, difference to {baseline}; backbone {means.backbone}"
+        table = Table(
+            title=Text(f"{head}; {means.regime}" if means.regime else head),
+            title_justify="left",
+            show_lines=True,
+        )
+        table.add_column("setup")
+        for column in means.columns:
+            table.add_column(column, justify="right")
+        for setup, own in means.rows.items():
+            table.add_row(Text(setup), *(_group_mean(own.get(column)) for column in means.columns))
+        out.print()
+        out.print(table)
+        _print_notes(out, [f"{task}: {reason}" for task, reason in means.lacking.items()])
+    if not found:
+        out.print(Text(f"note: no group of {name} is whole for any setup"))
+
+
+def _group_mean(found: Mean | None) -> str:
+    if found is None:
+        return "-"
+    lines = [f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f})"]
+    if found.difference is not None:
+        lines.append(f"{found.difference:+.1f} ({found.difference_low:+.1f} to {found.difference_high:+.1f})")
+    return "\n".join(lines)
+
+
 def _in_order(rows: Sequence[str], setups: Sequence[str]) -> list[str]:
     """Names of rows, each once, in the order of the setups that they begin with.
 
@@ -223,7 +275,8 @@ def _seeds(tables: Sequence[TargetTable]) -> list[str]:
     if not numbers or numbers == [1]:
         return []
     which = " or ".join(map(str, numbers))
-    return [f"median over {which} seeds; intervals cover seeds and examples (hierarchical bootstrap)"]
+    few = ["intervals over two seeds cover 90 to 92 %, not 95 %"] if 2 in numbers else []
+    return [f"median over {which} seeds; intervals cover seeds and examples (hierarchical bootstrap)", *few]
 
 
 def mean_cell(row: Row) -> str:

@@ -75,7 +75,14 @@ def report_content(targets: int = 3) -> Content:
             for place, setup in enumerate(SETUPS)
         ),
         costs=tuple(
-            Cost(row.setup, table.target, row.mean.value, 10 ** (4 + place), 30.0 * (place + 1))
+            Cost(
+                row.setup,
+                table.target,
+                row.mean.value,
+                10 ** (4 + place),
+                30.0 * (place + 1),
+                2**28 * (place + 3),
+            )
             for table in tables
             for place, row in enumerate(table.rows)
         ),

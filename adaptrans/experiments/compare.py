@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from adaptrans.evaluation.metrics import SCORES, Score
 from adaptrans.evaluation.multiple import holm
-from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
-from adaptrans.evaluation.seeds import difference_over_seeds, median_over_seeds
+from adaptrans.evaluation.results import LanguageResult, load_results
 from adaptrans.evaluation.statistics import Difference, Interval
-from adaptrans.files import digest, write_json
+from adaptrans.experiments.drawn import Drawn, drawn
+from adaptrans.files import digest, written_whole
 from adaptrans.hub.store import Run
 from adaptrans.runs.regimes import Regime
 from adaptrans.runs.specs import RECIPE
 
 SAMPLES = 1000
-FORM = 3
+FORM = 4
 """Raised when a table gets another form."""
-
-Counts = Mapping[str, np.ndarray]
-"""Counts of each example by language, of one seed."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +65,10 @@ class Entry:
         )
         return frozenset(code for code in shared if len({found[code].data for found in self.results}) == 1)
 
-    def counts(self, score: str, languages: Sequence[str]) -> tuple[Counts, ...]:
-        """Counts of each seed; a run that answers for several seeds is the same object for each."""
-        return _counts(self.runs, score, languages)
+    @cached_property
+    def control_results(self) -> tuple[dict[str, LanguageResult], ...]:
+        """Results of each control."""
+        return tuple(load_results(run) for run in self.controls)
 
 
 @dataclass(frozen=True)
@@ -172,7 +169,8 @@ def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTabl
     if path.is_file():
         return form.validate_json(path.read_bytes())
     table = target_table(entries, baseline)
-    write_json(path, form.dump_python(table, mode="json"))
+    with written_whole(path) as temporary:
+        temporary.write_bytes(form.dump_json(table))
     return table
 
 
@@ -191,12 +189,12 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     if not shared:
         return None
     order = [language for language in facts["task_languages"] if language in shared]
-    counts = {entry.setup: entry.counts(rule.name, order) for entry in entries}
     # Items can only be drawn jointly where row i is item i in every language.
     whole = all(found[code].whole for entry in entries for found in entry.results for code in order)
-    sizes = {len(rows) for rows in counts[entries[0].setup][0].values()}
-    parallel = facts["parallel"] and whole and len(sizes) == 1
-    rows = tuple(_row(entry, counts, baseline, parallel) for entry in entries)
+    runs = [run for entry in entries for run in (*entry.runs, *_controls(entry, order))]
+    scores = drawn(runs, rule, order, SAMPLES, parallel=facts["parallel"] and whole)
+    base = next((entry for entry in entries if entry.setup == baseline), None)
+    rows = tuple(_row(entry, scores, base, rule, order) for entry in entries)
     notes = dict.fromkeys(note for entry in entries for run in entry.runs for note in run.result()["notes"])
     return TargetTable(
         target=facts["target"],
@@ -216,86 +214,78 @@ def _regime(run: Run) -> Regime:
     return Regime(**run.result().get("regime", {}))
 
 
-def _counts(runs: Sequence[Run], score: str, languages: Sequence[str]) -> tuple[Counts, ...]:
-    loaded: dict[Path, Counts] = {}
-    for run in runs:
-        if run.path not in loaded:
-            loaded[run.path] = {code: load_statistics(run, code, score) for code in languages}
-    return tuple(loaded[run.path] for run in runs)
+def _controls(entry: Entry, languages: Sequence[str]) -> tuple[Run, ...]:
+    """The controls of a row; empty unless all were scored in these languages on the same data."""
+    own = entry.results[0]
+    for results in entry.control_results:
+        if any(code not in results or results[code].data != own[code].data for code in languages):
+            return ()
+    return entry.controls
 
 
-def _row(entry: Entry, counts: Mapping[str, Sequence[Counts]], baseline: str, parallel: bool) -> Row:
-    rule = SCORES[entry.run.result()["score"]]
-    own, base = counts[entry.setup], counts.get(baseline)
-    against = base if base is not None and entry.setup != baseline else None
-    order = list(own[0])
+def _row(entry: Entry, scores: Drawn, base: Entry | None, rule: Score, order: Sequence[str]) -> Row:
+    against = base.runs if base is not None and base is not entry else ()
     row = Row(
         setup=entry.setup,
         run=entry.run.name,
-        mean=median_over_seeds(own, rule.reduce, samples=SAMPLES, parallel=parallel),
-        zero_shot=_zero_shot(entry, own, rule),
-        difference=None if against is None else _difference(rule, own, against, parallel=parallel),
-        languages={code: _over_seeds(entry, code, rule) for code in entry.results[0] if code in entry.scored},
-        differences={} if against is None else _by_language(rule, own, against, order),
-        seeds=_seed_scores(entry, own, rule),
+        mean=scores.median(entry.runs),
+        zero_shot=_zero_shot(entry, scores, order),
+        difference=scores.difference(entry.runs, against) if against else None,
+        languages={
+            code: _over_seeds(entry, code, scores, rule) for code in entry.results[0] if code in entry.scored
+        },
+        differences=_by_language(scores, entry.runs, against, order),
+        seeds=_seed_scores(entry, scores),
     )
-    return _with_control(row, entry, own, parallel)
+    return _with_control(row, entry, scores, order)
 
 
-def _zero_shot(entry: Entry, own: Sequence[Counts], rule: Score) -> float | None:
+def _zero_shot(entry: Entry, scores: Drawn, order: Sequence[str]) -> float | None:
     """Median over seeds of the mean over languages without labels in training."""
     if not _regime(entry.run).zero_shot:
         return None
     source = entry.run.result()["source_languages"]
-    unseen = [code for code in own[0] if code not in source]
-    return median(_mean(system, rule, unseen) for system in own) if unseen else None
+    unseen = [code for code in order if code not in source]
+    if not unseen:
+        return None
+    values = [scores.observed(entry.runs, code) for code in unseen]
+    return median(sum(seed) / len(unseen) for seed in zip(*values, strict=True))
 
 
-def _value(rows: np.ndarray, rule: Score) -> float:
-    return float(rule.reduce(rows.sum(axis=0))[0])
-
-
-def _mean(system: Counts, rule: Score, languages: Sequence[str]) -> float:
-    return sum(_value(system[code], rule) for code in languages) / len(languages)
-
-
-def _over_seeds(entry: Entry, code: str, rule: Score) -> LanguageResult:
+def _over_seeds(entry: Entry, code: str, scores: Drawn, rule: Score) -> LanguageResult:
     """What a setup scored in one language: of several seeds the median, with an interval over both."""
     found = [results[code] for results in entry.results]
     if len({run.path for run in entry.runs}) == 1:
         return found[0]
-    (*systems,) = entry.counts(rule.name, [code])
-    bounds = median_over_seeds(systems, rule.reduce, samples=SAMPLES, parallel=False)
+    if code not in scores.scores.languages:
+        scores = drawn(entry.runs, rule, [code], SAMPLES, parallel=False)
+    bounds = scores.median(entry.runs, code)
     values = {part: median(result.values[part] for result in found) for part in found[0].values}
     return replace(found[0], values=values, low=bounds.low, high=bounds.high)
 
 
-def _seed_scores(entry: Entry, own: Sequence[Counts], rule: Score) -> tuple[SeedScore, ...]:
+def _seed_scores(entry: Entry, scores: Drawn) -> tuple[SeedScore, ...]:
     """What each run scored; one that answers for all seeds stands once."""
     found = {}
-    for run, results, system in zip(entry.runs, entry.results, own, strict=True):
+    for run, results in zip(entry.runs, entry.results, strict=True):
         values = {code: value for code, item in results.items() if (value := item.value) is not None}
-        mean = _mean(system, rule, list(system))
+        mean = scores.observed([run])[0]
         found[run.path] = SeedScore(run.config().get("seed"), run.name, mean, values)
     return tuple(found.values())
 
 
-def _with_control(row: Row, entry: Entry, own: Sequence[Counts], parallel: bool) -> Row:
+def _with_control(row: Row, entry: Entry, scores: Drawn, order: Sequence[str]) -> Row:
     """A row with its distance to the control, where that was scored on the same data."""
-    if not entry.controls:
+    controls = _controls(entry, order)
+    if not controls:
         return row
-    rule = SCORES[entry.controls[0].result()["score"]]
-    found = [load_results(run) for run in entry.controls]
-    for results in found:
-        if any(code not in results or results[code].data != entry.results[0][code].data for code in own[0]):
-            return row
-    other = _counts(entry.controls, rule.name, list(own[0]))
+    found = entry.control_results
     shared = set.intersection(*({code for code in results if results[code].values} for results in found))
     return replace(
         row,
         control={code: median(_known(results[code]) for results in found) for code in sorted(shared)},
-        above_control=_difference(rule, own, other, parallel=parallel),
-        above_controls=_by_language(rule, own, other, list(own[0])),
+        above_control=scores.difference(entry.runs, controls),
+        above_controls=_by_language(scores, entry.runs, controls, order),
     )
 
 
@@ -304,21 +294,10 @@ def _known(result: LanguageResult) -> float:
     return result.value
 
 
-def _difference(rule: Score, a: Sequence[Counts], b: Sequence[Counts], *, parallel: bool) -> Difference:
-    return difference_over_seeds(a, b, rule.reduce, samples=SAMPLES, parallel=parallel)
-
-
 def _by_language(
-    rule: Score, a: Sequence[Counts], b: Sequence[Counts], languages: Sequence[str]
+    scores: Drawn, a: Sequence[Run], b: Sequence[Run], languages: Sequence[str]
 ) -> dict[str, Difference]:
-    over = partial(_difference, rule, parallel=False)
-    return {code: over(_only(a, code), _only(b, code)) for code in languages}
-
-
-def _only(systems: Sequence[Counts], code: str) -> list[Counts]:
-    """One language of each seed; what was the same object for several seeds stays so."""
-    cut = {id(system): {code: system[code]} for system in systems}
-    return [cut[id(system)] for system in systems]
+    return {code: scores.difference(a, b, code) for code in languages} if b else {}
 
 
 def corrected(tables: Sequence[TargetTable]) -> list[TargetTable]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.experiments.expand import expanded
+from adaptrans.experiments.files import EXTENDS, read_experiment
 from adaptrans.experiments.overrides import overridden, place_of
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import mix_name, parents_of, parse, references
@@ -18,7 +19,7 @@ from adaptrans.runs.config import EvaluationConfig, TrainingConfig
 from adaptrans.runs.layers import COMMAND_LINE, Layer, Resolved, resolve
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.schema import Names, Strict, Task
-from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
+from adaptrans.tasks.yamlfile import KeyPath, explained
 
 FILE = "file"
 """What is called the place of values that stand in an experiment file."""
@@ -93,6 +94,9 @@ class Experiment(Strict):
 
     name: str
     description: str = ""
+    extends: str | None = Field(
+        default=None, description="another experiment, a file or a bundled one; this one says what differs"
+    )
     backbone: str | None = Field(default=None, description="folder or hub id; the command line wins")
     backbones: Names = Field(default=(), description="several of them, each with tables of its own")
     preset: str | None = Field(default=None, description="options of a study; what the file says wins")
@@ -107,6 +111,9 @@ class Experiment(Strict):
     )
     baseline: str = Field(default="full", description="the setup that differences are taken to")
     method: str = Field(default=DEFAULT_METHOD, description="adapter method of all adapter setups")
+    methods: Names = Field(
+        default=(), description="several of them: adapter setups have a row for each, the first one's plain"
+    )
     seed: int = Field(default=1, ge=0, description="seed of weights, batches and dropout")
     seeds: Seeds = Field(default=(), description="several of them; tables show the median over seeds")
     shots: Shots = Field(
@@ -123,6 +130,15 @@ class Experiment(Strict):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
 
+    @property
+    def first_backbone(self) -> str | None:
+        """The backbone, or the first of several; None where the command line has to say it."""
+        return next(iter(self.backbones), self.backbone)
+
+    def on(self, backbone: str | None) -> Experiment:
+        """The experiment on the backbone of the command line, which wins; as it is where there is none."""
+        return self if backbone is None else self.model_copy(update={"backbones": (), "backbone": backbone})
+
     _given: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -136,8 +152,15 @@ class Experiment(Strict):
         return expanded(data) if isinstance(data, Mapping) else data
 
     @property
+    def adapter_methods(self) -> tuple[str, ...]:
+        """The adapter methods, of which there is at least one."""
+        return tuple(dict.fromkeys(self.methods)) or (self.adapter_method,)
+
+    @property
     def adapter_method(self) -> str:
-        """The adapter method: the file's, else the preset's."""
+        """The adapter method: the file's, else the preset's; the first of several."""
+        if self.methods:
+            return self.methods[0]
         if self.preset is None or "method" in self.model_fields_set:
             return self.method
         return presets.get(self.preset).method
@@ -215,12 +238,16 @@ class Experiment(Strict):
         named = {reference.name for setup in setups for reference in references(setup)}
         mixes = {mix_name(sources) for setup in setups for sources in parents_of(setup) if len(sources) > 1}
         known = {*self.targets, *self.tasks, *named, *mixes}
+        if self.given or self.extends:
+            # The command line, or a file that extends another, may leave out what there are options for.
+            known |= set(catalogue.names())
         for section in (self.training.tasks, self.evaluation.tasks):
             for task in section:
                 if task not in known:
                     raise UnknownNameError(f"task in {where}", task, known)
         resolve(TrainingConfig, [Layer(FILE, self.training.shots)], "training.shots")
-        for task in known:
+        # The last one stands for every task without options of its own.
+        for task in (*self.training.tasks, *self.evaluation.tasks, ""):
             self.training.config(task, True, {})
             self.training.config(task, False, {})
             self.evaluation.config(task, {})
@@ -242,8 +269,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
             f"there is no experiment file {path}",
             remedy="see configs/ for examples, or adaptrans config list",
         )
-    data, lines = load_yaml(path)
+    data, lines = read_experiment(path)
     data, places = overridden(data, overrides)
+    if (EXTENDS,) in places:
+        raise ConfigError(
+            f'"{places[(EXTENDS,)]}": a file extends, the command line does not', remedy="name that file"
+        )
     try:
         experiment = Experiment.model_validate(data)
     except ValidationError as problem:

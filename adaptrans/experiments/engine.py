@@ -1,83 +1,61 @@
-"""Carry out a plan, one run after another; what is in the store is not computed again."""
+"""Carry out a plan: each run as soon as those are done that it builds on, on any of the engines.
+
+What is in the store is not computed again. A run that fails stops only what builds on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from adaptrans import progress
-from adaptrans.evaluation.zero_shot import evaluate, is_done
+from adaptrans import processes
+from adaptrans.errors import RunError
+from adaptrans.experiments.executors import ENGINES, Ended, Execution, Executor, Failure, Watch, cores
+from adaptrans.experiments.forecast import Forecast
 from adaptrans.experiments.plan import Plan
-from adaptrans.experiments.planner import Training
-from adaptrans.hub.store import Run
-from adaptrans.models.control import control_of
-from adaptrans.runs.evaluations import EvaluateSpec
-from adaptrans.runs.shots import ShotSpec
-from adaptrans.runs.specs import TrainSpec
+from adaptrans.experiments.work import Work, train, work
+
+__all__ = ["Carried", "Execution", "Watch", "Work", "carry_out", "cores", "execute", "train", "work"]
 
 
 @dataclass(frozen=True)
-class Work:
-    """One run of a plan.
+class Failed:
+    """A run that failed."""
+
+    item: Work
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run that was not begun, and the failed runs because of which."""
+
+    item: Work
+    because: tuple[Work, ...]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What became of the runs that were to do.
 
     Args:
-        run: The run.
-        done: Whether the store has it.
-        what: What it computes, in words.
-        compute: Does so.
-        needs: Folders of the runs that it builds on.
+        computed: Number of runs computed now.
+        failed: Those that failed, in the order of their failures.
+        waiting: Those that build on them.
     """
 
-    run: Run
-    done: bool
-    what: str
-    compute: Callable[[], Any]
-    needs: frozenset[Path] = frozenset()
+    computed: int = 0
+    failed: tuple[Failed, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
-def work(plan: Plan) -> list[Work]:
-    """Every run of a plan once, in order."""
-    found: dict[str, Work] = {}
-    seeds = {spec.seed for spec in plan.training} | {cell.evaluation.seed for cell in plan.cells}
-    for spec in plan.training:
-        seed = f", seed {spec.seed}" if len(seeds) > 1 else ""
-        what = f"{spec.phase}: train {spec.setup} on {_data(spec)}{seed}{_control(spec)}"
-        needs = frozenset(parent.path for parent in spec.parents.values())
-        found[spec.run.name] = Work(spec.run, spec.run.is_done, what, partial(train, spec), needs)
-    for cell in plan.cells:
-        spec_ = cell.evaluation
-        number = len(spec_.wanted_languages)
-        answering = spec_.regime.row(spec_.answering)
-        seed = f", seed {spec_.seed}" if len(seeds) > 1 and spec_.inputs["seed"] is not None else ""
-        what = f"evaluate: {answering} on {cell.target}, {number} languages{seed}{_control(spec_)}"
-        if f"evaluate {spec_.run.name}" not in found:
-            before = [*spec_.parents.values(), *([spec_.trained] if spec_.trained else [])]
-            before += [shot.run for shot in spec_.shots.values()]
-            found[f"evaluate {spec_.run.name}"] = Work(
-                spec_.run,
-                is_done(spec_),
-                what,
-                partial(evaluate, spec_),
-                frozenset(run.path for run in before),
-            )
-    return list(found.values())
+class _Announcing(Watch):
+    def __init__(self, announce: Callable[[Work, int, int], None]) -> None:
+        self._announce = announce
 
-
-def _data(spec: Training) -> str:
-    """What a run is trained on, in words."""
-    match spec:
-        case ShotSpec(language=language):
-            return f"{spec.task.name} {language}"
-    return spec.task.name
-
-
-def _control(spec: Training | EvaluateSpec) -> str:
-    """Says which runs are those of the control."""
-    name = spec.workspace.backbone.name
-    return "" if control_of(name) is None else f" [{name}]"
+    def started(self, item: Work, place: int, total: int) -> None:
+        self._announce(item, place, total)
 
 
 def execute(
@@ -85,101 +63,93 @@ def execute(
     announce: Callable[[Work, int, int], None] = lambda item, place, total: None,
     jobs: int = 1,
 ) -> int:
-    """Carry out what is to do; returns the number of runs computed.
+    """Carry out what is to do on this machine; returns the number of runs computed.
 
     Args:
         plan: The plan.
         announce: Called before each run that is computed, with its place among those to do.
         jobs: Runs computed at a time, each in a process of its own with its share of the cores.
+
+    Raises:
+        Exception: What the first failed run failed with, when all that does not build on it is done.
     """
-    to_do = [item for item in work(plan) if not item.done]
-    if jobs > 1 and len(to_do) > 1:
-        in_parallel(to_do, announce, jobs)
-        return len(to_do)
-    for place, item in enumerate(to_do, start=1):
-        announce(item, place, len(to_do))
-        item.compute()
-        free_memory()
-    return len(to_do)
+    carried = carry_out(work(plan), Execution(jobs=jobs), _Announcing(announce))
+    for failed in carried.failed:
+        raise failed.failure.error or RunError(
+            f"{failed.item.what}: {failed.failure.line}", remedy=f"see {failed.item.run.error_log}"
+        )
+    return carried.computed
 
 
-def in_parallel(to_do: Sequence[Work], announce: Callable[[Work, int, int], None], jobs: int) -> None:
-    """Compute runs side by side, each as soon as those are done that it builds on, else in their order.
+def carry_out(
+    items: Sequence[Work],
+    execution: Execution | None = None,
+    watch: Watch | None = None,
+    forecasts: Mapping[Path, Forecast] | None = None,
+) -> Carried:
+    """Compute all runs that are not done, on an engine.
 
-    The first failure is raised when the runs that are under way have come to their end; no other is begun.
+    Args:
+        items: The runs of a plan.
+        execution: Where and how; by default one after another in this process.
+        watch: Is told how they come along.
+        forecasts: What runs will take, by folder, as far as past runs tell.
+
+    Raises:
+        UnknownNameError: If there is no such engine.
+        RunError: If the engine cannot be had.
     """
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-    from multiprocessing import get_context
-
-    waiting = list(to_do)
-    under_way: dict[Future[Any], Work] = {}
-    threads = max(1, cores() // jobs)
-    # A forked torch can hang; a fresh process cannot.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _worker, (threads,)) as pool:
-        while waiting or under_way:
-            open_runs = {item.run.path for item in [*waiting, *under_way.values()]}
-            ready = [item for item in waiting if not item.needs & open_runs]
-            for item in ready[: jobs - len(under_way)]:
-                waiting.remove(item)
-                announce(item, len(to_do) - len(waiting), len(to_do))
-                under_way[pool.submit(_compute, item.compute)] = item
-            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
-                del under_way[done]
-                done.result()
+    execution, watch = execution or Execution(), watch or Watch()
+    if processes.count() > 1 and (execution.engine != "local" or (execution.jobs or 1) > 1):
+        raise RunError(
+            f"{processes.count()} processes train each run together", remedy="leave out --jobs and --engine"
+        )
+    done = processes.agreed([item.done for item in items])
+    to_do = [item for item, is_done in zip(items, done, strict=True) if not is_done]
+    engine = ENGINES[execution.engine]
+    if not to_do:
+        return Carried()
+    known = forecasts or {}
+    with engine(execution, len(to_do), known) as executor:
+        watch.begin(items, executor.slots, known)
+        return _scheduled(to_do, executor, watch)
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _worker(threads: int) -> None:
-    """Prepare a process: its share of the cores, plain lines for bars, and an end with its parent."""
-    import os
-    from threading import Thread
-
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    progress.without_bars()
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed command leaves nothing that goes on computing; checkpoints keep what was done."""
-    import os
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _scheduled(to_do: Sequence[Work], executor: Executor, watch: Watch) -> Carried:
+    """Begin each run when what it builds on is done, in the order of the plan where there is a choice."""
+    waiting, under_way = list(to_do), list[Work]()
+    failed: list[Failed] = []
+    while True:
+        missing = _paths([*waiting, *under_way, *(one.item for one in failed)])
+        ready = [item for item in waiting if not item.needs & missing]
+        for item in ready[: executor.slots - len(under_way)]:
+            waiting.remove(item)
+            under_way.append(item)
+            watch.started(item, len(to_do) - len(waiting), len(to_do))
+            executor.start(item)
+        if not under_way:
+            computed = len(to_do) - len(waiting) - len(failed)
+            return Carried(computed, tuple(failed), _held_up(waiting, failed))
+        for ended in executor.wait(watch):
+            under_way.remove(ended.item)
+            failed += _failed(ended)
+            watch.ended(ended)
 
 
-def _compute(compute: Callable[[], Any]) -> None:
-    compute()
-    free_memory()
+def _failed(ended: Ended) -> list[Failed]:
+    return [] if ended.failure is None else [Failed(ended.item, ended.failure)]
 
 
-def train(spec: Training) -> Run:
-    """Train one run; torch is imported only here."""
-    match spec:
-        case ShotSpec():
-            from adaptrans.training.shots import run_shots
-
-            return run_shots(spec)
-        case TrainSpec():
-            from adaptrans.training.phases import run_training
-
-            return run_training(spec)
+def _paths(items: Iterable[Work]) -> set[Path]:
+    return {item.run.path for item in items}
 
 
-def free_memory() -> None:
-    """Give the memory of a finished run's model back before the next one loads."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def _held_up(waiting: Sequence[Work], failed: Sequence[Failed]) -> tuple[Waiting, ...]:
+    """Runs that were not begun, with the failed ones that they build on, at any remove."""
+    roots: dict[Path, dict[Path, Work]] = {one.item.run.path: {one.item.run.path: one.item} for one in failed}
+    found = []
+    for item in waiting:
+        because = {path: work for need in item.needs for path, work in roots.get(need, {}).items()}
+        roots[item.run.path] = because
+        found.append(Waiting(item, tuple(because[path] for path in sorted(because))))
+    return tuple(found)

@@ -12,8 +12,8 @@ from adaptrans.experiments.overrides import names_of
 from adaptrans.models.nodes import NINE
 
 ONE, ALL = "{intermediate}", "{intermediates}"
-ALL_NINE, MIX = "nine", "mix"
-_IN_FULL = re.compile(r"(full\(\s*)\{intermediates\}")
+ALL_NINE = "nine"
+_AT_ONCE = re.compile(r"((?:full|mix)\(\s*)\{intermediates\}")
 
 
 def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def filled(setup: str, tasks: Sequence[str]) -> list[str]:
             f"the setup '{setup}' has a wildcard and there are no intermediates",
             remedy="add intermediates: [mnli, squad], or intermediates: nine",
         )
-    joined = _IN_FULL.sub(lambda match: match[1] + " + ".join(tasks), setup).replace(ALL, ", ".join(tasks))
+    joined = _AT_ONCE.sub(lambda match: match[1] + " + ".join(tasks), setup).replace(ALL, ", ".join(tasks))
     return [joined.replace(ONE, task) for task in tasks] if ONE in joined else [joined]
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from adaptrans import samples
 from adaptrans.experiments.config import FILE, Experiment
-from adaptrans.experiments.expand import MIX, is_mix
+from adaptrans.experiments.expand import is_mix
 from adaptrans.experiments.overrides import place_of
 from adaptrans.models.setup import is_full, mix_name, parents_of, parse
 from adaptrans.runs import presets
 from adaptrans.runs.config import EvaluationConfig, TrainingConfig
 from adaptrans.runs.layers import COMMAND_LINE, DEFAULT, Resolved, resolve
+from adaptrans.runs.presets import MIX
 from adaptrans.runs.specs import UNTRAINED_KINDS
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.kinds import KINDS
@@ -94,10 +95,12 @@ def _setting(experiment: Experiment) -> Explained:
     """What holds for the whole experiment."""
     named = ("preset", "method", "seeds", "shots", "select", "baseline", "languages", "control")
     values = {name: getattr(experiment, name) for name in named}
-    values |= {"method": experiment.adapter_method, "seeds": experiment.all_seeds}
+    values |= {"method": ", ".join(experiment.adapter_methods), "seeds": experiment.all_seeds}
     origins = {name: FILE if name in experiment.model_fields_set else DEFAULT for name in named}
     if "seed" in experiment.model_fields_set and not experiment.seeds:
         origins["seeds"] = FILE
+    if experiment.methods:
+        origins["method"] = FILE
     origins |= {name: COMMAND_LINE for name in named if (name,) in experiment.given}
     if experiment.preset is not None and origins["method"] == DEFAULT:
         origins["method"] = f"preset {experiment.preset}"
@@ -115,7 +118,7 @@ def explain_preset(name: str, depth: int = BASE_DEPTH) -> list[Explained]:
     named = {task for part in parts for task in part.tasks}
     kinds = {task: catalogue.get(task).kind for task in sorted(named)}
     found = []
-    trained = {kind: kind for kind in KINDS.names() if kind not in UNTRAINED_KINDS}
+    trained = {kind: kind for kind in (*KINDS.names(), MIX) if kind not in UNTRAINED_KINDS}
     for task, kind in (trained | kinds).items():
         for whole in (True, False):
             layers = preset.training_layers(task, kind, whole_model=whole, depth=depth)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from adaptrans.errors import UnknownNameError
+from adaptrans.errors import SetupError, UnknownNameError
 from adaptrans.experiments.planner import Planner, Training
-from adaptrans.models.setup import Setup, has_fusion, has_language, parse
+from adaptrans.files import canonical_json
+from adaptrans.hub.store import Run
+from adaptrans.models.outline import ABSENT
+from adaptrans.models.setup import Setup, below_target, check, has_fusion, has_language, is_full, parse
 from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.runs.mixes import is_text
 from adaptrans.runs.regimes import Regime
-from adaptrans.runs.specs import is_retrieval
+from adaptrans.runs.specs import TrainSpec, is_retrieval
+from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks.lacking import HUB, listed
 from adaptrans.tasks.schema import Task
 
 
@@ -22,11 +29,13 @@ class Cell:
         setup: The setup as written.
         target: Name of the target.
         evaluation: Its evaluation.
+        method: Adapter method where it is named in the row; empty for the first or only one.
     """
 
     setup: str
     target: str
     evaluation: EvaluateSpec
+    method: str = ""
 
     @property
     def regime(self) -> Regime:
@@ -36,7 +45,7 @@ class Cell:
     @property
     def row(self) -> str:
         """The name of its row."""
-        return self.regime.row(self.setup)
+        return self.regime.row(f"{self.setup} ({self.method})" if self.method else self.setup)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,58 @@ class Plan:
     training: tuple[Training, ...]
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
+
+
+def without_key(plan: Plan) -> frozenset[Path]:
+    """Folders of runs whose key is not known yet, because backbone or data are not on this machine.
+
+    Only a plan that is shown and not carried out has such runs, see `Workspace.absent`.
+    """
+    found: set[Path] = set()
+    for spec in (*plan.training, *(cell.evaluation for cell in plan.cells)):
+        if spec.workspace.absent is None:
+            continue
+        before = [*spec.parents.values(), *_answering(spec)]
+        if any(run.path in found for run in before) or f'"{ABSENT}' in canonical_json(spec.inputs):
+            found.add(spec.run.path)
+    return frozenset(found)
+
+
+def _answering(spec: Training | EvaluateSpec) -> list[Run]:
+    """The runs that an evaluation loads, beside those below a target."""
+    if not isinstance(spec, EvaluateSpec):
+        return []
+    return [*([spec.trained] if spec.trained else []), *(shot.run for shot in spec.shots.values())]
+
+
+def absent(plan: Plan) -> list[str]:
+    """What a plan needs that is not on this machine, a line for each place that it comes from."""
+    specs = (*plan.training, *(cell.evaluation for cell in plan.cells))
+    places = {id(spec.workspace): spec.workspace for spec in specs}.values()
+    names = dict.fromkeys(place.backbone.name for place in places if not place.backbone.fetched)
+    lacks = dict.fromkeys(item for place in places for item in place.absent or ())
+    return [*(f"{name} of {HUB}: backbone" for name in names), *listed(lacks)]
+
+
+def partial(plan: Plan) -> list[str]:
+    """Splits of which the data folder lacks some languages, which are left out; a line for each."""
+    asked: dict[tuple[str, str], tuple[Workspace, Task]] = {}
+    for cell in plan.cells:
+        spec = cell.evaluation
+        if not spec.languages:
+            asked[spec.task.name, spec.config.split] = (spec.workspace, spec.task)
+    for training in plan.training:
+        parts = training.parts if isinstance(training, TrainSpec) else ()
+        texts = [part for part in parts if is_text(part.task) and not part.languages]
+        asked |= {(part.task.name, "train"): (part.workspace, part.task) for part in texts}
+    found = []
+    for (name, split), (where, task) in asked.items():
+        published, here = task.languages_of(split), where.languages_here(task, split)
+        gone = [code for code in published if code not in here]
+        if here and gone:
+            number = f"{len(here)} of {len(published)} languages"
+            found.append(f"{name} {split} has data in {number}, without {', '.join(gone)}")
+    return found
 
 
 def joined(plans: Sequence[Plan]) -> Plan:
@@ -70,6 +131,7 @@ def plan(
     targets: tuple[str, ...],
     only: Mapping[str, Sequence[str]] | None = None,
     shots: int = 0,
+    named: str = "",
 ) -> Plan:
     """The runs that fill a table of setups by targets.
 
@@ -82,6 +144,8 @@ def plan(
         targets: The columns.
         only: Targets of a setup that has not all of them.
         shots: Go on training on so many examples per label of each target language; 0 for none.
+        named: The adapter method, where rows are named after it: setups that it cannot train, or that do
+            not depend on it, are left out.
 
     Raises:
         SetupError: If a setup cannot run.
@@ -101,7 +165,10 @@ def plan(
         for task in tasks:
             if task.name not in chosen.get(str(setup), targets):
                 continue
+            if named and _without_method(setup, task):
+                continue
             reason = _no_cell(setup, task, shots, planner.target_dev)
+            reason = reason or (_no_method(setup, task, named) if named else None)
             if reason is not None:
                 left_out.append(reason)
                 continue
@@ -118,7 +185,7 @@ def plan(
                 continue
             for spec in before:
                 training.setdefault(spec.run.name, spec)
-            cells.append(Cell(str(setup), task.name, evaluation))
+            cells.append(Cell(str(setup), task.name, evaluation, named))
     return Plan(tuple(training.values()), tuple(cells), tuple(dict.fromkeys(left_out)))
 
 
@@ -134,6 +201,20 @@ def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool) -> str | No
     return None
 
 
+def _without_method(setup: Setup, task: Task) -> bool:
+    """Whether a cell is the same with every adapter method: a whole model, or the bare backbone."""
+    return is_full(setup) or (is_retrieval(task) and not below_target(setup))
+
+
+def _no_method(setup: Setup, task: Task, method: str) -> str | None:
+    """Why a setup does not run with an adapter method, or None."""
+    try:
+        check(setup, method, retrieval=is_retrieval(task))
+    except SetupError as error:
+        return f"no rows with {method} for {error.message}"
+    return None
+
+
 def plan_regimes(
     planner: Planner,
     setups: tuple[str, ...],
@@ -143,6 +224,7 @@ def plan_regimes(
     seeds: Sequence[int],
     shots: Sequence[int] = (),
     select: Sequence[str] = ("source_dev",),
+    named: str = "",
 ) -> Plan:
     """The runs of a table for every seed, and those of its rows that are not zero-shot.
 
@@ -154,11 +236,12 @@ def plan_regimes(
         seeds: Seeds, one after another.
         shots: Numbers of examples per label for further training; 0 examples need not be named.
         select: Where target runs select, `source_dev` or `target_dev`.
+        named: The adapter method, where rows are named after it.
     """
     found = []
     for choice in select:
         for number in (0, *shots):
             for seed in seeds:
                 own = replace(planner, seed=seed, target_dev=choice == "target_dev" or planner.target_dev)
-                found.append(plan(own, setups, targets, only, number))
+                found.append(plan(own, setups, targets, only, number, named))
     return joined(found)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptrans.errors import ArtefactError, ConfigError, SetupError
-from adaptrans.hub.resolving import resolve
 from adaptrans.hub.store import Run
 from adaptrans.models import methods
 from adaptrans.models.addresses import with_references
@@ -223,6 +222,9 @@ class Planner:
         def run_of(reference: Reference) -> Reference:
             if reference.address is None:
                 return reference
+            # Only an address needs the hub, and reading what the hub needs takes longer than a plan.
+            from adaptrans.hub.resolving import resolve
+
             where = self.workspace
             run = resolve(reference.address, where.store, where.backbone, self.tell)
             return Reference(str(run.config().get("task", "")).partition("@")[0], run=run.key)

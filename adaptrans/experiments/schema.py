@@ -21,7 +21,17 @@ def experiment_schema() -> dict[str, Any]:
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "adaptrans experiment"
     found["properties"]["preset"] |= {"enum": [*presets.names(), None]}
-    for name in ("setups", "targets", "intermediates", "backbones", "languages", "seeds", "shots", "select"):
+    for name in (
+        "setups",
+        "targets",
+        "intermediates",
+        "backbones",
+        "methods",
+        "languages",
+        "seeds",
+        "shots",
+        "select",
+    ):
         _lone_too(found["properties"][name])
     options = TrainingConfig.model_json_schema()
     found["$defs"] |= options.pop("$defs", {})

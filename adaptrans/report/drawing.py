@@ -95,6 +95,16 @@ def thousands(number: float) -> str:
     return f"{number / 1e3:.0f}k" if number >= 1e3 else f"{number:.0f}"
 
 
+def size(number: float) -> str:
+    """Bytes in few characters.
+
+    Example:
+        >>> size(420 * 2**20), size(5.25 * 2**30)
+        ('420 MiB', '5.2 GiB')
+    """
+    return f"{number / 2**30:.1f} GiB" if number >= 2**30 else f"{number / 2**20:.0f} MiB"
+
+
 def duration(seconds: float) -> str:
     """A time in few characters.
 

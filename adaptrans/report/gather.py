@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adaptrans import benchmarks
+from adaptrans.cost import cost_of
 from adaptrans.evaluation.attention import AttentionRecord, load_attention
 from adaptrans.experiments.compare import Row, TargetTable
 from adaptrans.experiments.config import Experiment
+from adaptrans.experiments.overall import OverallTable, overall
+from adaptrans.experiments.published import Beside, beside, why_not
 from adaptrans.hub.store import Run, Store
 from adaptrans.runs.shots import PHASE as SHOTS
 
@@ -46,6 +50,8 @@ class Cost:
         score: Mean over languages.
         parameters: Weights trained for the target, adapters and heads alike.
         seconds: Training time of the target and of all runs it builds on.
+        memory: The most that any of them took, in bytes: on the device, or resident without one; None
+            where it was not measured.
     """
 
     setup: str
@@ -53,6 +59,7 @@ class Cost:
     score: float
     parameters: int
     seconds: float
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Content:
         environment: What the runs ran on, one value per line.
         commands: The commands that repeat it.
         notes: What the reader of the numbers has to know.
+        published: What is published for each table; empty for none.
+        benchmarks: Means of benchmarks of which a group is whole.
     """
 
     title: str
@@ -105,6 +114,20 @@ class Content:
     environment: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    published: tuple[Beside, ...] = ()
+    benchmarks: tuple[OverallTable, ...] = ()
+
+    @property
+    def published_rows(self) -> dict[str, list[float | None]]:
+        """Published scores by system, one per table; None where a table has none."""
+        names = dict.fromkeys(line.label for found in self.published for line in found.lines)
+        return {
+            name: [
+                next((line.value for line in found.lines if line.label == name), None)
+                for found in self.published
+            ]
+            for name in names
+        }
 
     @property
     def seeds(self) -> int:
@@ -133,6 +156,10 @@ def content(
     setups = dict.fromkeys(row.setup for _, row, _ in shown)
     before = {run.key: list(_ancestors(run, runs)) for _, _, run in shown}
     trained = {run.key: run for found in before.values() for run in found}
+    others = tuple(beside(table, runs) for table in tables)
+    notes = [note for table in tables for note in table.notes]
+    notes += [line.note for found in others for line in found.lines]
+    notes += [text] if (text := why_not(others)) else []
     return Content(
         title=experiment.name if experiment else store.root.name,
         description=" ".join(experiment.description.split()) if experiment else "All finished evaluations.",
@@ -146,7 +173,9 @@ def content(
         fusions=tuple(_fusions(shown)),
         environment=_environment([run for _, _, run in shown] + list(trained.values())),
         commands=tuple(_commands([run for _, _, run in shown] + list(trained.values()))),
-        notes=tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+        notes=tuple(dict.fromkeys(notes)),
+        published=others,
+        benchmarks=tuple(found for name in benchmarks.names() for found in overall(tables, name, runs)),
     )
 
 
@@ -178,8 +207,9 @@ def _curve(run: Run) -> Curve:
     return Curve(
         run.name,
         run.phase,
-        str(config["task"]).partition("@")[0],
-        str(config["setup"]),
+        # A language adapter is trained on the text of its language alone.
+        str(config.get("task") or config["language"]).partition("@")[0],
+        str(config.get("setup") or config["method"]),
         tuple((line["step"], line["loss"]) for line in lines if "loss" in line),
         tuple((line["step"], line["dev_score"]) for line in lines if "dev_score" in line),
     )
@@ -198,12 +228,15 @@ def _log(path: Path) -> list[dict[str, Any]]:
 
 def _cost(table: TargetTable, row: Row, before: Sequence[Run]) -> Cost:
     results = [run.result() for run in before]
+    taken = [found for run in before if (found := cost_of(run.path)) is not None]
+    peaks = [peak for found in taken if (peak := found.device_memory or found.memory) is not None]
     return Cost(
         row.setup,
         table.target,
         row.mean.value,
         int(results[0]["trained_parameters"]),
         sum(float(result["seconds"]) for result in results),
+        max(peaks, default=None),
     )
 
 

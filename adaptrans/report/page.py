@@ -14,7 +14,7 @@ from adaptrans.experiments.compare import Row, TargetTable
 from adaptrans.experiments.config import Experiment
 from adaptrans.files import written_whole
 from adaptrans.hub.store import Store
-from adaptrans.report.drawing import Axis, duration, line, scores_axis, smooth, thousands
+from adaptrans.report.drawing import Axis, duration, line, scores_axis, size, smooth, thousands
 from adaptrans.report.gather import Content, Cost, Curve, content
 
 FOLDER = Path(__file__).parent
@@ -29,6 +29,7 @@ def write_page(
     out: Path,
     experiment: Experiment | None = None,
     baseline: str = "full",
+    figures: Path | None = None,
 ) -> Path:
     """Write the page of some tables.
 
@@ -38,8 +39,14 @@ def write_page(
         out: The page.
         experiment: What they belong to, if it is one experiment.
         baseline: The setup that differences are taken to, where there is no experiment to say it.
+        figures: Folder for its figures and tables as files of their own.
     """
-    text = render(content(tables, store, experiment, baseline))
+    found = content(tables, store, experiment, baseline)
+    text = render(found)
+    if figures is not None:
+        from adaptrans.report.figures import write_figures
+
+        write_figures(found, figures)
     with written_whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return out
@@ -65,6 +72,7 @@ def render(page: Content) -> str:
         significant=SIGNIFICANT,
         colour=colour,
         duration=duration,
+        size=size,
         rows=rows,
         chances=[_chance(table) for table in page.tables],
         heat=_heat(differences),
@@ -80,6 +88,7 @@ def _sections(page: Content, curves: bool, costs: bool, differences: bool) -> li
     """Ids and names of the sections that the page has."""
     every = [
         ("means", "Means", True),
+        ("benchmarks", "Benchmarks", bool(page.benchmarks)),
         ("differences", "Differences", differences),
         ("control", "Above the control", page.has_control),
         ("languages", "By language", True),
@@ -203,6 +212,9 @@ def _costs(costs: Sequence[Cost], tables: Sequence[TargetTable], colour: Any) ->
             _view(own, [cost.parameters for cost in own], "weights", thousands, Axis(low, high), colour),
             _view(own, [cost.seconds for cost in own], "time", duration, Axis(low, high), colour),
         ]
+        memory = [cost.memory for cost in own if cost.memory is not None]
+        if len(memory) == len(own):
+            views.append(_view(own, memory, "memory", size, Axis(low, high), colour))
         panels.append(
             {"target": table.target, "score": table.score, "low": low, "high": high, "views": views}
         )

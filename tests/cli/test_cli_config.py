@@ -41,6 +41,27 @@ def test_a_dry_run_is_a_tree_with_what_exists(cli):
     out = cli.run("run", "experiment.yaml", *few, "--dry-run", *cli.where)
     assert out.splitlines()[0] == "small: 5 runs, 3 to compute"
     assert out.count("done ") == 2
+    assert "by 1 past run of full on xnli on cpu" in out
+    assert "forecast for 3 of 3 runs: " in out
+    planned = cli.json("run", "experiment.yaml", *few, "--dry-run", *cli.where)
+    assert [row["forecast"] is None for row in planned["runs"]] == [row["done"] for row in planned["runs"]]
+    assert planned["total"]["runs"] == 3
+    assert planned["total"]["memory"] > 10**7
+    assert planned["total"]["seconds"] > 0 < planned["total"]["disk"]
+
+
+def test_the_papers_grid_is_planned_by_name_on_a_machine_without_it(cli):
+    where = ["--data", str(cli.data), "--store", str(cli.folder / "store")]
+    few = ["targets=[xnli, udpos, tatoeba]", "--seeds", "1,2"]
+    planned = cli.json("run", "paper/stilts-base", *few, "--dry-run", *where)
+    assert planned["absent"][0] == "FacebookAI/xlm-roberta-base of the Hugging Face Hub: backbone"
+    assert len(planned["runs"]) == planned["total"]["runs"] == planned["total"]["unknown"]
+    assert {(row["run"], row["done"]) for row in planned["runs"]} == {(None, False)}
+    out = cli.run("run", "paper/stilts-base", "setups=[full]", "targets=[udpos]", "--dry-run", *where)
+    assert "to do target: train full on udpos [no key yet]" in out
+    assert "no past run to judge by" in out
+    told = cli.refused("run", "paper/stilts-base", *few, *where)
+    assert "'FacebookAI/xlm-roberta-base' is neither a folder nor in the hub cache" in told
 
 
 def test_options_given_by_hand_win_over_a_preset(cli):

@@ -25,6 +25,8 @@ def test_wrong_names_and_places(cli):
     assert "./none" in cli.refused("target", "xnli", "--backbone", "./none", *cli.where[2:])
     line = cli.refused("evaluate", "xnli", "--setup", "nli > target", *cli.where, *tasks)
     assert "run: adaptrans target xnli --setup 'nli > target'" in line
+    several = ["--setup", "full", "--setup", "adapter", "--run", "abc"]
+    assert "--run names one run; leave it out" in cli.refused("evaluate", "xnli", *several, *cli.where)
     assert "holds no scored evaluation" in cli.refused("compare", "--store", "empty")
     assert "there is no experiment file" in cli.refused("run", "none.yaml", *cli.where)
 

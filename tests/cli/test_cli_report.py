@@ -38,8 +38,16 @@ def test_an_experiment_with_control_ends_with_a_page(cli):
         == "page: other/two.html\n"
     )
     assert 'id="control"' in (cli.folder / "other/two.html").read_text()
-    cli.run("report", str(cli.folder / "store"), "--out", "three.html")
+    out = cli.run("report", str(cli.folder / "store"), "--out", "three.html", "--figures", "figures")
+    assert out == "page: three.html\nfigures: figures\n"
     assert "All finished evaluations." in (cli.folder / "three.html").read_text()
+    names = {path.name for path in (cli.folder / "figures").iterdir()}
+    assert {"means.csv", "means.tex", "cost.png"} <= names
+    # One for the backbone, one for its control.
+    assert sum(name.startswith("languages-tatoeba_1") and name.endswith(".svg") for name in names) == 2
+    assert "memory" in (cli.folder / "figures/cost.csv").read_text()
+    none = cli.run("compare", "--store", str(cli.folder / "store"), "--benchmark", "xtreme")
+    assert "no group of xtreme is whole for any setup" in none
 
 
 def test_what_cannot_be_reported_is_refused_in_one_line(cli):
