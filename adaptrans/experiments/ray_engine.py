@@ -7,6 +7,7 @@ and so does the note on which a run writes where it stands.
 from __future__ import annotations
 
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,7 @@ USABLE_MEMORY = 0.9
 """No run asks for more than this share of the largest node's memory: it would never be begun."""
 STARTS = 3
 """Times that Ray is started here before it is given up: on a busy machine it does not come up in its 30 s."""
+CONNECT_SECONDS = 5.0
 UNREACHABLE = "see ray status; a cluster begins with ray start --head"
 PASSED_ON = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 
@@ -245,6 +247,8 @@ def _connected(address: str | None) -> tuple[Any, bool]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address is None:
         options.update(num_cpus=cores(), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
+    else:
+        _check_reachable(address)
     tries = 1 if address else STARTS
     while True:
         try:
@@ -256,6 +260,21 @@ def _connected(address: str | None) -> tuple[Any, bool]:
                 raise RunError(_unreachable(address, error), remedy=UNREACHABLE) from None
         else:
             return ray, True
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse at once what nobody listens to; Ray itself tries for minutes.
+
+    Raises:
+        RunError: If nothing answers at HOST:PORT; other forms, such as `auto`, are Ray's to look up.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(_unreachable(address, error), remedy=UNREACHABLE) from None
 
 
 def _unreachable(address: str | None, error: Exception) -> str:

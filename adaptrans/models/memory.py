@@ -174,13 +174,13 @@ def bytes_of(text: str) -> int:
         >>> bytes_of("8GB"), bytes_of("512 MiB")
         (8000000000, 536870912)
     """
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-    cleaned = text.strip().upper().replace(" ", "")
-    unit = next((name for name in sorted(units, key=len, reverse=True) if cleaned.endswith(name)), "")
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
     try:
-        value = float(cleaned.removesuffix(unit)) * units[unit]
-    except (KeyError, ValueError):
+        value = int(TypeAdapter(ByteSize).validate_python(text.strip()))
+    except ValidationError:
         value = 0
-    if not value > 0:
+    # A bare number is more likely a size in GB whose unit was forgotten than one in bytes.
+    if value <= 0 or not text.strip()[-1:].isalpha():
         raise ConfigError(f"{text!r} is no amount of memory", remedy="write for instance 8GB or 500MiB")
-    return int(value)
+    return value

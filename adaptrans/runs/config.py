@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from adaptrans.data.mixing import CAP, SMOOTHING
 from adaptrans.errors import ConfigError, UnknownNameError
@@ -134,6 +135,18 @@ class TrainingConfig(BaseModel):
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="Time between checkpoints.")
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
+
+    @field_validator("memory_budget")
+    @classmethod
+    def _an_amount(cls, value: str | None) -> str | None:
+        from adaptrans.models.memory import bytes_of
+
+        if value is not None:
+            try:
+                bytes_of(value)
+            except ConfigError as problem:
+                raise PydanticCustomError("amount", "write for instance 8GB or 500MiB") from problem
+        return value
 
     def rate(self, whole_model: bool) -> float:
         """The peak learning rate, the method's own where none is given."""

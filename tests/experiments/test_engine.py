@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -231,6 +232,20 @@ def test_two_at_a_time_give_what_one_after_another_gives(places, one_after_anoth
     last = {item.run: step for item, step in told.steps}
     assert {run.path for run in last} == set(order)
     assert all(step.done == step.total for run, step in last.items() if run.phase != "evaluate")
+
+
+def test_a_cluster_that_nobody_runs_is_refused_at_once(tmp_path):
+    pytest.importorskip("ray", reason="needs Ray: pip install adaptrans[ray]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(
+        AdaptransError, match=f"the Ray cluster {address} cannot be reached.*; see ray status"
+    ):
+        carry_out(failing(tmp_path), Execution("ray", address=address))
+    # Ray itself would try for minutes.
+    assert time.monotonic() - began < 60
 
 
 def test_on_ray_with_a_killed_worker_the_results_are_the_same(places, one_after_another, monkeypatch):

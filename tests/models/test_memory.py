@@ -84,7 +84,7 @@ def test_the_tokens_of_a_prompt_have_no_content_either():
 
 def test_sizes_are_read_as_they_are_written():
     assert bytes_of("8GB") == bytes_of("8000 mb") == 8 * 10**9
-    for wrong in ("8", "GB", "-1GB", "much"):
+    for wrong in ("8", "8.5", "", "GB", "-1GB", "much"):
         with pytest.raises(ConfigError, match="no amount of memory"):
             bytes_of(wrong)
 

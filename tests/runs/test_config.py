@@ -78,3 +78,10 @@ def test_the_best_layer_and_its_half_belong_together():
     with pytest.raises(ConfigError, match="belong together"):
         evaluation_config({"select": {"language": "de"}})
     assert evaluation_config({"layer": "best", "select": {"language": "de"}}).select.half == "first"
+
+
+def test_a_memory_budget_is_an_amount_with_its_unit():
+    assert training_config({"memory_budget": "8GB"}).memory_budget == "8GB"
+    for wrong in ("8", "8XB"):
+        with pytest.raises(ConfigError, match=r"(?i)memory_budget = '8.*'; write for instance 8GB"):
+            training_config({"memory_budget": wrong})

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+# What is measured against: adaptrans itself never trains with it.
 from adapters import AdapterTrainer, AutoAdapterModel
 from datasets import Dataset
 from transformers import (
