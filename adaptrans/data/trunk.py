@@ -1,4 +1,4 @@
-"""Hidden states of a data set below the first trained layer, made once and read from disk. Torch only in use.
+"""Hidden states of a data set below the first adapter, made once and read from disk. Torch only in use.
 
 One file holds the states of all inputs one after the other, without padding: shape (tokens, width). Reading
 a batch touches its own rows alone, so that the file may be larger than the memory.

@@ -61,10 +61,27 @@ class Chain:
         self.below.append(None)
 
 
-def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
-    """The lowest encoder layer in which an adapter of a chain acts; 0 if one acts at the embeddings.
+@dataclass(frozen=True, order=True)
+class Place:
+    """A place in an encoder; of two the lower one is the smaller.
 
-    What stands below that layer's output is the bare backbone's.
+    Args:
+        layer: Number of the encoder layer.
+        inside: Whether it lies inside of the layer, right below what acts on the layer's output, and not at
+            its bottom.
+    """
+
+    layer: int
+    inside: bool = False
+
+    def __str__(self) -> str:
+        return f"{'the output of ' if self.inside else ''}layer {self.layer}"
+
+
+def first_place(model: library.Model, layers: Sequence[str | Fused]) -> Place:
+    """Where the lowest adapter of a chain acts; at layer 0 also for one that acts at the embeddings.
+
+    What reaches this place is the bare backbone's.
 
     Args:
         model: The model.
@@ -72,13 +89,19 @@ def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
     """
     names = [name for layer in layers for name in (layer.members if isinstance(layer, Fused) else (layer,))]
     keys = [key for name in names for key in library.adapter_tensors(model, name)]
+    return min(_place(key) for key in keys if "shared_parameters" not in key)
+
+
+def _place(key: str) -> Place:
+    """Where a tensor of an adapter acts."""
     # The pool of prefixes serves all layers, wherever its tensors are named.
-    places = [None if ".pool." in key else re.search(r"\.layer\.(\d+)\.", key) for key in keys]
-    return min(
-        int(place[1]) if place else 0
-        for key, place in zip(keys, places, strict=True)
-        if "shared_parameters" not in key
-    )
+    found = None if ".pool." in key else re.search(r"\.layer\.(\d+)\.(output\.adapters\.)?", key)
+    return Place(int(found[1]), inside=found[2] is not None) if found else Place(0)
+
+
+def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
+    """The lowest encoder layer in which an adapter of a chain acts; see `first_place`."""
+    return first_place(model, layers).layer
 
 
 def check_layers(setup: Setup, stack: Chain) -> None:

@@ -1,17 +1,19 @@
 """Run some layers of an encoder only: up to one, or from one on with what the layers below gave.
 
 Both leave the model as it was. What they compute equals, bit by bit, what the whole encoder computes
-there.
+there. A place can also lie inside of a layer, right below the adapter at its output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
+from adaptrans.models.adapting import Assembled, hidden_states
+from adaptrans.models.chain import Place
 from adaptrans.models.library import Model
 
 
@@ -34,21 +36,57 @@ def stopped_after(model: Model, layers: int) -> Iterator[None]:
         encoder.layer = whole
 
 
-@contextmanager
-def resumed_after(model: Model, layers: int, states: Tensor) -> Iterator[None]:
-    """Let a forward pass begin above the lowest layers, whose output is given.
+def states_below(assembled: Assembled, place: Place, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """What reaches a place of the encoder for a batch.
 
-    Nothing that acts at the embeddings or in those layers has an effect inside.
+    Args:
+        assembled: The model.
+        place: The place.
+        batch: `input_ids` and `attention_mask`; several choices of an input count as inputs.
+
+    Returns:
+        At the bottom of a layer one float32 tensor of shape (inputs, tokens, width). Inside of a layer two of
+        that shape: what its last linear layer gives, before dropout, and what its attention gives.
+    """
+    inputs = (batch[name].flatten(0, -2) for name in ("input_ids", "attention_mask"))
+    model = assembled.model
+    if not place.inside:
+        with stopped_after(model, place.layer):
+            return (hidden_states(assembled, *inputs)[-1],)
+    layer = model.roberta.encoder.layer[place.layer]
+    caught: list[tuple[Tensor, ...]] = []
+
+    def up_to_the_adapter(attended: Tensor) -> Tensor:
+        caught.append((layer.output.dense(layer.intermediate(attended)), attended))
+        return attended
+
+    layer.feed_forward_chunk = up_to_the_adapter
+    try:
+        with stopped_after(model, place.layer + 1):
+            hidden_states(assembled, *inputs)
+    finally:
+        del layer.feed_forward_chunk
+    return caught[0]
+
+
+@contextmanager
+def resumed_at(model: Model, place: Place, states: tuple[Tensor, ...]) -> Iterator[None]:
+    """Let a forward pass begin at a place of the encoder, with what reaches it.
+
+    Nothing that acts at the embeddings or below the place has an effect inside.
 
     Args:
         model: The model.
-        layers: How many of the lowest layers are left out.
-        states: Their output for the batch of the forward pass, shape (batch, tokens, width).
+        place: Where the pass begins.
+        states: What `states_below` gives there for the batch of the forward pass.
     """
     encoder = model.roberta
     embeddings, whole = encoder.embeddings, encoder.encoder.layer
-    encoder.embeddings = _Given(states)
-    encoder.encoder.layer = nn.ModuleList(list(whole)[layers:])
+    above = list(whole)[place.layer :]
+    if place.inside:
+        above[0] = _FromItsOutput(above[0], *states)
+    encoder.embeddings = _Given(states[-1])
+    encoder.encoder.layer = nn.ModuleList(above)
     try:
         yield
     finally:
@@ -65,3 +103,18 @@ class _Given(nn.Module):
     def forward(self, *_: Any, **__: Any) -> Tensor:
         """The states, whatever the input."""
         return self._states
+
+
+class _FromItsOutput(nn.Module):
+    """What is left of a layer from the adapter at its output on."""
+
+    def __init__(self, layer: nn.Module, dense: Tensor, attended: Tensor) -> None:
+        super().__init__()
+        self._output = layer.output
+        self._dense, self._attended = dense, attended
+
+    def forward(self, *_: Any, **__: Any) -> tuple[Tensor]:
+        """What the whole layer gives, whatever the input."""
+        output = self._output
+        found = output.bottleneck_layer_forward(output.dropout(self._dense), self._attended, output.LayerNorm)
+        return (found,)

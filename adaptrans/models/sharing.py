@@ -1,4 +1,4 @@
-"""Several setups on one backbone: the layers below their first difference are computed once.
+"""Several setups on one backbone: what lies below their first difference is computed once.
 
 Equal results are what decides: layers are shared where the models hold the very same tensors and no adapter
 acts, so that each model would compute the same states.
@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor, nn
 
-from adaptrans.models.adapting import Assembled, hidden_states
-from adaptrans.models.chain import first_layer
-from adaptrans.models.layerwise import resumed_after, stopped_after
+from adaptrans.models.adapting import Assembled
+from adaptrans.models.chain import Place, first_place
+from adaptrans.models.layerwise import resumed_at, states_below
 
 
 class Common:
@@ -25,40 +25,46 @@ class Common:
 
     def __init__(self, assembled: Sequence[Assembled]) -> None:
         self._first = assembled[0]
-        self.layers = common_layers(assembled)
+        self.place = common_place(assembled)
 
-    def states(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """What the common layers make of a batch, shape (inputs, tokens, width); None if there are none."""
-        if not self.layers:
-            return None
-        inputs = (batch[name].flatten(0, -2) for name in ("input_ids", "attention_mask"))
-        with stopped_after(self._first.model, self.layers):
-            return hidden_states(self._first, *inputs)[-1]
+    def states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """What the common part makes of a batch, as `states_below` gives it; empty if there is none."""
+        return () if self.place == NOWHERE else states_below(self._first, self.place, batch)
 
-    def given(self, assembled: Assembled, states: Tensor | None) -> AbstractContextManager[None]:
+    def given(self, assembled: Assembled, states: tuple[Tensor, ...]) -> AbstractContextManager[None]:
         """Let a model go on from these states in its next forward passes."""
-        return nullcontext() if states is None else resumed_after(assembled.model, self.layers, states)
+        return resumed_at(assembled.model, self.place, states) if states else nullcontext()
 
 
-def common_layers(assembled: Sequence[Assembled]) -> int:
-    """How many of the lowest encoder layers are the same in all of some models, and without adapters."""
+NOWHERE = Place(0)
+"""Where nothing is shared but the embeddings, which cost nothing."""
+
+
+def common_place(assembled: Sequence[Assembled]) -> Place:
+    """Up to where some models compute the same: their tensors are the same memory, without an adapter."""
     if len(assembled) < 2:
-        return 0
-    free = [
-        first_layer(item.model, item.layers) if item.layers else item.backbone.depth for item in assembled
+        return NOWHERE
+    places = [
+        first_place(item.model, item.layers) if item.layers else Place(item.backbone.depth)
+        for item in assembled
     ]
-    stacks = [
-        [item.model.roberta.embeddings, *item.model.roberta.encoder.layer[: min(free)]] for item in assembled
-    ]
-    same = 0
-    for modules in zip(*stacks, strict=True):
-        if any(not _same_tensors(modules[0], other) for other in modules[1:]):
-            break
-        same += 1
-    return max(same - 1, 0)
+    free = min(places)
+    encoders = [item.model.roberta for item in assembled]
+    if not _same([encoder.embeddings for encoder in encoders]):
+        return NOWHERE
+    stacks = [encoder.encoder.layer for encoder in encoders]
+    for number in range(free.layer):
+        if not _same([stack[number] for stack in stacks]):
+            return Place(number)
+    # Below the adapter at a layer's output lie its attention and its feed-forward part.
+    inside = free.inside and all(
+        _same([part(stack[free.layer]) for stack in stacks])
+        for part in (lambda own: own.attention, lambda own: own.intermediate, lambda own: own.output.dense)
+    )
+    return Place(free.layer, inside)
 
 
-def _same_tensors(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules hold the very same memory."""
-    places = [[tensor.data_ptr() for tensor in module.parameters()] for module in (one, other)]
-    return places[0] == places[1]
+def _same(modules: Sequence[nn.Module]) -> bool:
+    """Whether modules hold the very same memory."""
+    places = [[tensor.data_ptr() for tensor in module.parameters()] for module in modules]
+    return all(own == places[0] for own in places[1:])

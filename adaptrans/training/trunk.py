@@ -1,6 +1,6 @@
-"""Training above a frozen trunk: what the layers below the first adapter give is computed once per data set.
+"""Training above a frozen trunk: what reaches the first adapter is computed once per data set.
 
-Without dropout, which the other runs have in those layers too: a run with `trunk_cache` is another run than
+Without dropout, which the other runs have below it too: a run with `trunk_cache` is another run than
 one without. Where the states may not be stored they are computed again for each batch, in the same way.
 """
 
@@ -22,9 +22,9 @@ from adaptrans.data.trunk import GIB, TrunkFile, torch_type
 from adaptrans.devices import autocast
 from adaptrans.errors import ConfigError
 from adaptrans.files import digest
-from adaptrans.models.adapting import Assembled, hidden_states, logits
-from adaptrans.models.chain import first_layer
-from adaptrans.models.layerwise import resumed_after, stopped_after
+from adaptrans.models.adapting import Assembled, logits
+from adaptrans.models.chain import Place, first_place
+from adaptrans.models.layerwise import resumed_at, states_below
 from adaptrans.progress import progress, remark
 from adaptrans.tasks.kinds import Kind
 from adaptrans.tasks.kinds.tensors import collated
@@ -44,43 +44,47 @@ KINDS = ("classification", "tagging", "span_qa", "span_qa_null")
 
 @dataclass(frozen=True)
 class Trunk:
-    """What the layers below the first adapter of a run give.
+    """What the part of an encoder below the first adapter of a run gives.
 
     Args:
-        layers: How many there are.
-        file: Where their output lies.
+        place: Where that adapter acts.
+        file: Where what reaches it lies.
         stored: Whether it does; else it is computed for each batch.
         device: Where the run is computed.
         precision: `fp32` or `bf16`, of the computation.
     """
 
-    layers: int
+    place: Place
     file: TrunkFile
     stored: bool
     device: torch.device
     precision: str
 
     def states(self, assembled: Assembled, items: Sequence[int], batch: dict[str, Tensor]) -> Tensor:
-        """Output for the inputs of a batch, shape (inputs, tokens, width), float32."""
+        """What reaches the place for the inputs of a batch, shape (inputs, tokens, numbers), float32."""
         if self.stored:
             return self.file.read(items, batch["input_ids"].shape[1]).to(self.device).float()
         return compute(self, assembled, batch).to(torch_type(self.file.precision)).float()
 
     def logits(self, assembled: Assembled, batch: dict[str, Tensor]) -> Any:
         """What the head answers above the states of a batch."""
-        with resumed_after(assembled.model, self.layers, batch["below"]):
+        states = batch["below"].split(assembled.backbone.width, dim=-1)
+        if self.place.inside:
+            # As the linear layer gives it, whose precision decides that of what follows.
+            states = (states[0].to(torch_type(self.precision)), states[1])
+        with resumed_at(assembled.model, self.place, tuple(states)):
             return logits(assembled, batch)
 
 
 @torch.no_grad()
 def compute(trunk: Trunk, assembled: Assembled, batch: dict[str, Tensor]) -> Tensor:
-    """States of a batch, without dropout."""
+    """States of a batch, without dropout, side by side where there are several; float32."""
     model, training = assembled.model, assembled.model.training
     model.eval()
-    with autocast(trunk.device, trunk.precision), stopped_after(model, trunk.layers):
-        found = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])[-1]
+    with autocast(trunk.device, trunk.precision):
+        found = states_below(assembled, trunk.place, batch)
     model.train(training)
-    return found
+    return torch.cat([states.float() for states in found], dim=-1)
 
 
 def above_trunk(
@@ -108,9 +112,9 @@ def above_trunk(
         return tuple(sources)
     found = []
     for source in sources:
-        layers = _frozen_layers(source.assembled, source.kind)
-        file = _file(source, layers, config.trunk_cache, cache, device, precision)
-        trunk = Trunk(layers, file, file.is_there or file.fits(config.trunk_gib), device, precision)
+        place = _first_place(source.assembled, source.kind)
+        file = _file(source, place, config.trunk_cache, cache, device, precision)
+        trunk = Trunk(place, file, file.is_there or file.fits(config.trunk_gib), device, precision)
         with processes.main_first():
             _tell(source.name, trunk, config.trunk_gib)
             if trunk.stored and not file.is_there:
@@ -119,34 +123,35 @@ def above_trunk(
     return tuple(found)
 
 
-def _frozen_layers(assembled: Assembled, kind: Kind) -> int:
+def _first_place(assembled: Assembled, kind: Kind) -> Place:
     if kind.name not in KINDS:
         raise ConfigError(
             f"trunk_cache does not work for {kind.name}", remedy=f"only for {', '.join(KINDS)}; leave it out"
         )
-    layers = first_layer(assembled.model, assembled.layers) if assembled.layers else 0
-    if not layers:
+    place = first_place(assembled.model, assembled.layers) if assembled.layers else Place(0)
+    if not place.layer:
         raise ConfigError(
             f"trunk_cache: {assembled.setup} with {assembled.method} has no layer below its first adapter",
             remedy="give the method leave_out, as seq_bn[leave_out='first:6'], or leave trunk_cache out",
         )
-    return layers
+    return place
 
 
 def _file(
-    source: Source, layers: int, stored_as: str, cache: Path, device: torch.device, precision: str
+    source: Source, place: Place, stored_as: str, cache: Path, device: torch.device, precision: str
 ) -> TrunkFile:
     """Where the states of a data set lie, named by all that decides them."""
     encoding = Path(source.features.cache_files[0]["filename"]).stem
     backbone = source.assembled.backbone
-    key = digest([backbone.fingerprint, layers, encoding, precision, device.type, stored_as], 24)
+    key = digest([backbone.fingerprint, str(place), encoding, precision, device.type, stored_as], 24)
     lengths = np.asarray(source.features["length"][:])
-    return TrunkFile(cache / "trunks" / f"{key}.states", lengths, backbone.width, stored_as)
+    width = backbone.width * (2 if place.inside else 1)
+    return TrunkFile(cache / "trunks" / f"{key}.states", lengths, width, stored_as)
 
 
 def _tell(name: str, trunk: Trunk, limit: float) -> None:
     size = f"{trunk.file.size / GIB:.2f} GiB"
-    what = f"{name}: states below layer {trunk.layers}, without dropout"
+    what = f"{name}: states below {trunk.place}, without dropout"
     if trunk.file.is_there:
         remark(f"{what}: from the cache, {size}")
     elif trunk.stored:

@@ -6,8 +6,8 @@ import torch
 from adaptrans.errors import ArtefactError
 from adaptrans.evaluation.mining.vectors import SentenceEncoder
 from adaptrans.models.adapting import hidden_states
-from adaptrans.models.chain import first_layer
-from adaptrans.models.layerwise import resumed_after, stopped_after
+from adaptrans.models.chain import Place, first_place
+from adaptrans.models.layerwise import resumed_at, states_below, stopped_after
 
 METHODS = ["seq_bn", "seq_bn[leave_out='first:2']", "lora", "prefix_tuning", "seq_bn_inv"]
 
@@ -38,27 +38,44 @@ def test_a_stopped_encoder_still_refuses_adapters_that_add_tokens(build, tools):
         hidden_states(assembled, **inputs_of(tools))
 
 
+PLACES = {
+    "seq_bn[leave_out='first:2']": Place(2, inside=True),
+    "seq_bn": Place(0, inside=True),
+    "double_seq_bn[leave_out='first:2']": Place(2),
+    "lora[leave_out='first:2']": Place(2),
+    "prefix_tuning": Place(0),
+    "seq_bn_inv": Place(0),
+}
+
+
+@pytest.mark.parametrize(("method", "place"), PLACES.items())
+def test_the_first_place_is_where_the_lowest_adapter_acts(build, tools, method, place):
+    assembled = build("adapter", tools.spec("classification"), method=method)
+    assert first_place(assembled.model, assembled.layers) == place
+    assert Place(1, inside=True) < Place(2) < Place(2, inside=True) < Place(3)
+
+
 @pytest.mark.parametrize("kind", ["classification", "span_qa", "multiple_choice"])
-@pytest.mark.parametrize("method", ["seq_bn[leave_out='first:2']", "lora[leave_out='first:2']"])
+@pytest.mark.parametrize("method", ["seq_bn[leave_out='first:2']", "lora[leave_out='first:2']", "par_bn"])
 def test_a_resumed_encoder_answers_as_the_whole_one(build, tools, method, kind):
     assembled = build("adapter", tools.spec(kind), method=method)
     batch = tools.batch_of(kind)
-    flat = {name: batch[name].reshape(-1, 11) for name in ("input_ids", "attention_mask")}
     before = tools.answers(assembled, batch)
-    layer = first_layer(assembled.model, assembled.layers)
-    assert layer == 2
-    with torch.inference_mode(), stopped_after(assembled.model, layer):
-        states = hidden_states(assembled, **flat)[-1]
-    with resumed_after(assembled.model, layer, states):
+    place = first_place(assembled.model, assembled.layers)
+    with torch.inference_mode():
+        states = states_below(assembled, place, batch)
+    assert [tuple(found.shape[1:]) for found in states] == [(11, 32)] * (2 if place.inside else 1)
+    with resumed_at(assembled.model, place, states):
         resumed = tools.answers(assembled, batch)
     assert all(torch.equal(a, b) for a, b in zip(resumed, before, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(tools.answers(assembled, batch), before, strict=True))
 
 
-def test_the_states_that_are_given_decide(build, tools):
+@pytest.mark.parametrize("place", [Place(2), Place(2, inside=True)])
+def test_the_states_that_are_given_decide(build, tools, place):
     assembled = build("adapter", tools.spec("classification"), method="seq_bn[leave_out='first:2']")
     batch = tools.batch_of("classification")
-    with resumed_after(assembled.model, 2, torch.zeros(3, 11, 32)):
+    with resumed_at(assembled.model, place, (torch.zeros(3, 11, 32),) * (2 if place.inside else 1)):
         moved = tools.answers(assembled, batch)
     assert not torch.equal(moved[0], tools.answers(assembled, batch)[0])
 

@@ -5,7 +5,8 @@ import torch
 
 from adaptrans.devices import autocast
 from adaptrans.models import twins
-from adaptrans.models.sharing import Common, common_layers
+from adaptrans.models.chain import Place
+from adaptrans.models.sharing import Common, common_place
 
 METHODS = ["seq_bn", "par_bn", "lora", "ia3", "prefix_tuning", "seq_bn_inv", "mam"]
 CPU = torch.device("cpu")
@@ -47,22 +48,27 @@ def test_twins_share_memory_and_answer_as_models_of_their_own(build, parents, to
     assert places[0] == places[1] == places[2] != places[3]
 
 
-def test_common_layers_end_below_the_first_difference(build, parents, tools):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_shared_ends_below_the_first_difference(build, parents, tools, precision):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     with twins.one_backbone(lambda model: None):
         high = build("adapter", head, method="seq_bn[leave_out='first:3']")
         middle = build("adapter", head, method="lora[leave_out='first:2']")
         low = build("adapter", head)
+        parallel = build("adapter", head, method="par_bn")
+        both = build("adapter", head, method="double_seq_bn")
     other = build("adapter", head, method="seq_bn[leave_out='first:3']")
-    assert common_layers([high, middle]) == 2
-    assert common_layers([high, high]) == 3
-    assert common_layers([high, low]) == common_layers([high]) == 0
+    assert common_place([high, middle]) == common_place([middle, high]) == Place(2)
+    assert common_place([high, high]) == Place(3, inside=True)
+    assert common_place([high, low]) == common_place([low, parallel]) == Place(0, inside=True)
+    assert common_place([low, both]) == common_place([high]) == Place(0)
     # Equal numbers in other memory may be changed apart.
-    assert common_layers([high, other]) == 0
-    common = Common([high, middle])
-    with torch.inference_mode():
-        states = common.states(batch)
-        for assembled in (high, middle):
-            with common.given(assembled, states):
-                given = tools.answers(assembled, batch)
-            assert torch.equal(given[0], tools.answers(assembled, batch)[0])
+    assert common_place([high, other]) == Place(0)
+    for pair in ([high, middle], [high, high], [high, low], [low, parallel], [low, both]):
+        common = Common(pair)
+        with torch.inference_mode(), autocast(CPU, precision):
+            states = common.states(batch)
+            for assembled in pair:
+                with common.given(assembled, states):
+                    given = tools.answers(assembled, batch)
+                assert torch.equal(given[0], tools.answers(assembled, batch)[0])

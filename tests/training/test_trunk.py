@@ -18,10 +18,10 @@ from adaptrans.training.phases import run_training
 HALF = "seq_bn[leave_out='first:2']"
 
 
-def run_of(planner, method=HALF, task="udpos", **options):
+def run_of(planner, method=None, task="udpos", **options):
     values = {"max_steps": 6, "batch_size": 8, "precision": "fp32", "max_length": 64, "log_every": 1}
     config = training_config({**values, "limit_dev": 4, **options})
-    own = replace(planner, method=method, config_for=lambda name, whole: config)
+    own = replace(planner, method=method or planner.method, config_for=lambda name, whole: config)
     spec, _ = own.target(parse("adapter"), own.workspace.task(task))
     return run_training(spec)
 
@@ -31,10 +31,20 @@ def losses(run):
     return [row["loss"] for row in rows if "loss" in row]
 
 
-@pytest.mark.parametrize(("stored", "near"), [("fp32", 1e-5), ("bf16", 1e-2)])
-def test_stored_states_train_as_computed_ones(planner, tmp_path, monkeypatch, capsys, stored, near):
+@pytest.mark.parametrize(
+    ("method", "stored", "near", "place"),
+    [
+        (HALF, "fp32", 1e-5, "the output of layer 2"),
+        (HALF, "bf16", 1e-2, "the output of layer 2"),
+        ("lora[leave_out='first:2']", "fp32", 1e-5, "layer 2"),
+    ],
+)
+def test_stored_states_train_as_computed_ones(
+    planner, tmp_path, monkeypatch, capsys, method, stored, near, place
+):
+    planner = replace(planner, method=method)
     run = run_of(planner, trunk_cache=stored)
-    assert "states below layer 2, without dropout: made once now" in capsys.readouterr().err
+    assert f"states below {place}, without dropout: made once now" in capsys.readouterr().err
     assert len(list((planner.workspace.store.cache / "trunks").iterdir())) == 1
     other = replace(planner, workspace=replace(planner.workspace, store=Store(tmp_path / "other")))
     # Disk has no part in the key: what is computed for each batch is the same run.
@@ -57,7 +67,7 @@ def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
         "scaled_dot_product_attention",
         lambda *given, dropout_p=0.0, **more: original(*given, dropout_p=0.0, **more),
     )
-    plain, above = run_of(planner), run_of(planner, trunk_cache="fp32")
+    plain, above = run_of(planner, HALF), run_of(planner, HALF, trunk_cache="fp32")
     assert plain.key != above.key
     assert losses(plain) == pytest.approx(losses(above), rel=1e-5)
 
@@ -66,7 +76,7 @@ def test_what_has_no_frozen_trunk_is_refused(planner):
     with pytest.raises(ConfigError, match="no layer below its first adapter; give the method leave_out"):
         run_of(planner, method="seq_bn", trunk_cache="fp32")
     with pytest.raises(ConfigError, match="does not work for multiple_choice"):
-        run_of(planner, task="xcopa", trunk_cache="fp32")
+        run_of(planner, HALF, task="xcopa", trunk_cache="fp32")
 
 
 def test_the_option_leaves_other_keys_alone():
