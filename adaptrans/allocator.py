@@ -1,4 +1,4 @@
-"""Memory that tensors have left goes back to the system at once. Torch-free."""
+"""What becomes of memory that tensors have left: used again, or given back to the system. Torch-free."""
 
 from __future__ import annotations
 
@@ -7,28 +7,58 @@ import functools
 import os
 import sys
 
-THRESHOLD = 2**20
-"""Bytes from which a piece of memory stands alone. Hidden states of a batch are larger."""
+ALONE = {False: 2**25, True: 2**20}
+"""Bytes from which a piece of memory is mapped by itself, by whether memory is spared.
 
-_M_MMAP_THRESHOLD = -3
+2**25 is the most that glibc allows. Hidden states of a batch have more than 2**20."""
+
+EVERY = 8
+"""Steps after which what lies free is given back: the heap grows with each step, and the system takes time to
+clear the pages that are taken again."""
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Source: glibc, `malloc.h`."""
 
+_NEVER, _AT_ONCE = -1, 2**17
+"""Free bytes at the end of the heap from which they go back: -1 is never, 2**17 is what glibc begins with."""
 
-@functools.cache
-def give_back_freed() -> bool:
-    """Let the C library map each large tensor alone, and unmap it when it is freed.
 
-    By itself glibc stops doing so once a large piece has been freed: it then cuts tensors out of one heap,
-    which is left with holes. One training step of a layer of XLM-R base took 44 MB of that heap where its
-    tensors take 25, and no time was gained.
+def spare_memory(spared: bool) -> bool:
+    """Choose between speed and memory on a CPU.
+
+    Not spared, the C library cuts tensors out of one heap and keeps what they leave for the next ones. The
+    heap has holes: it takes more than the tensors. Spared, each large tensor is mapped by itself and unmapped
+    when it is freed, and the system clears those pages anew each time, which takes as long again as most of a
+    training step. In both cases what lies free now goes back to the system first.
+
+    Args:
+        spared: Whether memory is what counts.
 
     Returns:
         Whether the library took it: not on systems without glibc, nor where the environment says
         `MALLOC_MMAP_THRESHOLD_`, which wins.
     """
-    if not sys.platform.startswith("linux") or "MALLOC_MMAP_THRESHOLD_" in os.environ:
+    give_back_freed()
+    library = _glibc()
+    if library is None or "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return False
+    trim = _AT_ONCE if spared else _NEVER
+    return bool(library.mallopt(_MMAP_THRESHOLD, ALONE[spared]) and library.mallopt(_TRIM_THRESHOLD, trim))
+
+
+def give_back_freed() -> None:
+    """Give what lies free in the heap back to the system now."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc."""
     try:
-        return bool(ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, THRESHOLD))
-    except (OSError, AttributeError):  # another C library, such as musl
-        return False
+        library = ctypes.CDLL("libc.so.6") if sys.platform.startswith("linux") else None
+    except OSError:
+        return None
+    # Others, such as musl, have neither.
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from adaptrans import processes
+from adaptrans.allocator import spare_memory
 from adaptrans.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,10 +95,11 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 def let_go(device: torch.device | None) -> None:
-    """Give memory that nothing uses back to the device."""
+    """Give memory that nothing uses back to the device, after it ended; from here on it is spared."""
     import gc
 
     gc.collect()
+    spare_memory(True)
     if device is not None and device.type == "cuda":
         import torch
 

@@ -142,7 +142,8 @@ def _setup(
     from adaptrans.models.folders import save_folder
 
     meter.to(0, "loading")
-    assembled = load_artefact(manifest.folder, base)
+    # Merging and writing are of weights as they are; what is exported holds no trace of a base in few bits.
+    assembled = load_artefact(manifest.folder, base, quantise="none")
     meter.to(1, "looking for a plain form")
     reason = "" if format == ADAPTERS else _no_plain_model(assembled, head, languages)
     meter.to(2, "merging and writing")

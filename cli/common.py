@@ -102,6 +102,13 @@ TrimVocabulary: TypeAlias = Annotated[
         help="Load the embeddings of the pieces in the data alone, with the same results; adapters: on.",
     ),
 ]
+Quantise: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--quantise",
+        help="none, 8bit or 4bit: linear layers of the frozen encoder; needs adaptrans\\[quant].",
+    ),
+]
 MemoryBudget: TypeAlias = Annotated[
     str | None,
     typer.Option("--memory-budget", help="As 8GB: train such that the forecast of memory stays below it."),

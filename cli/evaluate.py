@@ -33,6 +33,7 @@ def evaluate(
     precision: common.Precision = None,
     limit_eval: common.LimitEval = None,
     trim_vocabulary: common.TrimVocabulary = None,
+    quantise: common.Quantise = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
@@ -69,6 +70,7 @@ def evaluate(
             precision=precision,
             limit=limit_eval,
             trim_vocabulary=trim_vocabulary,
+            quantise=quantise,
             layer=layer,
             pooling=pooling,
             threshold=threshold,

@@ -31,6 +31,7 @@ def memory(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Inputs computed at once.")] = 32,
     length: Annotated[int, typer.Option("--length", min=1, help="Pieces of each.")] = 128,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
+    quantise: common.Quantise = None,
     vocabulary: Annotated[
         int | None,
         typer.Option("--vocabulary", min=1, help="Pieces of a cut vocabulary; 40000 where not given."),
@@ -51,7 +52,16 @@ def memory(
     else:
         shape = shape_of(outlined(place.backbone or _no_backbone()))
         rows = vocabulary or _rows()
-        asked = Case(shape, setup, method, head, items=batch_size, length=length, precision=precision)
+        asked = Case(
+            shape,
+            setup,
+            method,
+            head,
+            items=batch_size,
+            length=length,
+            precision=precision,
+            quantise=quantise or "none",
+        )
         cases = list(_variants(_checked(asked), rows))
     found: list[dict[str, Any]] = []
     with progress("forecast", len(cases)) as meter:
@@ -83,7 +93,8 @@ def _rows() -> int:
 def _checked(case: Case) -> Case:
     """Refuse what no run would take."""
     from adaptrans.errors import ConfigError, UnknownNameError
-    from adaptrans.models.setup import check, parse
+    from adaptrans.models.bits import QUANTISED, check_quantised
+    from adaptrans.models.setup import check, is_full, parse
 
     heads = ("classification", "tagging", "span_qa", "multiple_choice", "mlm")
     if case.head not in heads:
@@ -96,6 +107,9 @@ def _checked(case: Case) -> Case:
             remedy=f"at most {case.shape.positions - 2}",
         )
     check(parse(case.setup), case.method)
+    if case.quantise not in ("none", *QUANTISED):
+        raise UnknownNameError("--quantise", case.quantise, ("none", *QUANTISED))
+    check_quantised(case.quantise, "full" if is_full(parse(case.setup)) else case.method, case.setup)
     return case
 
 
@@ -109,7 +123,10 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     whole = is_full(parse(asked.setup))
     cut = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
     own = asked if whole else cut
-    yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}", own
+    base = "" if asked.quantise == "none" else f", base in {asked.quantise}"
+    yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}{base}", own
+    if base:
+        yield "base not quantised", replace(own, quantise="none")
     if asked.head != "mlm":
         name = "with --trim-vocabulary" if whole else "with --no-trim"
         yield name, cut if whole else asked
@@ -123,7 +140,7 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
         if "leave_out" in methods.OPTIONS_OF[method.name] and not method.options:
             half = f"{asked.method}[leave_out='first:{asked.shape.depth // 2}']"
             yield "lower half left out", replace(own, method=half)
-        yield "full", replace(asked, setup="full")
+        yield "full", replace(asked, setup="full", quantise="none")
 
 
 def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:

@@ -82,6 +82,7 @@ class Training:
     batch_size: common.BatchSize = None
     max_length: common.MaxLength = None
     trim_vocabulary: common.TrimVocabulary = None
+    quantise: common.Quantise = None
     set_: common.Settings = None
 
     def given(self) -> dict[str, Any]:

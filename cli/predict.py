@@ -37,6 +37,7 @@ def predict(
     method: common.Method = DEFAULT_METHOD,
     seed: common.Seed = 1,
     precision: common.Precision = None,
+    quantise: common.Quantise = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
     ] = False,
@@ -58,7 +59,8 @@ def predict(
     given = {name: value for name, value in own.items() if value}
     rows = _rows(input_) if input_ is not None else [_row(where.task(task).kind, given)]
     options: dict[str, Any] = {
-        "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision
+        "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
+        "quantise": quantise,
     }  # fmt: skip
     if dry_run:
         _show_plan(api.plan_evaluate(task, where=where, **options), len(rows), as_json)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adaptrans.allocator import give_back_freed
 from adaptrans.data.encodings import rows
 from adaptrans.data.fitting import FittingParts
 from adaptrans.devices import autocast
@@ -166,6 +167,8 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
                     values = predictor.values(batch)
                 for place, output in zip(part, answers.decode(values, chosen), strict=True):
                     own[place] = output
+    if first.device.type == "cpu":
+        give_back_freed()
     return results
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from adaptrans.allocator import spare_memory
 from adaptrans.data.encodings import Encoder, encode, encoded_file, encoding_path
 from adaptrans.devices import pick_device, pick_precision
 from adaptrans.environment import environment
@@ -21,6 +22,7 @@ from adaptrans.files import digest
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer
+from adaptrans.models.bits import FLOAT
 from adaptrans.models.chain import first_layer
 from adaptrans.models.fusing import Attention
 from adaptrans.models.language_adapters import use_language
@@ -271,13 +273,15 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
     Raises:
         ArtefactError: If the artefact is damaged or does not fit the backbone.
     """
+    spare_memory(False)
     device = pick_device(spec.workspace.device)
     precision = pick_precision(spec.config.precision, device)
     backbone = spec.workspace.backbone
     # The pieces are read as the languages' data are.
     tokens = NOTHING if spec.config.trim_vocabulary else None
     if spec.trained is not None:
-        assembled = load_artefact(spec.trained.artefact, backbone, tokens=tokens)
+        how = spec.config.quantise
+        assembled = load_artefact(spec.trained.artefact, backbone, tokens=tokens, quantise=how)
     else:
         assembled = assemble(
             backbone,
@@ -288,6 +292,7 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
             parents={name: run.artefact for name, run in spec.parents.items()},
             seed=spec.seed,
             tokens=tokens,
+            quantise=spec.config.quantise or FLOAT,
         )
     assembled.model.requires_grad_(False).to(device)
     if precision == "bf16":

@@ -25,6 +25,8 @@ from adaptrans.evaluation.results import (
 )
 from adaptrans.evaluation.retrieval import nearest
 from adaptrans.evaluation.written import Row, Written
+from adaptrans.models.bits import FLOAT
+from adaptrans.models.manifest import read_manifest
 from adaptrans.models.setup import has_fusion, has_language, is_full
 from adaptrans.progress import progress
 from adaptrans.runs.evaluations import EvaluateSpec
@@ -217,6 +219,9 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
     if spec.config.limit is not None:
         notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
+    base = _base_note(spec)
+    if base is not None:
+        notes[base] = None
     if is_retrieval(spec.task):
         which = f"vectors: hidden_states[{spec.layer}]" if spec.layer is not None else layers.note(spec.run)
         notes[f"{which}, {spec.config.pooling} pooling"] = None
@@ -229,6 +234,17 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         "regime": asdict(spec.regime),
         "notes": list(notes),
     }
+
+
+def _base_note(spec: EvaluateSpec) -> str | None:
+    """Around which base a setup answers, where that is not the one that it was trained around."""
+    own = [shot.run for shot in spec.shots.values()] or ([spec.trained] if spec.trained else [])
+    # What a trained setup was trained around it answers around, unless another base is asked for.
+    how = spec.config.quantise or (None if own else FLOAT)
+    trained = {read_manifest(run.artefact).quantise for run in own or spec.parents.values()} or {FLOAT}
+    if how is None or trained == {how}:
+        return None
+    return f"answered around a base {'as it is in its file' if how == FLOAT else f'in {how}'}"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, SetupError
-from adaptrans.models import encoder_files, library, masked_lm, merging, methods, twins
+from adaptrans.models import encoder_files, library, masked_lm, merging, methods, quantised, twins
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.bits import FLOAT, check_quantised
 from adaptrans.models.chain import Chain, check_layers
 from adaptrans.models.checks import check
 from adaptrans.models.heads import HeadSpec, logits
@@ -73,6 +74,7 @@ class Assembled:
         layers: What is active, lowest first.
         heads: All heads by their names in the model: several for a model of several tasks, which `with_head`
             chooses from.
+        quantise: `8bit` or `4bit` where the encoder's linear layers are kept so, else `none`.
     """
 
     model: library.Model
@@ -90,6 +92,7 @@ class Assembled:
     fusions: tuple[Fused, ...] = ()
     heads: Mapping[str, HeadSpec] = field(default_factory=dict)
     layers: tuple[str | Fused, ...] = ()
+    quantise: str = FLOAT
 
 
 def with_head(assembled: Assembled, name: str) -> Assembled:
@@ -114,6 +117,7 @@ def assemble(
     seed: int,
     more_heads: Sequence[HeadSpec] = (),
     tokens: np.ndarray | None = None,
+    quantise: str = FLOAT,
 ) -> Assembled:
     """Build the model of a setup.
 
@@ -129,6 +133,7 @@ def assemble(
         more_heads: Heads of the further tasks of a multi-task run.
         tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all. Masked
             language modelling guesses among all of them, and has all.
+        quantise: Keep the linear layers of the frozen encoder in `8bit` or `4bit`; `none` as they are.
 
     Returns:
         The model on the CPU, in evaluation mode; what is trained, and only that, requires gradients.
@@ -153,8 +158,10 @@ def assemble(
     layers = below_target(setup) if target is None else setup.layers
     if any(item is not None and item.type == "mlm" for item in (head, *more_heads)):
         tokens = None
-    builder = _Builder(backbone, setup, parents, seed, tuple(more_heads), tokens)
+    builder = _Builder(backbone, setup, parents, seed, tuple(more_heads), tokens, quantise)
     if any(isinstance(layer, Full) for layer in layers) or not layers:
+        if head is not None:
+            check_quantised(quantise, methods.FULL, str(setup))
         return builder.whole(layers, head)
     return builder.stacked(layers, target, head, methods.parse(method))
 
@@ -169,6 +176,7 @@ class _Builder:
     seed: int
     more_heads: tuple[HeadSpec, ...] = ()
     tokens: np.ndarray | None = None
+    quantise: str = FLOAT
 
     def parent(self, name: str) -> Manifest:
         """The checked artefact of a reference, or of a mix, by its text."""
@@ -179,6 +187,8 @@ class _Builder:
             )
         manifest = read_manifest(self.parents[name])
         check_backbone(manifest.backbone, self.backbone, name)
+        if manifest.adapter is not None:
+            check_quantised(self.quantise, manifest.method, f"{self.setup}: '{name}'")
         return manifest
 
     def whole(self, layers: Sequence[Layer], head: HeadSpec | None) -> Assembled:
@@ -187,6 +197,7 @@ class _Builder:
         for layer in layers:
             if isinstance(layer, Full) and layer.sources:
                 encoder_files.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
+        quantised.quantise(model.roberta.encoder, self.quantise)
         return self.finish(model, [], None, head, methods.FULL if layers else "none")
 
     def stacked(
@@ -199,7 +210,8 @@ class _Builder:
                     f"{method.name} puts tokens of its own into the text, {item.type} answers token by token",
                     remedy="use another method, for instance seq_bn",
                 )
-        model = twins.bare_model(self.backbone, self.tokens)
+        check_quantised(self.quantise, str(method), str(self.setup))
+        model = twins.bare_model(self.backbone, self.tokens, self.quantise)
         adapter = module_name(target) if target is not None else None
         stack = Chain(model, target, [adapter] if adapter else [])
         for layer in layers:
@@ -318,6 +330,7 @@ class _Builder:
             fusions,
             heads,
             tuple(stack),
+            self.quantise,
         )
 
 

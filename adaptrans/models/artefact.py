@@ -23,9 +23,10 @@ import numpy as np
 from adaptrans.environment import package_versions
 from adaptrans.errors import ArtefactError
 from adaptrans.files import write_json, written_whole
-from adaptrans.models import encoder_files, fusing, library
+from adaptrans.models import encoder_files, fusing, library, quantised
 from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.backbone import Backbone, identify
+from adaptrans.models.bits import FLOAT
 from adaptrans.models.heads import HeadSpec
 from adaptrans.models.manifest import (
     FORMAT,
@@ -78,6 +79,7 @@ def load_artefact(
     backbone: Backbone | None = None,
     parents: Mapping[str, Path] | None = None,
     tokens: np.ndarray | None = None,
+    quantise: str | None = None,
 ) -> Assembled:
     """Load an artefact; its logits equal those of the model that was saved.
 
@@ -87,6 +89,7 @@ def load_artefact(
         parents: Artefacts of the frozen adapters below it, by reference, where they are not at the place that
             it names.
         tokens: As for `assemble`.
+        quantise: As for `assemble`, and also of a whole model; by default as it was trained.
 
     Raises:
         ArtefactError: If something is missing, damaged or changed, or the base is another one.
@@ -98,6 +101,8 @@ def load_artefact(
         )
     base = backbone or identify(manifest.backbone["name"])
     check_backbone(manifest.backbone, base, str(folder))
+    how = manifest.quantise if quantise is None else quantise
+    whole = manifest.adapter is None and not manifest.fusions
     assembled = assemble(
         base,
         _skeleton(manifest.setup),
@@ -110,17 +115,19 @@ def load_artefact(
             HeadSpec(item["name"], item["type"], tuple(item["labels"])) for item in manifest.more_heads
         ],
         tokens=tokens,
+        quantise=FLOAT if whole else how,
     )
     model = assembled.model
     if assembled.adapter is not None:
         library.replace_adapter(model, assembled.adapter, manifest.adapter_folder)
     for fused in assembled.fusions:
         fusing.load_fusion(model, fused.name, manifest.fusion_folder(fused.name))
-    if assembled.adapter is None and not assembled.fusions:
+    if whole:
         encoder_files.load_encoder(model, manifest.encoder_folder)
+        quantised.quantise(model.roberta.encoder, how)
     for name in assembled.heads:
         library.load_head(model, name, folder / "heads" / name)
-    return replace(assembled, setup=manifest.setup)
+    return replace(assembled, setup=manifest.setup, quantise=how)
 
 
 def _head(values: Mapping[str, Any]) -> HeadSpec:
@@ -157,6 +164,7 @@ def _described(assembled: Assembled, folder: Path) -> dict[str, Any]:
             for name, path in sorted(assembled.parents.items())
         },
         "versions": package_versions(),
+        **({"quantise": assembled.quantise} if assembled.quantise != FLOAT else {}),
     }
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from adaptrans.models import library, masked_lm, methods
+from adaptrans.models import library, masked_lm, methods, twins
 from adaptrans.models.adapting import Assembled
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.bits import FLOAT, check_quantised
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import check_backbone, read_manifest
 from adaptrans.models.names import module_name
 from adaptrans.models.setup import parse
 
 
-def assemble_language(backbone: Backbone, language: str, method: str, seed: int) -> Assembled:
+def assemble_language(
+    backbone: Backbone, language: str, method: str, seed: int, quantise: str = FLOAT
+) -> Assembled:
     """A fresh language adapter on the frozen backbone, in evaluation mode.
 
     Args:
@@ -25,16 +28,18 @@ def assemble_language(backbone: Backbone, language: str, method: str, seed: int)
         language: Code of the language, which names the adapter.
         method: Adapter method.
         seed: Seed of the fresh weights.
+        quantise: Keep the linear layers of the encoder in `8bit` or `4bit`; `none` as they are.
     """
     parsed = methods.parse(method)
-    model = library.bare_model(backbone)
+    check_quantised(quantise, method, f"the language adapter {language}")
+    model = twins.bare_model(backbone, quantise=quantise)
     name = module_name(language)
     library.add_adapter(model, name, parsed, seed)
     trained = library.freeze_all_but(model, name, [], whole=False)
     composition = library.activate(model, [name], None)
     return Assembled(
         model, parse("adapter"), backbone, str(parsed), language, None, name, None, trained, composition, {},
-        seed, layers=(name,),
+        seed, layers=(name,), quantise=quantise,
     )  # fmt: skip
 
 

@@ -33,11 +33,11 @@ from adapters import (
 )
 from adapters.composition import AdapterCompositionBlock
 from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
+from adapters.methods.lora import LoRALinear as LoRALinear
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
 
-from adaptrans.allocator import give_back_freed
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.models import trimming
 from adaptrans.models.backbone import Backbone, weight_files
@@ -55,6 +55,7 @@ ADAPTER_SETUP = "adapter_setup.json"
 HEAD_WEIGHTS = "model_head.safetensors"
 # The pooler feeds none of our heads, and checkpoints of masked language models lack it.
 UNUSED = "roberta.pooler."
+LAYERS = "roberta.encoder.layer."
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,19 @@ def tensors(model: Model) -> dict[str, Tensor]:
     return {key: value.detach() for key, value in own.items()}
 
 
-def bare_model(backbone: Backbone, tokens: np.ndarray | None = None) -> Model:
+def bare_model(
+    backbone: Backbone, tokens: np.ndarray | None = None, convert: Callable[[nn.Module], None] | None = None
+) -> Model:
     """Load the encoder of a backbone in float32, without head or adapter, in evaluation mode.
 
     Args:
         backbone: The base.
         tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all.
+        convert: Called with each encoder layer when its weights are there, before the next is read.
 
     Raises:
         ArtefactError: If weights are missing or damaged.
     """
-    give_back_freed()
     try:
         config = _config(backbone)
         with no_init_weights():
@@ -124,7 +127,13 @@ def bare_model(backbone: Backbone, tokens: np.ndarray | None = None) -> Model:
         }
     own = encoder_tensors(model)
     stored = {key: value for key, value in stored.items() if key in own}
-    fill(own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(trimming.WEIGHT,))
+    later = [key for key in own if convert is not None and key.startswith(LAYERS)]
+    fill(own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(trimming.WEIGHT, *later))
+    for number, layer in enumerate(model.roberta.encoder.layer):
+        if convert is not None:
+            for name in [name for name in own if name.startswith(f"{LAYERS}{number}.")]:
+                stored[name].read_into(own.pop(name))
+            convert(layer)
     if tokens is None:
         stored[trimming.WEIGHT].read_into(own[trimming.WEIGHT])
     else:

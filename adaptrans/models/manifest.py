@@ -2,7 +2,8 @@
 
 Keys that this module knows: `format`, `setup`, `method`, `seed`, `target`,
 `adapter` (its name in the library), `fusions` (theirs, lowest first), `head`,
-`more_heads` (of a multi-task run), `backbone`, `parents`, `versions`.
+`more_heads` (of a multi-task run), `backbone`, `parents`, `versions`, and `quantise`
+where the base was kept in few bits.
 Others belong to whoever saved the artefact and are kept as they are.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.files import read_json
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.bits import FLOAT, QUANTISED
 from adaptrans.models.nodes import Setup
 from adaptrans.models.setup import parse
 
@@ -36,6 +38,7 @@ OWN_KEYS = (
     "backbone",
     "parents",
     "versions",
+    "quantise",
 )
 # Compared in this order, so that the message names the most telling difference.
 BACKBONE_KEYS = ("architecture", "depth", "width", "vocabulary", "fingerprint")
@@ -85,6 +88,11 @@ class Manifest:
     values: Mapping[str, Any]
     fusions: tuple[str, ...] = ()
     more_heads: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def quantise(self) -> str:
+        """How the base was kept while it was trained: `8bit`, `4bit` or `none`."""
+        return str(self.values.get("quantise", FLOAT))
 
     @property
     def adapter_folder(self) -> Path:
@@ -194,6 +202,8 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str]:
     for name in (*module, values["adapter"], *fusions, *(item["module"] for item in more)):
         if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
             yield f"the module name {name!r}"
+    if values.get("quantise", FLOAT) not in (FLOAT, *QUANTISED):
+        yield "quantise"
     for name, parent in values["parents"].items():
         if not isinstance(parent, dict) or not {"path", "content"} <= parent.keys():
             yield f"parents.{name}"

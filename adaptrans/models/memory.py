@@ -72,6 +72,7 @@ class Case:
         checkpointing: Whether activations are computed again instead of kept.
         vocabulary: Rows of the embedding matrix that are loaded; None for all.
         training: False for answering alone.
+        quantise: `8bit` or `4bit` for the frozen encoder's linear layers, or `none`.
     """
 
     shape: Shape
@@ -85,6 +86,7 @@ class Case:
     checkpointing: bool = False
     vocabulary: int | None = None
     training: bool = True
+    quantise: str = "none"
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,11 @@ class Method:
         """Whether the method has an invertible part at the embeddings, which acts below all adapters."""
         return self.name.endswith("_inv") or bool(self.options.get("inv_adapter"))
 
+    @property
+    def reads_weights(self) -> bool:
+        """Whether the method computes with the weights of its layers: DoRA takes their norms."""
+        return bool(self.options.get("use_dora", self.name == "dora"))
+
     def obstacle(self, block: str) -> str | None:
         """Why the method cannot stand in a block of the table, or None when it can.
 

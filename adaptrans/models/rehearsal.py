@@ -24,6 +24,7 @@ from adaptrans.models.heads import HeadSpec
 from adaptrans.models.library import Fused
 from adaptrans.models.memory import Case, Forecast
 from adaptrans.models.nodes import Adapter, Continue, Full, Fuse, Target
+from adaptrans.models.quantised import OUTLINES, quantise
 from adaptrans.models.setup import is_full, parse
 from adaptrans.models.sizes import light
 
@@ -152,6 +153,7 @@ def _counted(case: Case) -> Forecast:
 def _model(case: Case) -> tuple[library.Model, frozenset[str]]:
     """A model of the case, and the names of what is trained."""
     model = library.shaped_model(case.shape.as_config(case.vocabulary))
+    quantise(model.roberta.encoder, case.quantise, OUTLINES)
     method = light(methods.parse(case.method))
     stack: list[str | Fused] = []
     adapter: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from adaptrans.models import library
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.bits import FLOAT, require_bitsandbytes
 from adaptrans.models.frugal import reads_weights
 from adaptrans.models.library import Model
+from adaptrans.models.quantised import quantise as in_few_bits
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class _Shelf:
     """Bare models that others are made of."""
 
     prepare: Callable[[Model], None]
-    models: dict[tuple[str, bytes | None], Model] = field(default_factory=dict)
+    models: dict[tuple[str, bytes | None, str], Model] = field(default_factory=dict)
 
 
 _shelf: ContextVar[_Shelf | None] = ContextVar("shelf of bare models", default=None)
@@ -45,17 +48,33 @@ def one_backbone(prepare: Callable[[Model], None]) -> Iterator[None]:
         _shelf.reset(token)
 
 
-def bare_model(backbone: Backbone, tokens: np.ndarray | None = None) -> Model:
-    """A bare model whose weights stay frozen, see `library.bare_model`; loaded once in `one_backbone`."""
+def bare_model(backbone: Backbone, tokens: np.ndarray | None = None, quantise: str = FLOAT) -> Model:
+    """A bare model whose weights stay frozen, see `library.bare_model`; loaded once in `one_backbone`.
+
+    Args:
+        backbone: The base.
+        tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all.
+        quantise: `8bit` or `4bit` for linear layers kept so, each from when it has been read; or `none`.
+
+    Raises:
+        ConfigError: If bitsandbytes is needed and missing.
+    """
     shelf = _shelf.get()
     if shelf is None:
-        return library.bare_model(backbone, tokens)
-    key = (backbone.fingerprint, None if tokens is None else tokens.tobytes())
+        return _loaded(backbone, tokens, quantise)
+    key = (backbone.fingerprint, None if tokens is None else tokens.tobytes(), quantise)
     if key not in shelf.models:
-        first = library.bare_model(backbone, tokens).requires_grad_(False)
+        first = _loaded(backbone, tokens, quantise).requires_grad_(False)
         shelf.prepare(first)
         shelf.models[key] = first
     return _twin(shelf.models[key])
+
+
+def _loaded(backbone: Backbone, tokens: np.ndarray | None, quantise: str) -> Model:
+    if quantise == FLOAT:
+        return library.bare_model(backbone, tokens)
+    require_bitsandbytes(quantise)
+    return library.bare_model(backbone, tokens, partial(in_few_bits, how=quantise))
 
 
 def _twin(model: Model) -> Model:

@@ -29,6 +29,7 @@ LATER: dict[str, Any] = {
     "select": "source_dev",
     "mixing_shares": None,
     "trunk_cache": "off",
+    "quantise": "none",
 }
 """Options without a part in a run's key where they have these values."""
 
@@ -119,6 +120,9 @@ class TrainingConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device multiplies it in hardware."
     )
+    quantise: Literal["none", "8bit", "4bit"] = Field(
+        "none", description="Adapters: linear layers of the frozen encoder in so many bits (bitsandbytes)."
+    )
     trunk_cache: Literal["off", "fp32", "bf16", "fp16"] = Field(
         "off",
         description="States below the first adapter (leave_out) computed once, without dropout, stored so.",
@@ -155,6 +159,11 @@ class TrainingConfig(BaseModel):
     def trims(self, whole_model: bool) -> bool:
         """Whether only the embeddings of the pieces in the data are loaded."""
         return not whole_model if self.trim_vocabulary is None else self.trim_vocabulary
+
+    @property
+    def spares_memory(self) -> bool:
+        """Whether little memory was asked for, be it at the price of time."""
+        return self.checkpointing is True or self.memory_budget is not None
 
     @property
     def fusion_rate(self) -> float:
@@ -245,6 +254,9 @@ class EvaluationConfig(BaseModel):
     )
     trim_vocabulary: bool = Field(
         True, description="Load the embeddings of the pieces in the data alone; the same results."
+    )
+    quantise: Literal["none", "8bit", "4bit"] | None = Field(
+        None, description="Linear layers of the encoder in so many bits; by default as in training."
     )
     samples: int = Field(1000, ge=100, description="Resamples of the bootstrap interval.")
 

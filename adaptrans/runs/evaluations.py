@@ -146,6 +146,8 @@ class EvaluateSpec:
             "trained": self.trained.key if self.trained else None,
             "parents": {name: run.key for name, run in sorted(self.parents.items())},
         }
+        if self.config.quantise is not None:
+            values |= {"quantise": self.config.quantise}
         if self.shots:
             values |= {"shots": {code: spec.run.key for code, spec in sorted(self.shots.items())}}
         if has_language(self.setup):

@@ -14,6 +14,7 @@ from adaptrans.hashes import cached_sha256
 from adaptrans.hub.store import Run
 from adaptrans.models import methods
 from adaptrans.models.backbone import tokenizer_fingerprint
+from adaptrans.models.bits import check_quantised
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.runs.specs import RECIPE
 from adaptrans.runs.workspace import Workspace
@@ -53,6 +54,7 @@ class LanguageSpec:
     def __post_init__(self) -> None:
         languages.get(self.language)
         object.__setattr__(self, "method", str(methods.parse(self.method)))
+        check_quantised(self.config.quantise, self.method, f"the language adapter {self.language}")
 
     @functools.cached_property
     def files(self) -> tuple[Path, ...]:

@@ -35,6 +35,7 @@ def case_of(spec: TrainSpec, precision: Literal["fp32", "bf16"] = "fp32") -> Cas
         length=min(length, shape.positions - 2),
         precision=precision if config.precision == "auto" else config.precision,
         checkpointing=config.checkpointing is True,
+        quantise=config.quantise,
         vocabulary=TRIMMED_ROWS if config.trims(spec.whole_model) else None,
     )
     return replace(case, vocabulary=None) if case.head == "mlm" else case

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.hub.store import Run
+from adaptrans.models.bits import check_quantised
 from adaptrans.models.setup import (
     Reference,
     Setup,
@@ -75,6 +76,10 @@ class TrainSpec:
     languages: tuple[str, ...] = ()
     others: tuple[TrainSpec, ...] = ()
     tested: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Refused before anything is planned, fetched or read.
+        check_quantised(self.config.quantise, self.trained_method, f"{self.task.name} ({self.setup})")
 
     @property
     def parts(self) -> tuple[TrainSpec, ...]:

@@ -15,6 +15,7 @@ from adaptrans.errors import MissingDataError
 from adaptrans.hub.store import Run
 from adaptrans.models.adapting import Assembled
 from adaptrans.models.backbone import load_tokenizer
+from adaptrans.models.bits import require_bitsandbytes
 from adaptrans.models.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.progress import progress
 from adaptrans.runs.language import LanguageSpec
@@ -48,13 +49,15 @@ def train_language(spec: LanguageSpec) -> Run:
 
 
 def _train(spec: LanguageSpec, run: Run) -> None:
+    quantise = spec.config.quantise
+    require_bitsandbytes(quantise)
     device = pick_device(spec.workspace.device)
     precision = pick_precision(spec.config.precision, device)
     run.log_environment(environment(str(device), precision))
     tokenizer = load_tokenizer(spec.workspace.backbone)
     training, dev = split(blocks(spec, tokenizer))
     head = MaskedLMHead(spec.workspace.backbone).to(device)
-    assembled = assemble_language(spec.workspace.backbone, spec.language, spec.method, spec.seed)
+    assembled = assemble_language(spec.workspace.backbone, spec.language, spec.method, spec.seed, quantise)
     assembled.model.to(device)
     assert tokenizer.pad_token_id is not None
     about = vocabulary(tokenizer)

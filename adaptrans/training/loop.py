@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from adaptrans import processes
+from adaptrans.allocator import EVERY, give_back_freed, spare_memory
 from adaptrans.data.batches import padding_share
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
@@ -117,6 +118,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
         TrainingError: If a loss or a gradient is not a finite number; names the step and the examples.
         ArtefactError: If the checkpoint cannot be read.
     """
+    spare_memory(job.config.spares_memory)
     keep_frozen_in(job.assembled.model, job.precision)
     run = _Training(job, accelerator)
     run.resume()
@@ -231,6 +233,8 @@ class _Training:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
+        if self.place.step % EVERY == 0 and self.job.device.type == "cpu":
+            give_back_freed()
         seconds = time.monotonic() - began
         self.place.seconds += seconds
         step = self.place.step

@@ -21,6 +21,7 @@ from adaptrans.hub.store import Run
 from adaptrans.models.adapting import Assembled, HeadSpec, assemble, with_head, without_embeddings
 from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.bits import FLOAT, require_bitsandbytes
 from adaptrans.models.trimming import tokens_of
 from adaptrans.progress import progress, remark
 from adaptrans.runs.config import TrainingConfig
@@ -54,6 +55,7 @@ def run_training(spec: TrainSpec) -> Run:
 
 
 def _train(spec: TrainSpec, run: Run) -> None:
+    require_bitsandbytes(spec.config.quantise)
     device = pick_device(spec.workspace.device)
     # Tasks that share a head number its labels alike.
     parts = [
@@ -134,6 +136,7 @@ def _assembled(
         parents={name: parent.artefact for name, parent in spec.parents.items()},
         seed=spec.seed,
         tokens=tokens_of(datasets, backbone.vocabulary) if trims else None,
+        quantise=config.quantise,
     )
     if spec.config.freeze_embeddings:
         assembled = without_embeddings(assembled)
@@ -207,6 +210,8 @@ def training_notes(spec: TrainSpec, read: Sequence[str]) -> list[str]:
             notes[f"{part.reference}: selected on the dev set of {', '.join(part.dev_languages)} alone"] = (
                 None
             )
+    if spec.config.quantise != FLOAT:
+        notes[f"{spec.reference}: trained around a base in {spec.config.quantise}"] = None
     lacking = [part.task.name for part in spec.parts if not part.has_dev]
     if len(lacking) == len(spec.parts):
         notes[f"{spec.reference}: no dev set, so the weights of the last step"] = None

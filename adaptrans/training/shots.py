@@ -16,6 +16,8 @@ from adaptrans.hub.store import Run
 from adaptrans.models.adapting import without_embeddings
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.models.bits import FLOAT, require_bitsandbytes
+from adaptrans.models.manifest import read_manifest
 from adaptrans.models.trimming import tokens_of
 from adaptrans.runs.shots import BALANCED_KINDS, ShotSpec, replace_selection
 from adaptrans.tasks.kinds import KINDS
@@ -39,6 +41,10 @@ def run_shots(spec: ShotSpec) -> Run:
 
 
 def _train(spec: ShotSpec, run: Run) -> None:
+    own = spec.config.quantise
+    # It goes on around the base that it was trained on, unless another one is asked for.
+    base = read_manifest(spec.start.artefact).quantise if own == FLOAT else own
+    require_bitsandbytes(base)
     device = pick_device(spec.workspace.device)
     config = replace_selection(spec.config).resolved(spec.base.whole_model)
     precision = pick_precision(config.precision, device)
@@ -61,7 +67,7 @@ def _train(spec: ShotSpec, run: Run) -> None:
         features = encode(encoder, examples, key, spec.workspace.store.cache)
     backbone, trims = spec.workspace.backbone, config.trims(spec.base.whole_model)
     tokens = tokens_of([features], backbone.vocabulary) if trims else None
-    assembled = load_artefact(spec.start.artefact, backbone, tokens=tokens)
+    assembled = load_artefact(spec.start.artefact, backbone, tokens=tokens, quantise=base)
     if config.freeze_embeddings and spec.base.whole_model:
         assembled = without_embeddings(assembled)
     assembled.model.to(device)

@@ -143,7 +143,8 @@ def _file(
     """Where the states of a data set lie, named by all that decides them."""
     encoding = Path(source.features.cache_files[0]["filename"]).stem
     backbone = source.assembled.backbone
-    key = digest([backbone.fingerprint, str(place), encoding, precision, device.type, stored_as], 24)
+    made = [source.assembled.quantise, precision, device.type, stored_as]
+    key = digest([backbone.fingerprint, str(place), encoding, *made], 24)
     lengths = np.asarray(source.features["length"][:])
     width = backbone.width * (2 if place.inside else 1)
     return TrunkFile(cache / "trunks" / f"{key}.states", lengths, width, stored_as)

@@ -29,6 +29,16 @@ def test_what_each_option_gives(tiny_backbone):
     assert rows["lower half left out"]["activations"] < asked["activations"]
 
 
+def test_a_base_in_few_bits_is_shown_beside_the_float_one(tiny_backbone):
+    place = ("--backbone", str(tiny_backbone), "--batch-size", "2", "--length", "16", "--vocabulary", "300")
+    found = invoked(*place, "--quantise", "4bit", "--json")
+    rows = {row["case"]: row for row in json.loads(found.stdout)["cases"]}
+    asked = rows["adapter, seq_bn, fp32, base in 4bit"]
+    assert asked["weights"] < rows["base not quantised"]["weights"]
+    assert asked["trained"] == rows["base not quantised"]["trained"]
+    assert rows["full"]["weights"] > rows["base not quantised"]["weights"]
+
+
 def test_a_forecast_needs_no_weights():
     shape = shape_of(outlined("xlm-roberta-large"))
     found = forecast(Case(shape, items=1, length=16, training=False))
@@ -43,6 +53,8 @@ def test_what_cannot_be_is_refused_in_one_line():
         (["--backbone", "xlm-roberta-base", "--head", "taging"], 'did you mean "tagging"'),
         (["--backbone", "xlm-roberta-base", "--length", "600"], "at most 512"),
         (["--backbone", "xlm-roberta-base", "--memory-budget", "lots"], "no amount of memory"),
+        (["--backbone", "xlm-roberta-base", "--quantise", "4bits"], 'did you mean "4bit"'),
+        (["--backbone", "xlm-roberta-base", "--quantise", "4bit", "--setup", "full"], "train an adapter"),
         ([], "no backbone is given"),
     ):
         error = invoked(*arguments).exception

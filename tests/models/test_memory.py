@@ -87,11 +87,3 @@ def test_sizes_are_read_as_they_are_written():
     for wrong in ("8", "8.5", "", "GB", "-1GB", "much"):
         with pytest.raises(ConfigError, match="no amount of memory"):
             bytes_of(wrong)
-
-
-def test_the_c_library_is_told_to_give_memory_back():
-    import sys
-
-    from adaptrans.allocator import give_back_freed
-
-    assert give_back_freed() or not sys.platform.startswith("linux")
