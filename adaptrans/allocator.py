@@ -6,15 +6,20 @@ import ctypes
 import functools
 import os
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 ALONE = {False: 2**25, True: 2**20}
 """Bytes from which a piece of memory is mapped by itself, by whether memory is spared.
 
 2**25 is the most that glibc allows. Hidden states of a batch have more than 2**20."""
 
+GROWTH = 1.5
+"""How far the resident memory may grow before what lies free is given back: tensors of ever new sizes leave
+ever more holes, but the system takes time to clear the pages that are taken again."""
+
 EVERY = 8
-"""Steps after which what lies free is given back: the heap grows with each step, and the system takes time to
-clear the pages that are taken again."""
+"""Steps, or parts of an evaluation, between two looks at it."""
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Source: glibc, `malloc.h`."""
@@ -51,6 +56,37 @@ def give_back_freed() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+@dataclass
+class Heap:
+    """Watches over the heap of a process during one piece of work.
+
+    Args:
+        looks: How often it was asked to.
+        resident: Resident bytes once the work had taken what it needs; None until then.
+    """
+
+    looks: int = 0
+    resident: int | None = None
+
+    def look(self) -> None:
+        """Give back what lies free if the heap has grown; called between steps."""
+        self.looks += 1
+        if self.looks % EVERY or _glibc() is None:
+            return
+        now = _resident()
+        if self.resident is None:
+            self.resident = now
+        elif now > GROWTH * self.resident:
+            give_back_freed()
+            self.resident = None
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @functools.cache

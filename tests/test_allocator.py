@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptrans.allocator import give_back_freed, spare_memory
+from adaptrans import allocator
+from adaptrans.allocator import EVERY, Heap, give_back_freed, spare_memory
 
 
 def page_faults(spared):
@@ -58,6 +59,18 @@ def test_what_lies_free_between_others_is_given_back(monkeypatch):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         before, after = pool.apply(left_behind)
     assert before - after > 32 * 2**21 * 0.9
+
+
+def test_a_heap_that_has_grown_is_given_back(monkeypatch):
+    sizes, given = iter([100, 149, 151, 90, 130, 136]), []
+    monkeypatch.setattr(allocator, "_resident", lambda: next(sizes))
+    monkeypatch.setattr(allocator, "_glibc", lambda: "here")
+    monkeypatch.setattr(allocator, "give_back_freed", lambda: given.append(heap.looks))
+    heap = Heap()
+    for _ in range(6 * EVERY):
+        heap.look()
+    # Grown by half at the third look and, from what was taken anew, at the sixth.
+    assert given == [3 * EVERY, 6 * EVERY]
 
 
 def test_the_environment_wins(monkeypatch):

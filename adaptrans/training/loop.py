@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from adaptrans import processes
-from adaptrans.allocator import EVERY, give_back_freed, spare_memory
+from adaptrans.allocator import Heap, spare_memory
 from adaptrans.data.batches import padding_share
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
+from adaptrans.models.dropping import drop_swiftly
 from adaptrans.models.frugal import keep_frozen_in, recompute_activations
 from adaptrans.models.fusing import is_value, regularisation
 from adaptrans.models.library import fusion_of
@@ -120,6 +121,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
     """
     spare_memory(job.config.spares_memory)
     keep_frozen_in(job.assembled.model, job.precision)
+    drop_swiftly(job.assembled.model)
     run = _Training(job, accelerator)
     run.resume()
     with (
@@ -151,6 +153,7 @@ class _Training:
         self.limit = Limit(job.config.tokens_per_batch)
         if job.config.checkpointing is True:
             self.recompute()
+        self.heap = Heap()
         self.changes: list[str] = []
         self.computing = Gradients(
             job.assembled,
@@ -233,8 +236,7 @@ class _Training:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
-        if self.place.step % EVERY == 0 and self.job.device.type == "cpu":
-            give_back_freed()
+        self.heap.look()
         seconds = time.monotonic() - began
         self.place.seconds += seconds
         step = self.place.step
