@@ -34,7 +34,7 @@ def spare_memory(spared: bool) -> bool:
     Not spared, the C library cuts tensors out of one heap and keeps what they leave for the next ones. The
     heap has holes: it takes more than the tensors. Spared, each large tensor is mapped by itself and unmapped
     when it is freed, and the system clears those pages anew each time, which takes as long again as most of a
-    training step. In both cases what lies free now goes back to the system first.
+    training step. What lies free now goes back to the system first.
 
     Args:
         spared: Whether memory is what counts.
@@ -43,7 +43,8 @@ def spare_memory(spared: bool) -> bool:
         Whether the library took it: not on systems without glibc, nor where the environment says
         `MALLOC_MMAP_THRESHOLD_`, which wins.
     """
-    give_back_freed()
+    if spared:
+        give_back_freed()
     library = _glibc()
     if library is None or "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return False
@@ -60,11 +61,11 @@ def give_back_freed() -> None:
 
 @dataclass
 class Heap:
-    """Watches over the heap of a process during one piece of work.
+    """Watches over the heap of a process.
 
     Args:
         looks: How often it was asked to.
-        resident: Resident bytes once the work had taken what it needs; None until then.
+        resident: Resident bytes since work took anew what it needs; None until then.
     """
 
     looks: int = 0
@@ -81,6 +82,10 @@ class Heap:
         elif now > GROWTH * self.resident:
             give_back_freed()
             self.resident = None
+
+
+HEAP = Heap()
+"""That of this process."""
 
 
 def _resident() -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptrans.allocator import Heap
+from adaptrans.allocator import HEAP
 from adaptrans.data.encodings import rows
 from adaptrans.data.fitting import FittingParts
 from adaptrans.devices import autocast
@@ -156,9 +156,8 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
     _fetch(first.assembled.model, features)
     common = Common([predictor.assembled for predictor in predictors])
     parts = FittingParts(range(len(features)), lengths, first.tokens_per_batch, first.device)
-    heap = Heap()
     for part in parts:
-        heap.look()
+        HEAP.look()
         with parts.attempt(part):
             chosen = [features[i] for i in part]
             batch = collated(first.kind, chosen, first.padding_id, first.device)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from adaptrans import processes
-from adaptrans.allocator import Heap, spare_memory
+from adaptrans.allocator import HEAP, spare_memory
 from adaptrans.data.batches import padding_share
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
@@ -153,7 +153,6 @@ class _Training:
         self.limit = Limit(job.config.tokens_per_batch)
         if job.config.checkpointing is True:
             self.recompute()
-        self.heap = Heap()
         self.changes: list[str] = []
         self.computing = Gradients(
             job.assembled,
@@ -236,7 +235,7 @@ class _Training:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.place.step += 1
-        self.heap.look()
+        HEAP.look()
         seconds = time.monotonic() - began
         self.place.seconds += seconds
         step = self.place.step
