@@ -71,7 +71,8 @@ def test_what_cannot_share_is_computed_alone(quick):
 
 @pytest.mark.parametrize("task", ["udpos", "xquad"])
 def test_pooled_languages_and_small_chunks_give_the_same_files(quick, tmp_path, monkeypatch, task):
-    spec = spec_of(quick, "adapter", task)
+    # One input at a time: others in its batch may change the last digit of a logit, and so a label.
+    spec = spec_of(quick, "adapter", task, tokens_per_batch=16)
     evaluate(spec)
     asked = []
     original = predict.outputs_of
