@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from adaptrans.devices import pick_device, pick_precision
+from adaptrans import devices
+from adaptrans.devices import let_go, pick_device, pick_precision
 from adaptrans.errors import ConfigError
 
 
@@ -53,3 +54,10 @@ def test_precision():
     assert pick_precision("auto", cpu) in ("fp32", "bf16")
     with pytest.raises(ConfigError, match='unknown precision "fp8"'):
         pick_precision("fp8", cpu)
+
+
+def test_memory_is_spared_once_it_has_ended(monkeypatch):
+    asked = []
+    monkeypatch.setattr(devices, "spare_memory", asked.append)
+    let_go(torch.device("cpu"))
+    assert asked == [True]

@@ -23,7 +23,7 @@ from adaptrans.models.adapting import Assembled, assemble
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer
 from adaptrans.models.bits import FLOAT
-from adaptrans.models.chain import first_layer
+from adaptrans.models.chain import first_place
 from adaptrans.models.fusing import Attention
 from adaptrans.models.language_adapters import use_language
 from adaptrans.models.library import Model
@@ -216,9 +216,11 @@ class Session:
     def without_effect(self, layer: int) -> tuple[str, ...]:
         """A note where no adapter acts below the layer whose vectors are compared."""
         active = self.assembled.layers
-        if not active or first_layer(self.assembled.model, active) < layer:
+        if not active:
             return ()
-        lowest = first_layer(self.assembled.model, active)
+        lowest = first_place(self.assembled.model, active).layer
+        if lowest < layer:
+            return ()
         return (
             f"the adapters leave out the encoder layers below {lowest}: layer {layer} is the bare backbone's",
         )

@@ -99,11 +99,6 @@ def _place(key: str) -> Place:
     return Place(int(found[1]), inside=found[2] is not None) if found else Place(0)
 
 
-def first_layer(model: library.Model, layers: Sequence[str | Fused]) -> int:
-    """The lowest encoder layer in which an adapter of a chain acts; see `first_place`."""
-    return first_place(model, layers).layer
-
-
 def check_layers(setup: Setup, stack: Chain) -> None:
     """Refuse what the library would compute without a word, or fail at in its first forward pass.
 

@@ -75,9 +75,9 @@ def same(one, other, batch):
 
 @pytest.fixture(scope="session")
 def build(base):
-    """`build(text, head, parents, method=, backbone=, seed=)`: assembled, with trained weights moved."""
+    """`build(text, head, parents, method=, ...)`: assembled, with trained weights moved; see `assemble`."""
 
-    def make(text, head, parents=None, *, method="seq_bn", backbone=None, seed=1, shake=True):
+    def make(text, head, parents=None, *, method="seq_bn", backbone=None, seed=1, shake=True, **options):
         from adaptrans.models.adapting import assemble
 
         assembled = assemble(
@@ -88,6 +88,7 @@ def build(base):
             method=method,
             parents=parents or {},
             seed=seed,
+            **options,
         )
         return shaken(assembled) if shake else assembled
 

@@ -30,20 +30,9 @@ STEP = {"8bit": 1 / 127, "4bit": 0.16}
 
 
 @pytest.fixture
-def made(base, tools):
+def made(build, tools):
     def make(how, method="seq_bn", kind="classification", text="adapter", parents=None, shake=True):
-        head = tools.spec(kind)
-        found = assemble(
-            base,
-            parse(text),
-            target=head.name,
-            head=head,
-            method=method,
-            parents=parents or {},
-            seed=1,
-            quantise=how,
-        )
-        return tools.shaken(found) if shake else found
+        return build(text, tools.spec(kind), parents, method=method, shake=shake, quantise=how)
 
     return make
 

@@ -8,24 +8,18 @@ import torch
 
 from adaptrans.errors import ArtefactError
 from adaptrans.models import library, trimming
-from adaptrans.models.adapting import assemble, logits
+from adaptrans.models.adapting import logits
 from adaptrans.models.artefact import load_artefact, save_artefact
-from adaptrans.models.setup import parse
 from adaptrans.models.trimming import NOTHING, WEIGHT
 from adaptrans.models.weightfiles import open_tensors
 
 
-def assembled(base, head, tokens, text="adapter", method="seq_bn", parents=None):
-    return assemble(
-        base,
-        parse(text),
-        target=head.name,
-        head=head,
-        method=method,
-        parents=parents or {},
-        seed=1,
-        tokens=tokens,
-    )
+@pytest.fixture
+def assembled(build):
+    def make(head, tokens, text="adapter", parents=None, **options):
+        return build(text, head, parents, shake=False, tokens=tokens, **options)
+
+    return make
 
 
 def trained(model, batches, weight_decay=0.0):
@@ -50,21 +44,21 @@ def encoder_of(model):
 
 @pytest.mark.parametrize("kind", ["classification", "tagging", "span_qa", "multiple_choice"])
 @pytest.mark.parametrize("known", ["all", "some", "none"])
-def test_logits_are_those_of_the_whole_matrix_to_the_last_bit(base, tools, kind, known):
+def test_logits_are_those_of_the_whole_matrix_to_the_last_bit(assembled, base, tools, kind, known):
     batch, head = tools.batch_of(kind), tools.spec(kind)
     ids = batch["input_ids"].unique().numpy()
     tokens = {"all": ids, "some": ids[::2], "none": NOTHING}[known]
-    cut = assembled(base, head, tokens)
+    cut = assembled(head, tokens)
     assert trimming.trimmed(cut.model).kept <= len(ids)
-    assert tools.same(cut, assembled(base, head, None), batch)
+    assert tools.same(cut, assembled(head, None), batch)
     assert len(trimming.trimmed(cut.model).weight) < base.vocabulary / 3
     # and again, when all rows are there
-    assert tools.same(cut, assembled(base, head, None), batch)
+    assert tools.same(cut, assembled(head, None), batch)
 
 
-def test_a_piece_outside_the_cut_is_read_and_not_unknown(base, tools):
+def test_a_piece_outside_the_cut_is_read_and_not_unknown(assembled, tools):
     head = tools.spec("classification")
-    cut, whole = assembled(base, head, np.arange(5)), assembled(base, head, None)
+    cut, whole = assembled(head, np.arange(5)), assembled(head, None)
     for start in range(5, 900, 50):
         ids = torch.arange(start, start + 50).reshape(5, 10)
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -75,9 +69,9 @@ def test_a_piece_outside_the_cut_is_read_and_not_unknown(base, tools):
 
 
 @pytest.mark.parametrize("method", ["seq_bn", "seq_bn_inv", "lora", "prompt_tuning", "prefix_tuning"])
-def test_adapters_learn_the_same_to_the_last_bit(base, tools, method):
+def test_adapters_learn_the_same_to_the_last_bit(assembled, tools, method):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
-    pair = [assembled(base, head, tokens, method=method) for tokens in (NOTHING, None)]
+    pair = [assembled(head, tokens, method=method) for tokens in (NOTHING, None)]
     losses = [trained(model, [batch] * 3) for model in pair]
     assert losses[0] == losses[1]
     own, other = (dict(model.model.named_parameters()) for model in pair)
@@ -85,10 +79,10 @@ def test_adapters_learn_the_same_to_the_last_bit(base, tools, method):
     assert all(torch.equal(own[name], other[name]) for name in pair[0].trained)
 
 
-def test_a_whole_model_learns_the_same_and_is_saved_with_all_its_embeddings(base, tools, tmp_path):
+def test_a_whole_model_learns_the_same_and_is_saved_with_all_its_embeddings(assembled, base, tools, tmp_path):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     ids = batch["input_ids"].unique().numpy()
-    pair = [assembled(base, head, tokens, text="full") for tokens in (ids, None)]
+    pair = [assembled(head, tokens, text="full") for tokens in (ids, None)]
     assert trained(pair[0], [batch] * 3) == trained(pair[1], [batch] * 3)
     own, other = map(encoder_of, pair)
     assert all(torch.equal(own[name], other[name]) for name in other)
@@ -107,10 +101,10 @@ def test_a_whole_model_learns_the_same_and_is_saved_with_all_its_embeddings(base
     assert tools.same(load_artefact(tmp_path / "a", base, tokens=NOTHING), loaded, more)
 
 
-def test_weight_decay_leaves_rows_outside_the_cut_alone(base, tools):
+def test_weight_decay_leaves_rows_outside_the_cut_alone(assembled, base, tools):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     ids = batch["input_ids"].unique()
-    pair = [assembled(base, head, tokens, text="full") for tokens in (ids.numpy(), None)]
+    pair = [assembled(head, tokens, text="full") for tokens in (ids.numpy(), None)]
     for model in pair:
         trained(model, [batch] * 3, weight_decay=0.1)
     cut, whole = (encoder_of(model)[WEIGHT] for model in pair)
@@ -121,32 +115,32 @@ def test_weight_decay_leaves_rows_outside_the_cut_alone(base, tools):
     assert torch.equal(cut[ids], whole[ids])
 
 
-def test_an_artefact_of_a_cut_model_is_that_of_the_whole_one(base, tools, tmp_path):
+def test_an_artefact_of_a_cut_model_is_that_of_the_whole_one(assembled, tools, tmp_path):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
-    cut = tools.shaken(assembled(base, head, NOTHING))
+    cut = tools.shaken(assembled(head, NOTHING))
     tools.answers(cut, batch)
     save_artefact(cut, tmp_path / "cut")
-    save_artefact(tools.shaken(assembled(base, head, None)), tmp_path / "whole")
+    save_artefact(tools.shaken(assembled(head, None)), tmp_path / "whole")
     for path in sorted((tmp_path / "whole").rglob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_bytes()
 
 
-def test_a_setup_on_a_whole_model_and_one_with_a_parent(base, tools, parents):
+def test_a_setup_on_a_whole_model_and_one_with_a_parent(assembled, tools, parents):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     for text in ("full(whole)", "mnli > target", "fuse(mnli, squad) > target"):
-        cut, whole = (assembled(base, head, tokens, text, parents=parents) for tokens in (NOTHING, None))
+        cut, whole = (assembled(head, tokens, text, parents=parents) for tokens in (NOTHING, None))
         cut.model.requires_grad_(False)
         assert tools.same(cut, whole, batch), text
 
 
-def test_masked_language_modelling_keeps_all_embeddings(base, tools):
-    cut = assembled(base, tools.spec("mlm"), NOTHING)
+def test_masked_language_modelling_keeps_all_embeddings(assembled, tools):
+    cut = assembled(tools.spec("mlm"), NOTHING)
     assert trimming.trimmed(cut.model) is None
 
 
-def test_rows_met_in_evaluation_serve_training_afterwards(base, tools):
+def test_rows_met_in_evaluation_serve_training_afterwards(assembled, tools):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
-    cut = assembled(base, head, NOTHING)
+    cut = assembled(head, NOTHING)
     before = tools.answers(cut, batch)[0]  # in inference mode
     assert torch.equal(logits(cut, batch), before)
     trained(cut, [batch])
@@ -154,11 +148,11 @@ def test_rows_met_in_evaluation_serve_training_afterwards(base, tools):
     assert trained(cut, [more])
 
 
-def test_a_file_that_changes_in_use_is_named(backbone_maker, tools, tmp_path):
+def test_a_file_that_changes_in_use_is_named(assembled, backbone_maker, tools, tmp_path):
     from adaptrans.models.backbone import identify
 
     base = identify(backbone_maker(tmp_path / "b"), tmp_path)
-    cut = assembled(base, tools.spec("classification"), NOTHING)
+    cut = assembled(tools.spec("classification"), NOTHING, backbone=base)
     path = base.path / "model.safetensors"
     path.write_bytes(path.read_bytes())
     with pytest.raises(ArtefactError, match="has changed while it was in use"):

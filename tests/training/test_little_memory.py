@@ -16,7 +16,7 @@ from adaptrans.models.frugal import keep_frozen_in, recompute_activations
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import training_config
 from adaptrans.tasks.kinds import KINDS
-from adaptrans.training import budget, streams
+from adaptrans.training import budget, loop, streams
 from adaptrans.training.phases import run_training
 
 METHODS = [
@@ -167,6 +167,20 @@ def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkey
         run_training(never)
     assert is_out_of_memory(error)
     assert "lower tokens_per_batch" in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "spared"), [({}, False), ({"checkpointing": True}, True), ({"memory_budget": "8GB"}, True)]
+)
+def test_memory_is_spared_where_that_was_asked_for(planner, monkeypatch, options, spared):
+    asked = []
+    monkeypatch.setattr(loop, "spare_memory", asked.append)
+    config = training_config(
+        {"max_steps": 1, "limit_train": 8, "limit_dev": 4, "precision": "fp32", **options}
+    )
+    own = replace(planner, config_for=lambda name, whole: config)
+    run_training(own.target(parse("adapter"), own.workspace.task("udpos"))[0])
+    assert asked == [spared]
 
 
 def test_what_only_saves_memory_is_no_part_of_a_key(planner):

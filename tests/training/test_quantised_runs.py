@@ -172,3 +172,16 @@ def test_without_the_package_a_command_says_so_in_one_line(
     assert line == said
     # Nothing was read or encoded for it.
     assert not list(Store(tmp_path / "s").cache.rglob("*.arrow"))
+
+
+@needs_it
+def test_frozen_states_of_another_base_are_others(planner):
+    losses = {}
+    for how in ("none", "8bit"):
+        for stored in ("fp32", "off"):
+            own = planner_of(planner, "seq_bn[leave_out='first:2']", quantise=how, trunk_cache=stored)
+            losses[how, stored] = losses_of(run_training(target(own)))
+    assert len(list((planner.workspace.store.cache / "trunks").iterdir())) == 2
+    assert losses["none", "fp32"] != losses["8bit", "fp32"]
+    # Dropout below the first adapter is all that the stored states lack.
+    assert losses["8bit", "fp32"] == pytest.approx(losses["8bit", "off"], rel=0.2)
