@@ -34,6 +34,7 @@ from adapters import (
 from adapters.composition import AdapterCompositionBlock
 from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
 from adapters.methods.lora import LoRALinear as LoRALinear
+from adapters.models.xlm_roberta import modeling_xlm_roberta
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
@@ -48,6 +49,7 @@ from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tenso
 from adaptrans.models.weightfiles import StoredTensor, fill, open_tensors
 
 Model: TypeAlias = XLMRobertaAdapterModel
+SelfAttention: TypeAlias = modeling_xlm_roberta.XLMRobertaSdpaSelfAttentionWithAdapters
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter.safetensors"

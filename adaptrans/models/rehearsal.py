@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from adaptrans.devices import autocast
 from adaptrans.models import frugal, fusing, library, masked_lm, methods
+from adaptrans.models.dropping import drop_swiftly
 from adaptrans.models.heads import HeadSpec
 from adaptrans.models.library import Fused
 from adaptrans.models.memory import Case, Forecast
@@ -135,6 +136,7 @@ def _counted(case: Case) -> Forecast:
         frugal.keep_frozen_in(model, case.precision if case.training else "fp32")
     if case.checkpointing and case.training:
         frugal.recompute_activations(model)
+    drop_swiftly(model)
     with FakeTensorMode(), torch.random.fork_rng(devices=[]):
         _place(model)
         weights = _bytes({**dict(model.named_parameters()), **dict(model.named_buffers())})

@@ -30,7 +30,6 @@ LATER: dict[str, Any] = {
     "mixing_shares": None,
     "trunk_cache": "off",
     "quantise": "none",
-    "swift_dropout": False,
 }
 """Options without a part in a run's key where they have these values."""
 
@@ -120,9 +119,6 @@ class TrainingConfig(BaseModel):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the device multiplies it in hardware."
-    )
-    swift_dropout: bool = Field(
-        False, description="CPU: dropout decided by 16 random bits; faster, with other random numbers."
     )
     quantise: Literal["none", "8bit", "4bit"] = Field(
         "none", description="Adapters: linear layers of the frozen encoder in so many bits (bitsandbytes)."

@@ -121,8 +121,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
     """
     spare_memory(job.config.spares_memory)
     keep_frozen_in(job.assembled.model, job.precision)
-    if job.config.swift_dropout:
-        drop_swiftly(job.assembled.model)
+    drop_swiftly(job.assembled.model)
     run = _Training(job, accelerator)
     run.resume()
     with (

@@ -1,12 +1,18 @@
-"""Swift dropout drops as often, scales as much and repeats as PyTorch's does."""
+"""Swift dropout and attention drop as often, scale as much and repeat as PyTorch's do."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
-from adaptrans.models.dropping import SwiftDropout, drop_swiftly
+from adaptrans.models import dropping
+from adaptrans.models.adapting import logits
+from adaptrans.models.dropping import SwiftAttention, SwiftDropout, attend, drop_swiftly
+from adaptrans.models.library import SelfAttention
+
+LEAST = torch.finfo(torch.float32).min
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -41,15 +47,128 @@ def test_all_or_nothing_is_left_to_pytorch(rate):
     assert torch.equal(found, torch.zeros(1000) if rate == 1 else torch.ones(1000))
 
 
-def test_a_model_answers_as_before(build, tools):
+def drawn(shape, keys=None, dtype=torch.float64, seed=0):
+    """Queries, keys and values with gradients, and a mask that hides each input's last key."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs, heads, pieces, size = shape
+    keys = keys or pieces
+    found = [
+        torch.randn(inputs, heads, number, size, generator=generator, dtype=torch.float64).to(dtype)
+        for number in (pieces, keys, keys)
+    ]
+    mask = torch.zeros(inputs, 1, 1, keys).index_fill_(3, torch.tensor([keys - 1]), LEAST)
+    return [one.requires_grad_() for one in found], mask.expand(inputs, 1, pieces, keys)
+
+
+def written_out(queries, keys, values, mask, rate):
+    """Attention as its formula has it, and its own share of dropped weights."""
+    scores = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5 + mask
+    return SwiftDropout(rate)(scores.softmax(-1)) @ values
+
+
+@pytest.mark.parametrize("block", [1, 40, dropping.BLOCK])
+def test_attention_and_its_gradients_are_those_of_the_formula(monkeypatch, block):
+    # One input's weights are a whole number of draws, so that blocks of any size draw the same numbers.
+    monkeypatch.setattr(dropping, "BLOCK", block)
+    found = []
+    for function in (attend, written_out):
+        own, mask = drawn((5, 2, 4, 8), keys=6)
+        torch.manual_seed(3)
+        answer = function(*own, mask.double(), 0.3)
+        (answer * torch.arange(8.0)).sum().backward()
+        found.append([answer.detach(), *(one.grad for one in own)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_attention_is_differentiated_exactly():
+    own, mask = drawn((2, 2, 3, 4))
+
+    def repeated(*tensors):
+        torch.manual_seed(1)
+        return attend(*tensors, mask, 0.5)
+
+    assert torch.autograd.gradcheck(repeated, own)
+
+
+def test_attention_drops_so_many_weights_and_keeps_their_mean():
+    values = torch.eye(50).expand(400, 1, 50, 50)
+    queries = torch.zeros(400, 1, 50, 50)
+    torch.manual_seed(1)
+    weights = attend(queries, queries, values, None, 0.1)
+    assert (weights == 0).float().mean().item() == pytest.approx(0.1, abs=0.001)
+    assert weights.sum(-1).mean().item() == pytest.approx(1, abs=0.001)
+
+
+def test_attention_in_bf16_is_close_and_no_input_is_lost_to_its_mask():
+    own, mask = drawn((3, 2, 6, 8), dtype=torch.float32)
+    exact, _ = drawn((3, 2, 6, 8))
+    mask = mask.clone()
+    mask[0] = LEAST  # padding alone: minus infinity in bf16
+    answers = []
+    for tensors, precise in ((own, False), (exact, True)):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not precise):
+            answers.append(attend(*tensors, mask, 0.2))
+        answers[-1].float().sum().backward()
+    assert answers[0].dtype == torch.bfloat16
+    assert torch.isfinite(answers[0]).all()
+    torch.testing.assert_close(answers[0][1:].double(), answers[1][1:], rtol=0.05, atol=0.05)
+    for one, other in zip(own, exact, strict=True):
+        torch.testing.assert_close(one.grad[1:].double(), other.grad[1:], rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dropout_p": 0.3, "is_causal": True},
+        {"dropout_p": 0.3, "scale": 2.0},
+        {"dropout_p": 0.3, "attn_mask": torch.tensor([True, True, False])},
+    ],
+)
+def test_what_is_not_asked_for_is_left_to_pytorch(options):
+    tensors = drawn((2, 2, 3, 4))[0]
+    torch.manual_seed(1)
+    found = attend(*tensors, **options)
+    torch.manual_seed(1)
+    assert torch.equal(found, scaled_dot_product_attention(*tensors, **options))
+
+
+def test_a_model_answers_as_before(build, tools, monkeypatch):
     assembled = build("adapter", tools.spec("classification"), method="seq_bn[dropout=0.2]")
     batch, model = tools.batch_of("classification"), assembled.model
     before = tools.answers(assembled, batch)
-    number = sum(type(module) is nn.Dropout for module in model.modules())
+    modules = list(model.modules())
     drop_swiftly(model)
-    assert sum(type(module) is SwiftDropout for module in model.modules()) == number > 10
+    for plain, swift in ((nn.Dropout, SwiftDropout), (SelfAttention, SwiftAttention)):
+        assert sum(type(module) is swift for module in modules) > 0
+        assert not any(type(module) is plain for module in modules)
+    asked = []
+    monkeypatch.setattr(dropping, "attend", lambda *own, **more: asked.append(own) or attend(*own, **more))
     assert torch.equal(tools.answers(assembled, batch)[0], before[0])
+    assert not asked
     model.train()
     torch.manual_seed(1)
     assert not torch.equal(tools.answers(assembled, batch)[0], before[0])
+    assert len(asked) == sum(type(module) is SwiftAttention for module in modules)
     model.eval()
+
+
+@pytest.mark.parametrize("method", ["seq_bn", "par_bn", "lora", "prefix_tuning", "prompt_tuning"])
+def test_a_model_learns_as_with_attention_written_out(build, tools, monkeypatch, method):
+    def plain(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False):
+        return written_out(query, key, value, 0 if attn_mask is None else attn_mask, dropout_p)
+
+    gradients = []
+    for function in (attend, plain):
+        monkeypatch.setattr(dropping, "attend", function)
+        assembled = build("adapter", tools.spec("classification"), method=method)
+        drop_swiftly(assembled.model.train())
+        torch.manual_seed(1)
+        logits(assembled, tools.batch_of("classification")).square().sum().backward()
+        own = assembled.model.named_parameters()
+        gradients.append({name: one.grad for name, one in own if one.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() != set()
+    for name, one in gradients[0].items():
+        torch.testing.assert_close(one, gradients[1][name], rtol=1e-3, atol=1e-5)

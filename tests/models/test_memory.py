@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adaptrans.errors import ConfigError
+from adaptrans.models.dropping import drop_swiftly
 from adaptrans.models.memory import Case, Shape, bytes_of, forecast, most_items, shape_of
 
 SMALL = Shape(2, 32, 2, 64, 1000)
@@ -35,6 +36,7 @@ def test_what_is_kept_for_the_gradients_is_counted_to_the_byte(build, tools):
     found = forecast(replace(CASE, shape=shape_of(assembled.backbone)))
     model = assembled.model.train()
     model.heads["head"] = model.heads[assembled.head_name]
+    drop_swiftly(model)
     with Alive(model) as alive:
         _step(model, CASE)
     assert abs(alive.peak - found.gradients - found.activations) < 0.02 * alive.peak

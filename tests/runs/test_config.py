@@ -37,14 +37,14 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     left_out = set(TrainingConfig.model_fields) - set(inputs)
     fusion = {"fusion_learning_rate", "fusion_regularisation"}
     mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
-    later = {"warmup_steps", "select", "trunk_cache", "quantise", "swift_dropout"}
+    later = {"warmup_steps", "select", "trunk_cache", "quantise"}
     text, shares = {"language_smoothing"}, {"mixing_shares"}
     never = {"checkpoint_seconds", "log_every", "freeze_embeddings", "trim_vocabulary"}
     never |= {"checkpointing", "memory_budget", "trunk_gib"}
     assert left_out == {*never, *later, *fusion, *mix, *text, *shares}
-    chosen = TrainingConfig(
-        warmup_steps=0, select="target_dev", trunk_cache="bf16", quantise="4bit", swift_dropout=True
-    ).inputs(whole_model=False)
+    chosen = TrainingConfig(warmup_steps=0, select="target_dev", trunk_cache="bf16", quantise="4bit").inputs(
+        whole_model=False
+    )
     assert set(chosen) - set(inputs) == later
     frozen = TrainingConfig(freeze_embeddings=True)
     assert frozen.inputs(whole_model=False) == inputs

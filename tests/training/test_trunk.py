@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from adaptrans.data.trunk import TrunkFile
 from adaptrans.errors import ConfigError
 from adaptrans.hub.store import Store
+from adaptrans.models import dropping
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import training_config
 from adaptrans.training import trunk
@@ -60,12 +62,11 @@ def test_stored_states_train_as_computed_ones(
 
 
 def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
-    monkeypatch.setattr(torch.nn.functional, "dropout", lambda values, *_, **__: values)
-    original = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(dropping.SwiftDropout, "forward", lambda module, values: values)
     monkeypatch.setattr(
-        torch.nn.functional,
-        "scaled_dot_product_attention",
-        lambda *given, dropout_p=0.0, **more: original(*given, dropout_p=0.0, **more),
+        dropping,
+        "attend",
+        lambda *given, dropout_p=0.0, **more: scaled_dot_product_attention(*given, **more),
     )
     plain, above = run_of(planner, HALF), run_of(planner, HALF, trunk_cache="fp32")
     assert plain.key != above.key
@@ -77,14 +78,6 @@ def test_what_has_no_frozen_trunk_is_refused(planner):
         run_of(planner, method="seq_bn", trunk_cache="fp32")
     with pytest.raises(ConfigError, match="does not work for multiple_choice"):
         run_of(planner, HALF, task="xcopa", trunk_cache="fp32")
-
-
-def test_swift_dropout_is_another_run_and_only_where_asked_for(planner):
-    plain, swift = run_of(planner, HALF), run_of(planner, HALF, swift_dropout=True)
-    assert plain.key != swift.key
-    assert losses(plain) != losses(swift)
-    assert losses(plain) == pytest.approx(losses(swift), rel=0.2)
-    assert "swift_dropout" not in training_config({}).inputs(False)
 
 
 def test_the_option_leaves_other_keys_alone():
