@@ -18,8 +18,9 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: 
     """Indices of each optimiser step of an epoch, like lengths together, each index once.
 
     The examples are shuffled, cut into pools of `POOL_BATCHES` batches, sorted
-    by length within a pool, cut into batches, and the batches shuffled. The last
-    batch of an epoch may be smaller.
+    by length within a pool, cut into batches, and the batches shuffled. What is
+    left over makes one smaller batch, of examples of any length: each counts for
+    more in it, so that chance has to choose them, and not their length.
 
     Args:
         lengths: Tokens of each item.
@@ -39,8 +40,11 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: 
     batches: list[list[int]] = []
     for start in range(0, len(order), pool):
         part = order[start : start + pool]
+        left, part = np.split(part, [len(part) % batch_size])
         part = part[np.argsort(sizes[part], kind="stable")]
         batches.extend(part[i : i + batch_size].tolist() for i in range(0, len(part), batch_size))
+        if len(left):
+            batches.append(left.tolist())
     return [batches[i] for i in generator.permutation(len(batches))]
 
 

@@ -18,6 +18,10 @@ from torch.overrides import TorchFunctionMode
 
 from adaptrans.models.library import SelfAttention
 
+# What PyTorch calls to differentiate a ReLU and a softmax.
+threshold_backward = torch.ops.aten.threshold_backward
+softmax_backward = torch.ops.aten._softmax_backward_data
+
 STEPS = 2**16
 """Values of the random number that decides: a rate of 0.1 becomes 6,554 / 65,536."""
 
@@ -46,6 +50,9 @@ class SwiftAttention(SelfAttention):
         """As the library's."""
         if not self.training or hidden_states.device.type != "cpu":
             return super().forward(hidden_states, *arguments, **options)
+        if torch.is_autocast_enabled("cpu"):
+            # Rounded once, and not for queries, keys and values each.
+            hidden_states = hidden_states.to(torch.get_autocast_dtype("cpu"))
         with _Attending():
             return super().forward(hidden_states, *arguments, **options)
 
@@ -123,32 +130,32 @@ class _Attended(torch.autograd.Function):
         # Of what is dropped the weight is kept too, with the other sign.
         signed = query.new_empty(inputs, heads, pieces, key.shape[2])
         with torch.autocast("cpu", enabled=False):
-            query = query * size**-0.5
+            # Products of what lies otherwise in memory would copy it each time.
+            query, key, value = _times(query, size**-0.5), key.contiguous(), value.contiguous()
             for some in _blocks(signed):
                 scores = query[some] @ key[some].transpose(-1, -2)
                 if mask is not None:
                     scores += mask[some]
                 weights = scores.softmax(-1)
                 torch.where(_kept(weights, dropped), weights, -weights, out=signed[some])
-                found[some] = (signed[some].relu() @ value[some]).mul_(_scale(dropped))
-        ctx.save_for_backward(query, key, value, signed, found)
+                torch.mul(signed[some].relu() @ value[some], _scale(dropped), out=found[some])
+        ctx.save_for_backward(query, key, value, signed)
         ctx.scale = _scale(dropped)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, signed, found = ctx.saved_tensors
+        query, key, value, signed = ctx.saved_tensors
         own = [_like(one, one.shape[2]) for one in (query, key, value)]
         with torch.autocast("cpu", enabled=False):
             for some in _blocks(signed):
-                kept, scaled = signed[some].relu(), gradient[some] * ctx.scale
+                kept, scaled = signed[some].relu(), _times(gradient[some], ctx.scale)
                 own[2][some] = kept.transpose(-1, -2) @ scaled
-                # The softmax's gradient needs the sum of all weights times their own, which is this one.
-                total = (gradient[some] * found[some]).sum(-1, keepdim=True)
-                scores = (scaled @ value[some].transpose(-1, -2)).mul_(kept)
-                scores.addcmul_(signed[some].abs(), total, value=-1)
-                own[0][some] = (scores @ key[some]).mul_(query.shape[-1] ** -0.5)
+                weights = scaled @ value[some].transpose(-1, -2)
+                weights = threshold_backward(weights, signed[some], 0)
+                scores = softmax_backward(weights, signed[some].abs(), -1, weights.dtype)
+                torch.mul(scores @ key[some], query.shape[-1] ** -0.5, out=own[0][some])
                 own[1][some] = scores.transpose(-1, -2) @ query[some]
         return *own, None, None
 
@@ -174,6 +181,11 @@ def _kept(values: Tensor, dropped: int) -> Tensor:
 def _scaled(values: Tensor, kept: Tensor, scale: float) -> Tensor:
     """All three multiplied in one pass, the scale not rounded to the precision of the values."""
     return torch.addcmul(values.new_zeros(()), values, kept, value=scale)
+
+
+def _times(values: Tensor, factor: float) -> Tensor:
+    """Values times a factor, one after the other in memory."""
+    return torch.mul(values, factor, out=values.new_empty(values.shape))
 
 
 def _like(values: Tensor, pieces: int) -> Tensor:

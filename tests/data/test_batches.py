@@ -74,6 +74,19 @@ def test_batches_are_in_random_order_of_length():
     assert steps == pytest.approx(any_two, rel=0.3)
 
 
+def test_chance_and_not_length_decides_what_the_smaller_batch_holds():
+    # An example in it has more weight in its step than in a full one: on average all have to weigh the same.
+    lengths, size, epochs = [2, 3, 5, 8, 13, 21, 34], 4, 3000
+    often = [0] * len(lengths)
+    for epoch in range(epochs):
+        (smaller,) = [batch for batch in epoch_batches(lengths, size, seed=0, epoch=epoch) if len(batch) == 3]
+        for index in smaller:
+            often[index] += 1
+    chance = 3 / 7
+    error = (epochs * chance * (1 - chance)) ** 0.5
+    assert often == pytest.approx([epochs * chance] * len(lengths), abs=4 * error)
+
+
 def test_who_shares_a_batch_changes_from_epoch_to_epoch():
     size, count = 4, 4 * POOL_BATCHES * 4
     lengths = [10 + i % 5 for i in range(count)]

@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -56,10 +58,10 @@ def without_dropout(tiny_backbone, tmp_path):
     return folder
 
 
-def in_two_processes(folder, *arguments):
-    """Run the command line as `torchrun` does; returns what it prints."""
+def started(folder, *arguments):
+    """The command line as `torchrun` starts it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTRANS_")}
-    done = subprocess.run(
+    return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
             *("-m", "adaptrans_cli.main", *arguments),
@@ -70,8 +72,14 @@ def in_two_processes(folder, *arguments):
         cwd=folder,
         env={**environment, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+
+
+def in_two_processes(folder, *arguments):
+    """Run the command line in two processes; returns what it prints."""
+    process = started(folder, *arguments)
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    return out
 
 
 def weights(store):
@@ -107,6 +115,29 @@ def test_two_processes_train_what_one_does(without_dropout, small_workspace, tmp
         steps = [json.loads(line)["step"] for line in log.read_text().splitlines() if "loss" in line]
         assert steps == [1, 2, 3]
     assert not list(divided.root.glob("runs/*/*/checkpoints"))
+
+
+def test_two_processes_that_are_killed_go_on_as_if_they_were_not(tiny_backbone, small_workspace, tmp_path):
+    """Each process drops out other neurons, and has to go on with the numbers that it would have drawn."""
+    defaults = {**EXPERIMENT["training"]["defaults"], "max_steps": 40, "evaluate_every": 100}
+    experiment = {**EXPERIMENT, "setups": ["adapter"], "baseline": None, "training": {"defaults": defaults}}
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
+    where = ["--backbone", str(tiny_backbone), "--data", str(small_workspace.data)]
+    stores = [Store(tmp_path / name) for name in ("killed", "whole")]
+    process = started(tmp_path, "run", "experiment.yaml", *where, "--store", "killed")
+    while not list(stores[0].root.glob("runs/*/*/checkpoints/step-*")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+        one.kill()
+    process.communicate()
+    (checkpoint,) = stores[0].root.glob("runs/*/*/checkpoints/step-*")
+    assert 0 < int(checkpoint.name.removeprefix("step-")) < 40, "it was not killed on the way"
+    for store in stores:
+        in_two_processes(tmp_path, "run", "experiment.yaml", *where, "--store", store.root.name)
+    found, expected = map(weights, stores)
+    assert found.keys() == expected.keys() != set()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_process_that_is_alone_waits_for_nobody(monkeypatch):
