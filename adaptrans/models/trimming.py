@@ -146,6 +146,9 @@ def trim(model: nn.Module, stored: StoredTensor, tokens: np.ndarray) -> TrimmedE
         for name, child in list(module.named_children()):
             if child is whole:
                 setattr(module, name, cut)
+        # The adapters library notes it here as well, where a copy of the model would find and copy it.
+        noted: dict[str, nn.Module] = getattr(module, "loaded_embeddings", {})
+        noted.update({name: cut for name, held in noted.items() if held is whole})
     return cut
 
 

@@ -1,5 +1,6 @@
 """The cut embedding matrix answers and learns as the whole one, and is whole again on disk."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_logits_are_those_of_the_whole_matrix_to_the_last_bit(assembled, base, t
     assert len(trimming.trimmed(cut.model).weight) < base.vocabulary / 3
     # and again, when all rows are there
     assert tools.same(cut, assembled(head, None), batch)
+
+
+def test_nothing_in_a_cut_model_holds_the_whole_matrix(assembled, base, tools):
+    cut = assembled(tools.spec("classification"), NOTHING)
+    copied = {}
+    copy.deepcopy(cut.model, copied)
+    shapes = [value.shape for value in copied.values() if isinstance(value, torch.Tensor)]
+    assert (len(trimming.trimmed(cut.model).weight), base.width) in shapes
+    assert (base.vocabulary, base.width) not in shapes
 
 
 def test_a_piece_outside_the_cut_is_read_and_not_unknown(assembled, tools):
