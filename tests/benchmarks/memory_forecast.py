@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "leave_out": {"method": "seq_bn[leave_out='first:6']"},
     "checkpointing": {"checkpointing": True, "items": 12},
     "bf16": {"precision": "bf16"},
+    "8bit": {"quantise": "8bit"},
     "full": {"setup": "full"},
     "answering": {"training": False, "items": 24},
 }
@@ -80,6 +81,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     from adaptrans.models import frugal
     from adaptrans.models.adapting import assemble, logits
     from adaptrans.models.backbone import Backbone
+    from adaptrans.models.dropping import drop_swiftly
     from adaptrans.models.heads import HeadSpec
     from adaptrans.models.setup import parse
     from adaptrans.tasks.kinds.tensors import summed_cross_entropy
@@ -97,7 +99,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     head = HeadSpec("task", case.head, labels)
     assembled = assemble(
         backbone, parse(case.setup), target="task", head=head, method=case.method, parents={}, seed=1,
-        tokens=tokens,
+        tokens=tokens, quantise=case.quantise,
     )  # fmt: skip
     model = assembled.model.to(device)
     model.train(case.training)
@@ -105,6 +107,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     parameters = [named[name] for name in assembled.trained]
     if case.training:
         frugal.keep_frozen_in(model, case.precision)
+        drop_swiftly(model)
         if case.checkpointing:
             frugal.recompute_activations(model)
     optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
