@@ -159,12 +159,14 @@ def _print_checks(results: list[SplitCheck]) -> None:
             ]
         )
     _print_table(["task", "split", "languages", "examples", "files verified", "absent"], cells)
-    noted: dict[tuple[str, str, str], list[str]] = {}
+    noted: dict[tuple[str, str], dict[str, list[str]]] = {}
     for result in results:
         for note in result.notes:
-            noted.setdefault((result.task, result.split, note), []).append(result.language)
-    for (task, split, note), languages in noted.items():
-        typer.echo(f"note: {task} {split} [{' '.join(languages)}]: {note}")
+            splits = noted.setdefault((result.task, note), {})
+            splits.setdefault(result.split, []).append(result.language)
+    for (task, note), splits in noted.items():
+        where = ", ".join(f"{split} [{' '.join(languages)}]" for split, languages in splits.items())
+        typer.echo(f"note: {task} {where}: {note}")
     for members in groups.values():
         lacking = [member for member in members if member.examples is None]
         if lacking:

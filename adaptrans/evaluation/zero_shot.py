@@ -31,6 +31,7 @@ from adaptrans.models.setup import has_fusion, has_language, is_full
 from adaptrans.progress import progress
 from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.runs.specs import compares_vectors, is_retrieval
+from adaptrans.tasks.tag_schemes import label_notes
 
 if TYPE_CHECKING:
     from adaptrans.evaluation.answering import Language
@@ -219,6 +220,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
     if spec.config.limit is not None:
         notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
+    for note in label_notes(spec.task.scores, spec.task.labels):
+        notes[f"{spec.task.name}: {note}"] = None
     base = _base_note(spec)
     if base is not None:
         notes[base] = None

@@ -18,6 +18,7 @@ from adaptrans.tasks.examples import Example
 from adaptrans.tasks.lacking import Lacking, lacking
 from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
+from adaptrans.tasks.tag_schemes import changed_rules
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def definition(task: Task) -> str:
         mode="json",
         include={"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"},
     )
-    return digest(said)
+    return digest(said | changed_rules(task.scores, task.labels))
 
 
 @dataclass(frozen=True)

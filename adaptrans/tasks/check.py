@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptrans.errors import DataError
+from adaptrans.errors import AdaptransError, DataError
 from adaptrans.files import digest
 from adaptrans.hashes import sha256
 from adaptrans.tasks.locate import missing
+from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.sources import Report, identity, is_available, read_examples
+from adaptrans.tasks.tag_schemes import label_notes
 
 MANIFEST = "FILES.tsv"
 
@@ -79,6 +81,7 @@ class Checker:
     _manifest: dict[str, Entry] = field(init=False)
     _hashed: dict[Path, str] = field(init=False, default_factory=dict)
     _read: dict[str, _Reading] = field(init=False, default_factory=dict)
+    _labels: dict[str, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._manifest = read_manifest(self.data)
@@ -100,12 +103,23 @@ class Checker:
                 remedy=str(missing(task, split, language, self.data)),
             )
         reading = self._reading(task, split, language)
-        notes = list(reading.notes)
+        notes = [*reading.notes, *self._label_notes(task)]
         if published is not None and reading.examples != published:
             notes.append(f"{reading.examples:,} examples, published are {published:,}")
         return SplitCheck(
             str(task), split, language, reading.examples, published, reading.verified, tuple(notes)
         )
+
+    def _label_notes(self, task: Task) -> list[str]:
+        """Where the scores of a task do not tell its labels apart."""
+        if str(task) not in self._labels:
+            try:
+                labels = with_labels(task, self.data).labels
+            except AdaptransError:
+                # Labels in data that are absent or do not fit: that is said where they are read.
+                labels = ()
+            self._labels[str(task)] = label_notes(task.scores, labels)
+        return self._labels[str(task)]
 
     def _reading(self, task: Task, split: str, language: str) -> _Reading:
         """Read a split, once for all tasks that read the same files in the same way."""

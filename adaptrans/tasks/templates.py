@@ -117,7 +117,7 @@ TEMPLATES.add(
         settings="""\
 labels: [O, B-PER, I-PER, B-LOC, I-LOC]
 # labels_from: {split: train, at_least: 10}  # in place of labels, for tag sets of hundreds
-scores: [chunk_f1, token_accuracy]  # for parts of speech token_accuracy first, if you like
+scores: [entity_f1, token_accuracy]  # for parts of speech: [token_accuracy]
 max_length: 128  # sub-words; a longer sentence is read in several parts
 fields: {words: words, tags: tags, lines: lines}
 """,

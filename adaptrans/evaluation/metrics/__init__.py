@@ -15,6 +15,7 @@ from adaptrans.registry import Registry
 SCORES: Registry[Score] = Registry("score")
 SCORES.add("accuracy", "adaptrans.evaluation.metrics.accuracy:SCORE")
 SCORES.add("chunk_f1", "adaptrans.evaluation.metrics.tagging:CHUNK_F1")
+SCORES.add("entity_f1", "adaptrans.evaluation.metrics.tagging:ENTITY_F1")
 SCORES.add("token_accuracy", "adaptrans.evaluation.metrics.tagging:TOKEN_ACCURACY")
 SCORES.add("squad", "adaptrans.evaluation.metrics.squad:SQUAD")
 SCORES.add("squad_characters", "adaptrans.evaluation.metrics.squad:SQUAD_CHARACTERS")

@@ -27,6 +27,7 @@ def _features(references: Any, predictions: Any) -> datasets.Features:
 FEATURES: Registry[list[datasets.Features]] = Registry("score")
 FEATURES.add("accuracy", [_features(TEXT, TEXT), _features(NUMBER, NUMBER)])
 FEATURES.add("chunk_f1", [_features(TEXTS, TEXTS)])
+FEATURES.add("entity_f1", [_features(TEXTS, TEXTS)])
 FEATURES.add("token_accuracy", [_features(TEXTS, TEXTS)])
 FEATURES.add("squad", [_features(TEXTS, TEXT)])
 FEATURES.add("squad_characters", [_features(TEXTS, TEXT)])

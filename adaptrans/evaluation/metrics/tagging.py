@@ -1,58 +1,102 @@
-"""Tagging scores: chunk F1 as XTREME counts it, and token accuracy. No torch.
+"""Tagging scores: chunk F1 as XTREME counts it, entity F1 for other tag sets, token accuracy. No torch.
 
 XTREME scores PAN-X and UD-POS with the chunk F1 of seqeval 0.0.12, also for bare tags
 such as `NOUN`. Later versions of seqeval cut the first letter of bare tags or refuse
-them, so the rule is written out here.
+them, so the rule is written out here. It takes the text after the last hyphen for the
+type; `entity_f1` takes all that follows the prefix, as seqeval does since 0.0.16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.tasks.tag_schemes import BEGINS, ENDS, OUTSIDE, SINGLE, last_part, taken_apart
 
-OUTSIDE = "O"
 Tags = Sequence[str]
+Span: TypeAlias = tuple[str, int, int]
+"""Type, first and last position of a chunk, positions from 0."""
 
 
-def chunks(tags: Tags) -> list[tuple[str, int, int]]:
-    """Chunks of one sentence as (type, first, last), positions from 0.
+def chunks(tags: Tags) -> list[Span]:
+    """Chunks of one sentence as seqeval 0.0.12 finds them.
 
     A tag other than `O` opens a chunk if it is first or follows `O`, if its type (the
     text after its last `-`) differs from that of the tag before, if its first letter is
-    B or S, or if the first letter of the tag before is S. Otherwise it extends the chunk.
+    B or S, or if the first letter of the tag before is E or S. Otherwise it extends the chunk.
 
     Two `SYM` in a row are therefore two chunks, and two `NOUN` are one: the S is read as
-    "single". Published scores contain this, so it stays.
+    "single". Published scores contain this, so it stays. seqeval drops bare types that
+    begin with O, such as `ORG`, and the bare tag `.`; here they count as any other type.
 
     Example:
         >>> chunks(["NOUN", "NOUN", "SYM", "SYM", "O", "I-LOC"])
         [('NOUN', 0, 1), ('SYM', 2, 2), ('SYM', 3, 3), ('LOC', 5, 5)]
+        >>> chunks(["B-PER", "E-PER", "E-PER"])
+        [('PER', 0, 1), ('PER', 2, 2)]
     """
-    found: list[tuple[str, int, int]] = []
+    found: list[Span] = []
     before = OUTSIDE
     for position, tag in enumerate(tags):
         if tag != OUTSIDE:
-            kind = _type(tag)
-            opens = before == OUTSIDE or kind != _type(before) or tag[:1] in ("B", "S") or before[:1] == "S"
-            first = position if opens else found.pop()[1]
+            kind = last_part(tag)
+            ended = before == OUTSIDE or before[:1] in ("E", "S") or kind != last_part(before)
+            first = position if ended or tag[:1] in ("B", "S") else found.pop()[1]
             found.append((kind, first, position))
         before = tag
     return found
 
 
-def chunk_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.ndarray:
+def entities(tags: Tags) -> list[Span]:
+    """Spans of one sentence, whose type is all that follows the prefix.
+
+    A tag other than `O` opens a span if it is first or follows `O`, if its type differs from
+    that of the tag before, if its prefix is B, S or U, or if that of the tag before is E, L, S
+    or U. Otherwise it extends the span. So an `I-` where a `B-` is due opens one, as in
+    conlleval. A tag without a prefix (`NOUN`) is its own type, and equal ones side by side are one span.
+
+    Source: conlleval.pl of CoNLL-2000, and seqeval 1.2.2 in its default mode, of which this
+    is the rule for IOB1, IOB2, IOE1, IOE2 and BIOES; M (BMES), L and U (BILOU) are read besides.
+
+    Example:
+        >>> entities(["B-location-other", "I-location-other", "B-person-other", "O", "I-person-other"])
+        [('location-other', 0, 1), ('person-other', 2, 2), ('person-other', 4, 4)]
+    """
+    found: list[Span] = []
+    ended, kind = True, ""
+    for position, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            ended = True
+            continue
+        prefix, own = taken_apart(tag)
+        opens = ended or own != kind or (prefix != "" and prefix in BEGINS + SINGLE)
+        first = position if opens else found.pop()[1]
+        found.append((own, first, position))
+        ended, kind = prefix != "" and prefix in ENDS + SINGLE, own
+    return found
+
+
+def chunk_statistics(
+    golds: Sequence[Tags], predictions: Sequence[Tags], spans: Callable[[Tags], list[Span]] = chunks
+) -> np.ndarray:
     """Correct, predicted and gold chunks of each sentence, shape (sentences, 3).
+
+    Args:
+        golds: Gold tags of each sentence.
+        predictions: Its predicted tags.
+        spans: What finds the chunks of a sentence.
 
     Raises:
         AdaptransError: If the numbers of sentences, or of tags in a sentence, differ.
     """
     counts = np.zeros((len(golds), 3), dtype=np.float64)
     for row, gold, prediction in _pairs(golds, predictions):
-        expected, found = set(chunks(gold)), set(chunks(prediction))
+        expected, found = set(spans(gold)), set(spans(prediction))
         counts[row] = len(expected & found), len(found), len(expected)
     return counts
 
@@ -73,6 +117,16 @@ def chunk_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, fl
         50.0
     """
     return CHUNK_F1.compute(golds, predictions)
+
+
+def entity_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
+    """Micro F1, precision and recall x 100 over the spans of all sentences, see `entities`.
+
+    Example:
+        >>> entity_f1([["B-location-other", "O"]], [["B-person-other", "O"]])["f1"]
+        0.0
+    """
+    return ENTITY_F1.compute(golds, predictions)
 
 
 def token_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.ndarray:
@@ -102,10 +156,6 @@ def token_accuracy(golds: Sequence[Tags], predictions: Sequence[Tags]) -> float:
     return TOKEN_ACCURACY.compute(golds, predictions)["token_accuracy"]
 
 
-def _type(tag: str) -> str:
-    return tag.rpartition("-")[2]
-
-
 def _pairs(golds: Sequence[Tags], predictions: Sequence[Tags]) -> Iterator[tuple[int, Tags, Tags]]:
     """Sentences side by side, each with as many predicted tags as gold ones."""
     check_counts(golds, predictions)
@@ -125,6 +175,15 @@ CHUNK_F1 = Score(
     statistics=chunk_statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py with seqeval 0.0.12",
+)
+
+ENTITY_F1 = Score(
+    name="entity_f1",
+    parts=("f1", "precision", "recall"),
+    higher_is_better=True,
+    statistics=partial(chunk_statistics, spans=entities),
+    reduce=chunk_reduce,
+    source="conlleval of CoNLL-2000, and seqeval 1.2.2 in its default mode",
 )
 
 TOKEN_ACCURACY = Score(

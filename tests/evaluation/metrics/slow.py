@@ -65,7 +65,7 @@ def chunk_set(sentences):
         before = tags[place - 1] if place else "O"
         if before == "O" or kind(before) != kind(tag):
             return True
-        return tag[:1] == "B" or tag[:1] == "S" or before[:1] == "S"
+        return tag[:1] == "B" or tag[:1] == "S" or before[:1] == "S" or before[:1] == "E"
 
     found, open_at = set(), None
     for place, tag in enumerate(tags):
@@ -85,6 +85,37 @@ def precision_recall(gold, found):
 
 def chunk_f1(golds, predictions, language=None):
     return precision_recall(chunk_set(golds), chunk_set(predictions))
+
+
+def span_set(sentences):
+    """(type, sentence, first, last) of all spans: every stretch of words is tried and asked for both ends."""
+
+    def parts(tag):
+        if len(tag) >= 2 and tag[1] == "-" and tag[0] in "BIESMLU":
+            return tag[0], tag[2:]
+        return "", tag
+
+    def parted(left, right):
+        """Whether a span ends between two words."""
+        if left == "O" or right == "O":
+            return True
+        (one, type), (other, next_type) = parts(left), parts(right)
+        return type != next_type or one in ("E", "L", "S", "U") or other in ("B", "S", "U")
+
+    found = set()
+    for number, sentence in enumerate(sentences):
+        tags = ["O", *sentence, "O"]
+        for first in range(1, len(tags) - 1):
+            for last in range(first, len(tags) - 1):
+                inner = any(parted(tags[at], tags[at + 1]) for at in range(first, last))
+                ends = parted(tags[first - 1], tags[first]) and parted(tags[last], tags[last + 1])
+                if tags[first] != "O" and ends and not inner:
+                    found.add((parts(tags[first])[1], number, first, last))
+    return found
+
+
+def entity_f1(golds, predictions, language=None):
+    return precision_recall(span_set(golds), span_set(predictions))
 
 
 def bucc_f1(golds, predictions, language=None):
@@ -276,6 +307,7 @@ SLOW = {
     "accuracy": accuracy,
     "bucc_f1": bucc_f1,
     "chunk_f1": chunk_f1,
+    "entity_f1": entity_f1,
     "map_at_20": map_at_20,
     "masked_pieces": masked_pieces,
     "mlqa": mlqa,

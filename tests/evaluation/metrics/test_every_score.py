@@ -45,8 +45,9 @@ TEXT = (
     | st.text(max_size=8)
 )
 TAGS = """
-    O O O B-PER I-PER E-PER S-PER B-LOC I-LOC I-A-B NOUN VERB SYM SCONJ CCONJ X _
-    B I S E O- -O o B- - شخص B-شخص
+    O O O B-PER I-PER E-PER S-PER M-PER L-PER U-PER I-location-other E-person-other
+    B-LOC I-LOC I-A-B NOUN VERB SYM SCONJ CCONJ X _
+    B I S E EVENT ORG . O- -O o B- - شخص B-شخص
 """
 TAG = st.sampled_from([*TAGS.split(), "", "I-\u0301", "B-１"])
 ID = st.integers(0, 30).map("p{}".format)
@@ -84,6 +85,7 @@ INPUTS = {
     "accuracy": rows(TEXT, TEXT) | rows(st.integers(0, 4), st.integers(0, 4)) | rows(TAG, TAG),
     "bucc_f1": PARTNERS,
     "chunk_f1": sentences(TAG) | sentences(st.just("O")),
+    "entity_f1": sentences(TAG) | sentences(st.just("O")),
     "map_at_20": RANKED,
     "masked_pieces": rows(TEXT, COUNTS),
     "mlqa": ANSWERS,

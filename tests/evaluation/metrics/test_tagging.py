@@ -1,7 +1,11 @@
 """Chunk F1 against a slow reading of the rules over the whole corpus, and every worked example."""
 
 import gzip
+import json
+import random
 from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +14,11 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.tagging import chunk_f1, chunks, token_accuracy
+from adaptrans.evaluation.metrics.tagging import chunk_f1, chunks, entities, entity_f1, token_accuracy
 
 UPOS_TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X _"
 UPOS = UPOS_TAGS.split()
-NER = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "S-LOC", "S-PER"]
+NER = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "S-LOC", "S-PER", "E-LOC", "E-PER"]
 ODD = ["B", "I", "S", "-", "B-", "I-X-Y", "B-Y", "", "o", "شخص", "B-شخص", "I-\u0301", "１"]
 TAGS = st.sampled_from(UPOS) | st.sampled_from(NER) | st.sampled_from(ODD)
 
@@ -44,7 +48,7 @@ def corpus_chunks(sentences):
             before == "O"
             or before.split("-")[-1] != tag.split("-")[-1]
             or tag.startswith(("B", "S"))
-            or before.startswith("S")
+            or before.startswith(("E", "S"))
         )
 
     found = set()
@@ -81,6 +85,12 @@ def slow_f1(golds, predictions):
         ("I-LOC I-LOC O I-LOC", 2),
         ("S-LOC I-LOC I-LOC", 2),
         ("B-LOC I-LOC B-LOC I-LOC", 2),
+        ("B-PER E-PER E-PER", 2),
+        ("I-PER E-PER I-PER E-PER", 2),
+        ("B-PER I-PER E-PER S-PER", 2),
+        ("EVENT EVENT", 2),
+        ("ORG ORG", 1),
+        (". .", 1),
         ("O O", 0),
         ("", 0),
     ],
@@ -92,6 +102,56 @@ def test_chunks(tags, number):
 def test_type_is_the_text_after_the_last_dash():
     assert chunks(["I-A-B", "I-B"]) == [("B", 0, 1)]
     assert chunks(["B-", "-"]) == [("", 0, 1)]
+
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+@pytest.mark.parametrize(("release", "find"), [("0.0.12", chunks), ("1.2.2", entities)])
+def test_spans_equal_those_that_seqeval_found(release, find):
+    rows = json.loads((RECORDED / f"seqeval-{release}.json").read_text("utf-8"))
+    assert len(rows) >= 60
+    for tags, expected in rows:
+        assert sorted(find(tags.split())) == sorted(map(tuple, expected)), tags
+
+
+@pytest.mark.parametrize(("release", "find"), [("0.0.12", chunks), ("1.2.2", entities)])
+@pytest.mark.parametrize("letters", ["BI", "IE", "BIES"])
+def test_spans_equal_those_of_an_installed_seqeval(release, find, letters):
+    labeling = pytest.importorskip("seqeval.metrics.sequence_labeling")
+    if metadata.version("seqeval") != release:
+        pytest.skip(f"seqeval is not {release}")
+    rng = random.Random(letters)
+    tags = ["O", *(f"{one}-{type}" for one in letters for type in ("PER", "LOC", "location-other"))]
+    for _ in range(20_000):
+        sentence = [rng.choice(tags) for _ in range(rng.randrange(12))]
+        assert set(find(sentence)) == set(labeling.get_entities([sentence])), sentence
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans"),
+    [
+        ("B-location-other I-location-other B-person-other", "location-other 0 1, person-other 2 2"),
+        ("B-location-other I-person-other", "location-other 0 0, person-other 1 1"),
+        ("I-PER I-PER O I-PER", "PER 0 1, PER 3 3"),
+        ("I-PER E-PER E-PER", "PER 0 1, PER 2 2"),
+        ("B-PER L-PER U-PER U-PER", "PER 0 1, PER 2 2, PER 3 3"),
+        ("B-PER M-PER E-PER M-PER", "PER 0 2, PER 3 3"),
+        ("NOUN NOUN SYM SYM NOUN-Sing", "NOUN 0 1, SYM 2 3, NOUN-Sing 4 4"),
+        ("O O", ""),
+    ],
+)
+def test_entities(tags, spans):
+    expected = [tuple(span.split()) for span in spans.split(", ") if span]
+    found = [(type, str(first), str(last)) for type, first, last in entities(tags.split())]
+    assert found == expected
+
+
+def test_hyphenated_types_are_apart_in_entity_f1_alone():
+    golds, found = [["B-location-other", "O"]], [["B-person-other", "O"]]
+    assert chunk_f1(golds, found)["f1"] == 100
+    assert entity_f1(golds, found) == {"f1": 0, "precision": 0, "recall": 0}
+    assert entity_f1(golds, golds)["f1"] == 100
 
 
 def test_worked_example_pos():
