@@ -10,7 +10,9 @@
 | multiple_choice | jsonl | `{"label": choice}` per line, choices from 0 | the same |
 | passage_ranking | json | `{id: [ids, the best first]}` | `{id: [ids]}` |
 
-A line ends at a line feed, also after a carriage return, as Python reads text.
+A line ends at a line feed, also after a carriage return, as Python reads text. Blank lines at the end
+of a file say nothing, nor do those between JSON lines and between pairs. A tab in a label or tag is
+another column, and an error.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,22 @@ def side_by_side(golds: Sequence[Any], predictions: Sequence[Any]) -> Aligned:
     return golds, predictions
 
 
+def _row_line(text: str, place: int) -> int:  # noqa: ARG001
+    """The line of a place where every line is one."""
+    return place + 1
+
+
+def _filled_line(text: str, place: int) -> int:
+    """The line of a place where blank lines do not count.
+
+    Example:
+        >>> _filled_line("B-PER\\n\\nO\\n", 1)
+        3
+    """
+    filled = (number for number, line in enumerate(_lines(text), start=1) if line)
+    return next(islice(filled, place, None))
+
+
 @dataclass(frozen=True)
 class Layout:
     """How one kind of task looks in files.
@@ -62,8 +81,10 @@ class Layout:
         collect: Examples and one prediction (or gold value) each, to what `encode` (or `encode_gold`) takes.
         align: Labels and predictions as read, to golds and predictions side by side.
         by_line: Whether there must be as many predictions as labels.
-        never_right: Labels, predictions and the task's label names to the places of predictions that
-            can never be right, whatever the label.
+        never_right: Labels, predictions and the task's label names to the predictions that can never
+            be right, whatever the label.
+        line_of: Text of a file, and a place as `never_right` counts them, to its line.
+        names: What is read, to the labels in it one after the other; None for kinds without label names.
     """
 
     suffix: str
@@ -75,6 +96,8 @@ class Layout:
     align: Callable[[Any, Any], Aligned] = side_by_side
     by_line: bool = True
     never_right: impossible.Rule = impossible.nothing
+    line_of: Callable[[str, int], int] = _row_line
+    names: Callable[[Any], Iterable[str]] | None = None
 
 
 LAYOUTS: Registry[Layout] = Registry("kind")
@@ -126,10 +149,10 @@ def _one_per_line(items: Iterable[str]) -> str:
 
 def _line(label: str) -> str:
     """A label or tag that comes back unchanged from a line of a file."""
-    if not label or label != label.strip() or "\n" in label or "\r" in label:
+    if not label or label != label.strip() or set(label) & set("\n\r\t"):
         raise AdaptransError(
             f"label {label!r} cannot be written on a line of its own",
-            remedy="use labels without line breaks and surrounding whitespace",
+            remedy="use labels without tabs, line breaks and surrounding whitespace",
         )
     return label
 
@@ -138,20 +161,61 @@ def _encode_labels(predictions: Sequence[str]) -> str:
     return _one_per_line(_line(label) for label in predictions)
 
 
-def _decode_labels(text: str, _path: Path) -> list[str]:
-    return _lines(text)
+def _one_column(lines: list[str], path: Path) -> list[str]:
+    """The lines, none of which may hold a tab."""
+    for number, line in enumerate(lines, start=1):
+        if "\t" in line:
+            raise columns(line, path, number)
+    return lines
+
+
+def columns(line: str, path: Path, number: int) -> DataError:
+    """The error for a line that holds more than its label, for instance the word before it."""
+    message = f"holds columns, {shown(line)}, where one label is expected"
+    return DataError(message, path, number, remedy="keep the column of labels alone")
+
+
+SHOWN = 80
+"""Characters of a value that a message holds at most."""
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut if it is long.
+
+    Example:
+        >>> shown("B-PER"), len(shown("B" * 1000))
+        ("'B-PER'", 84)
+    """
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+
+
+def _decode_labels(text: str, path: Path) -> list[str]:
+    return _one_column(_lines(text), path)
 
 
 def _encode_numbers(predictions: Sequence[int]) -> str:
     return _one_per_line(str(int(number)) for number in predictions)
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+
 def _decode_numbers(text: str, path: Path) -> list[int]:
-    numbers = []
-    for number, line in enumerate(_lines(text), start=1):
-        if not (line.isascii() and line.isdigit()):
-            raise DataError(f"expected a line number, found {line!r}", path, number)
-        numbers.append(int(line))
+    lines = _lines(text)
+    while lines and not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        if not _NUMBER.fullmatch(line):
+            raise DataError(f"expected a line number, found {shown(line)}", path, number)
+    return [int(line) for line in lines]
+
+
+def _decode_gold_numbers(text: str, path: Path) -> list[int]:
+    numbers = _decode_numbers(text, path)
+    for number, value in enumerate(numbers, start=1):
+        if value < 0:
+            raise DataError(f"expected a line number, found {value}", path, number)
     return numbers
 
 
@@ -159,11 +223,11 @@ def _encode_tags(predictions: Sequence[Sequence[str]]) -> str:
     return "".join(_one_per_line(_line(tag) for tag in tags) + "\n" for tags in predictions)
 
 
-def _decode_tags(text: str, _path: Path) -> list[list[str]]:
+def _decode_tags(text: str, path: Path) -> list[list[str]]:
     """Sentences; every blank line closes one, so doubled blank lines make empty sentences."""
     sentences: list[list[str]] = []
     current: list[str] = []
-    for line in _lines(text):
+    for line in _one_column(_lines(text), path):
         if line:
             current.append(line)
         else:
@@ -182,12 +246,13 @@ def _encode_answers(predictions: Mapping[str, str]) -> str:
     return json.dumps(dict(predictions), ensure_ascii=False, indent=1) + "\n"
 
 
-def _decode_answers(text: str, path: Path) -> dict[str, str]:
+def _decode_answers(text: str, path: Path) -> dict[str, str | None]:
+    """Answers by question; null is none."""
     answers = _load_object(text, path, "answered")
     for key, answer in answers.items():
-        if not isinstance(answer, str):
-            message = f"the answer to {key!r} is not text but {answer!r}"
-            raise DataError(message, path, _line_of_key(text, key))
+        if answer is not None and not isinstance(answer, str):
+            message = f"the answer to {shown(key)} is not text but {shown(answer)}"
+            raise DataError(message, path, line_of_key(text, key))
     return answers
 
 
@@ -198,6 +263,8 @@ def _encode_choices(predictions: Sequence[int]) -> str:
 def _decode_choices(text: str, path: Path) -> list[int]:
     choices = []
     for number, line in enumerate(_lines(text), start=1):
+        if not line:
+            continue
         row = parsed_json(line, path, number)
         choice = row.get("label") if isinstance(row, dict) else None
         if type(choice) is not int:
@@ -241,21 +308,23 @@ def _encode_pairs(found: Iterable[tuple[str, str]]) -> str:
 def _decode_pairs(text: str, path: Path) -> list[tuple[str, str]]:
     found = []
     for number, line in enumerate(_lines(text), start=1):
-        cells = line.split("\t")
+        if not line:
+            continue
+        cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) != 2 or not all(cells):
-            raise DataError(f"expected two ids with a tab between them, found {line!r}", path, number)
+            raise DataError(f"expected two ids with a tab between them, found {shown(line)}", path, number)
         found.append((cells[0], cells[1]))
     return found
 
 
 def _load_object(text: str, path: Path, what: str) -> dict[str, Any]:
-    """The one object of a file, or its objects line by line, joined."""
+    """The one object of a file, in which no key may stand twice."""
 
     def refuse_doubles(items: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in items]
         if len(set(keys)) != len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise DataError(f"{twice!r} is {what} twice", path, _line_of_key(text, twice, 2))
+            raise DataError(f"{shown(twice)} is {what} twice", path, line_of_key(text, twice, 2))
         return dict(items)
 
     found = parsed_json(text, path, pairs=refuse_doubles)
@@ -270,19 +339,20 @@ def _encode_object(values: Mapping[str, Any]) -> str:
 
 
 def _decode_rankings(text: str, path: Path) -> dict[str, list[str]]:
+    """Ids by query; numbers are ids as well, and the same as their digits."""
     found = _load_object(text, path, "ranked")
     for key, ids in found.items():
-        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-            message = f"the ranking of {key!r} is no list of ids"
-            raise DataError(message, path, _line_of_key(text, key))
-    return found
+        if not isinstance(ids, list) or not all(type(item) in (str, int) for item in ids):
+            message = f"the ranking of {shown(key)} is no list of ids"
+            raise DataError(message, path, line_of_key(text, key))
+    return {key: [str(item) for item in ids] for key, ids in found.items()}
 
 
 def _decode_gold_rankings(text: str, path: Path) -> dict[str, list[str]]:
     found = _decode_rankings(text, path)
     for key, ids in found.items():
         if not ids:
-            raise DataError(f"{key!r} has no gold", path, _line_of_key(text, key))
+            raise DataError(f"{shown(key)} has no gold", path, line_of_key(text, key))
     return found
 
 
@@ -294,40 +364,60 @@ def _encode_gold_answers(golds: Mapping[str, Sequence[str]]) -> str:
 
 
 def _decode_gold_answers(text: str, path: Path) -> dict[str, list[str]]:
+    golds, lines = _gold_answers(text, path)
+    for id, answers in golds.items():
+        if not answers:
+            raise DataError(f"question {shown(id)} has no right answer", path, lines[id])
+    return golds
+
+
+def _decode_gold_answers_or_none(text: str, path: Path) -> dict[str, list[str]]:
+    """As `_decode_gold_answers`; no answer in the file is an empty one, as in SQuAD 2.0."""
+    return {id: answers or [""] for id, answers in _gold_answers(text, path)[0].items()}
+
+
+def _gold_answers(text: str, path: Path) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """Answers of every question of a file in SQuAD's form, and the line of its id."""
     document = parsed_json(text, path)
     lines = IdLines(text)
     articles: Any = document.get("data") if isinstance(document, dict) else document
+    if not isinstance(articles, list):
+        raise DataError('not in SQuAD\'s form: there is no list "data"', path)
     golds: dict[str, list[str]] = {}
+    at: dict[str, int] = {}
     try:
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
                     id, line = str(question["id"]), lines(question["id"])
                     if id in golds:
-                        raise DataError(f"question {id!r} is there twice", path, line)
+                        raise DataError(f"question {shown(id)} is there twice", path, line)
                     golds[id] = [str(answer["text"]) for answer in question["answers"]]
-                    if not golds[id]:
-                        raise DataError(f"question {id!r} has no right answer", path, line)
+                    at[id] = line
     except (KeyError, TypeError) as error:
         message = f"not in SQuAD's form ({type(error).__name__}: {error})"
         raise DataError(message, path, lines.line) from None
-    return golds
+    return golds, at
 
 
 def _decode_gold_labels(text: str, path: Path) -> list[str]:
-    labels = _lines(text)
-    for number, label in enumerate(labels, start=1):
-        if "\t" in label:
-            raise DataError(
-                "holds columns, a label file has one label per line",
-                path,
-                number,
-                remedy="cut the column out",
-            )
+    labels = _decode_labels(text, path)
+    while labels and not labels[-1]:
+        labels.pop()
+    if "" in labels:
+        raise DataError("a label is missing", path, 1 + labels.index(""), remedy="get the file again")
     return labels
 
 
-def _line_of_key(text: str, key: str, occurrence: int = 1) -> int | None:
+def _same_labels(labels: Sequence[str]) -> Iterable[str]:
+    return labels
+
+
+def _every_tag(sentences: Sequence[Sequence[str]]) -> Iterable[str]:
+    return chain.from_iterable(sentences)
+
+
+def line_of_key(text: str, key: str, occurrence: int = 1) -> int | None:
     """Line of a key of a JSON object, as it is written here or with escapes."""
     for shown in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
         places = [match.start() for match in re.finditer(re.escape(shown) + r"\s*:", text)]
@@ -347,17 +437,31 @@ LAYOUTS.add(
         _same("tsv", _encode_labels, _decode_labels),
         decode_gold=_decode_gold_labels,
         never_right=impossible.labels,
+        names=_same_labels,
     ),
 )
-LAYOUTS.add("tagging", _same("tsv", _encode_tags, _decode_tags))
+LAYOUTS.add(
+    "tagging",
+    replace(
+        _same("tsv", _encode_tags, _decode_tags),
+        never_right=impossible.tags,
+        line_of=_filled_line,
+        names=_every_tag,
+    ),
+)
 LAYOUTS.add(
     "multiple_choice",
-    replace(_same("jsonl", _encode_choices, _decode_choices), never_right=impossible.choices),
+    replace(
+        _same("jsonl", _encode_choices, _decode_choices),
+        never_right=impossible.choices,
+        line_of=_filled_line,
+    ),
 )
 LAYOUTS.add(
     "bitext_retrieval",
     replace(
         _same("tsv", _encode_numbers, _decode_numbers),
+        decode_gold=_decode_gold_numbers,
         collect=_collect_in_xtreme_order,
         never_right=impossible.line_numbers,
     ),
@@ -365,7 +469,12 @@ LAYOUTS.add(
 LAYOUTS.add(
     "bitext_mining",
     replace(
-        _same("tsv", _encode_pairs, _decode_pairs), collect=_collect_pairs, align=_align_pairs, by_line=False
+        _same("tsv", _encode_pairs, _decode_pairs),
+        collect=_collect_pairs,
+        align=_align_pairs,
+        by_line=False,
+        never_right=impossible.swapped_pairs,
+        line_of=_filled_line,
     ),
 )
 _QUESTIONS = Layout(
@@ -379,7 +488,7 @@ _QUESTIONS = Layout(
     by_line=False,
 )
 LAYOUTS.add("span_qa", _QUESTIONS)
-LAYOUTS.add("span_qa_null", _QUESTIONS)
+LAYOUTS.add("span_qa_null", replace(_QUESTIONS, decode_gold=_decode_gold_answers_or_none))
 LAYOUTS.add(
     "passage_ranking",
     Layout(

@@ -14,11 +14,13 @@ from typing import Any
 
 from adaptrans.benchmarks import Benchmark, BenchmarkTask
 from adaptrans.errors import AdaptransError, DataError, MissingDataError, UnknownNameError
+from adaptrans.evaluation import impossible
 from adaptrans.evaluation.averages import TaskScore, task_score
-from adaptrans.evaluation.layouts import LAYOUTS
+from adaptrans.evaluation.layouts import LAYOUTS, Layout, columns, line_of_key, shown
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.submission import FOLDERS, prediction_path, read_file
 from adaptrans.tasks import catalogue
+from adaptrans.tasks.tag_schemes import label_notes
 
 SUFFIXES = ("tsv", "json", "jsonl")
 _PREDICTED = "predict this language first"
@@ -150,50 +152,124 @@ def score_file(
         DataError: If a file cannot be read or the two do not fit, with file and line.
     """
     layout = LAYOUTS[task.kind]
-    gold = layout.decode_gold(read_file(labels, _LABELLED), labels)
-    found = layout.decode(read_file(predictions, _PREDICTED), predictions)
-    if layout.by_line and len(gold) != len(found):
-        raise DataError(
-            f"holds {len(found):,} predictions for the {len(gold):,} labels of {labels}",
-            predictions,
-            remedy="predict the same examples in the same order",
-        )
+    texts = read_file(labels, _LABELLED), read_file(predictions, _PREDICTED)
+    gold = layout.decode_gold(texts[0], labels)
+    found = layout.decode(texts[1], predictions)
+    for path, text, values in ((labels, texts[0], gold), (predictions, texts[1], found)):
+        _refuse_columns(layout, path, text, values, known)
+    if layout.by_line:
+        gold, found = _same_number(gold, found, labels, predictions)
     if task.kind == "tagging":
-        _check_sentences(gold, found, predictions)
-    for place in layout.never_right(gold, found, known):
-        message = f"{found[place]!r} is no label of {labels}, so that it can never be right"
-        raise DataError(message, predictions, place + 1, remedy="predict the labels as that file writes them")
+        _check_sentences(layout, gold, found, texts[1], predictions)
+    notes = _never_right(layout, gold, found, known, texts[1], labels, predictions)
     golds, answers = layout.align(gold, found)
+    if layout.names is not None:
+        notes += label_notes([task.score], {*known, *layout.names(gold)})
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             counts = SCORES[task.score].counts(golds, answers, language)
-        notes = (*(str(warning.message) for warning in told), *_unasked(gold, found))
-        return ScoredLanguage(SCORES[task.score].values(counts), len(counts), notes)
+        warned = [str(warning.message) for warning in told] or _missing(gold, found)
+        notes = [*warned, *notes]
+        return ScoredLanguage(SCORES[task.score].values(counts), len(counts), tuple(notes))
     except AdaptransError as error:
         raise DataError(error.message, predictions, remedy=error.remedy) from None
 
 
-def _unasked(gold: Any, found: Any) -> list[str]:
-    """A note on predictions by id that belong to no label, which the scores leave out."""
+def _refuse_columns(layout: Layout, path: Path, text: str, values: Any, known: Collection[str]) -> None:
+    """Labels with a word beside them would be scored as labels of another name."""
+    odd = None if layout.names is None else impossible.of_columns(layout.names(values), known)
+    if odd is not None:
+        raise columns(odd[1], path, layout.line_of(text, odd[0]))
+
+
+def _same_number(gold: Any, found: Any, labels: Path, predictions: Path) -> tuple[Any, Any]:
+    """As many predictions as labels; blank lines at the end, and between sentences, make no difference."""
+    numbers = len(found), len(gold)
+    if len(gold) != len(found):
+        gold, found = _without_blank_end(gold), _without_blank_end(found)
+    empty = [] in (*gold, *found)
+    if empty and list(map(len, gold)) != list(map(len, found)):
+        without = [[tags for tags in rows if tags != []] for rows in (gold, found)]
+        gold, found = without if len(without[0]) == len(without[1]) else (gold, found)
+    if len(gold) != len(found):
+        raise DataError(
+            f"holds {numbers[0]:,} predictions for the {numbers[1]:,} labels of {labels}",
+            predictions,
+            remedy="predict the same examples in the same order",
+        )
+    return gold, found
+
+
+def _without_blank_end(rows: Sequence[Any]) -> Sequence[Any]:
+    end = len(rows)
+    while end and rows[end - 1] in ("", []):
+        end -= 1
+    return rows[:end]
+
+
+def _never_right(
+    layout: Layout,
+    gold: Any,
+    found: Any,
+    known: Collection[str],
+    text: str,
+    labels: Path,
+    predictions: Path,
+) -> list[str]:
+    """Notes on predictions that can never be right, and an error if that is all of them."""
+    odd = layout.never_right(gold, found, known)
+    if odd.places:
+        place, value = odd.places[0]
+        line = layout.line_of(text, place)
+        if len(odd.places) == odd.of:
+            message = f"{shown(value)} {odd.why} {labels}, so that it can never be right, nor can any other"
+            raise DataError(message, predictions, line, remedy="predict the labels as that file writes them")
+        return [
+            f"{len(odd.places):,} of {odd.of:,} predictions can never be right: "
+            f"the first, {shown(value)} in line {line}, {odd.why} {labels}"
+        ]
+    if isinstance(gold, Mapping) and isinstance(found, Mapping):
+        return _of_other_ids(gold, found, text, labels, predictions)
+    return []
+
+
+def _missing(gold: Any, found: Any) -> list[str]:
+    """A note on labels by id that have no prediction."""
     if not isinstance(gold, Mapping) or not isinstance(found, Mapping):
         return []
+    missing = [name for name in gold if name not in found]
+    return [f"{len(missing)} of {len(gold)} labels have no prediction"] if missing else []
+
+
+def _of_other_ids(
+    gold: Mapping[str, Any], found: Mapping[str, Any], text: str, labels: Path, predictions: Path
+) -> list[str]:
+    """A note on predictions by id that belong to no label, which the scores leave out."""
     others = [name for name in found if name not in gold]
-    return [f"{len(others)} predictions belong to no label, the first is {others[0]!r}"] if others else []
+    if not others:
+        return []
+    if len(others) == len(found):
+        message = f"{shown(others[0])} is no id of {labels}, nor is any other"
+        line = line_of_key(text, others[0])
+        raise DataError(message, predictions, line, remedy="predict the examples of that file")
+    return [f"{len(others)} predictions belong to no label, the first is {shown(others[0])}"]
 
 
-def _check_sentences(golds: Sequence[Any], predictions: Sequence[Any], path: Path) -> None:
+def _check_sentences(
+    layout: Layout, golds: Sequence[Any], predictions: Sequence[Any], text: str, path: Path
+) -> None:
     """Every sentence must have as many tags as its gold."""
-    line = 1
+    place = 0
     for number, (gold, found) in enumerate(zip(golds, predictions, strict=True), start=1):
         if len(gold) != len(found):
             raise DataError(
                 f"sentence {number} has {len(found)} tags, its label has {len(gold)}",
                 path,
-                line,
+                layout.line_of(text, place) if found else None,
                 remedy="predict one tag per word, and close every sentence by one blank line",
             )
-        line += len(found) + 1
+        place += len(found)
 
 
 def _scored_task(
@@ -219,7 +295,8 @@ def _scored_task(
 def _file(folder: Path, task: str, kind: str, language: str) -> Path | None:
     """The file of a language, by the suffix of its kind or else by another one."""
     own = prediction_path(folder, task, kind, language)
-    places = [own, *(own.with_suffix(f".{suffix}") for suffix in SUFFIXES)]
+    names = [own, *(own.with_suffix(f".{suffix}") for suffix in SUFFIXES)]
+    places = [*names, *(path.with_name(f"{path.name}.gz") for path in names)]
     return next((path for path in places if path.is_file()), None)
 
 
@@ -242,7 +319,8 @@ def _notes(benchmark: Benchmark, tasks: Mapping[str, ScoredTask], predictions: P
             notes.append(f"not scored: {UnknownNameError('task folder', folder.name, known)}")
             continue
         expected = {f"test-{language}" for language in known[folder.name].languages}
-        others = sorted(path.name for path in folder.iterdir() if path.stem not in expected)
+        files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        others = [name for name in files if name.partition(".")[0] not in expected]
         if others:
             notes.append(f"not scored: {', '.join(others)} in {folder}, of no language of the task")
     return notes

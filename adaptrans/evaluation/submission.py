@@ -7,6 +7,8 @@ the English sentences; predictions are brought into it before they are written.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.evaluation.layouts import LAYOUTS, collect_rows
 from adaptrans.files import written_whole
+from adaptrans.tasks.lines import open_bytes
 
 # Tasks whose folder in XTREME's layout is not their name.
 FOLDERS: Mapping[str, str] = {
@@ -121,23 +124,26 @@ def read_predictions(folder: Path, task: str, kind: str, language: str) -> Any:
 def read_file(path: Path, remedy: str) -> str:
     """The text of a file, \\r\\n and \\r as \\n, as in the reference.
 
+    A byte order mark at its beginning is left out, and a file whose name ends in `.gz` is unpacked.
+
     Raises:
-        DataError: If it is missing, not UTF-8, begins with a byte order mark, or holds a NUL.
+        DataError: If it is missing, damaged, not UTF-8, or holds a NUL.
     """
+    if not path.exists():
+        raise DataError("no such prediction file", path, remedy=remedy)
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError("no such prediction file", path, remedy=remedy) from None
+        with open_bytes(path) as stream:
+            content = stream.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"the gzip file is damaged ({error})", path, remedy="pack it again") from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path) from None
-    remedy = "save the file as UTF-8 without a byte order mark"
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
+        remedy = "save the file as UTF-8"
         raise DataError(f"not UTF-8 text ({error.reason})", path, line, remedy=remedy) from None
-    if text.startswith("\ufeff"):
-        raise DataError("begins with a byte order mark", path, 1, remedy=remedy)
     if "\0" in text:
         raise DataError("holds a NUL character", path, 1 + text.count("\n", 0, text.index("\0")))
     return text.replace("\r\n", "\n").replace("\r", "\n")

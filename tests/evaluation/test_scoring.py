@@ -1,5 +1,6 @@
 """Scores of a folder: against a slow scorer written from the rules, and what is said of what is missing."""
 
+import gzip
 import json
 import random
 from fractions import Fraction
@@ -205,6 +206,49 @@ def test_other_suffixes_are_read_too(small, folders):
     before = score_folder(small, *folders)
     path.rename(path.with_suffix(".tsv"))
     assert score_folder(small, *folders) == before
+
+
+def test_packed_files_are_found_and_hidden_ones_passed_over(small, folders):
+    predictions = folders[0]
+    before = score_folder(small, *folders)
+    for folder in folders:
+        path = folder / "xnli/test-de.tsv"
+        path.with_name("test-de.tsv.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    (predictions / "xnli/.DS_Store").write_bytes(b"\0")
+    assert score_folder(small, *folders) == before
+
+
+def test_a_part_of_a_file_is_scored_and_what_cannot_be_right_is_noted(small, folders):
+    write_labels(folders[1], "tatoeba", "bitext_retrieval", "de", [367, 258, 374, 529, 528, 283, 348, 344])
+    write_predictions(
+        folders[0], "tatoeba", "bitext_retrieval", "de", [367, 258, 374, 529, 266, 283, 267, 900]
+    )
+    write_labels(folders[1], "xnli", "classification", "de", ["neutral", "entailment"])
+    write_predictions(folders[0], "xnli", "classification", "de", ["neutral", "contradictory"])
+    found = score_folder(small, *folders)
+    assert found.tasks["tatoeba"].languages["de"].values == {"accuracy": 62.5}
+    assert found.tasks["xnli"].languages["de"].values == {"accuracy": 50}
+    (note,) = found.notes
+    assert note.startswith(
+        "xnli de: 1 of 2 predictions can never be right: the first, 'contradictory' in line 2, is no label of"
+    )
+
+
+def test_sentences_are_found_across_doubled_blank_lines(small, folders):
+    write_labels(folders[1], "panx", "tagging", "de", [["B-PER"], [], ["O", "B-LOC"]])
+    write_predictions(folders[0], "panx", "tagging", "de", [["B-PER"], ["O", "B-LOC"], [], []])
+    assert score_folder(small, *folders).tasks["panx"].languages["de"].values["f1"] == 100
+    write_predictions(folders[0], "panx", "tagging", "de", [[], ["B-PER"], ["O", "B-LOC"]])
+    assert score_folder(small, *folders).tasks["panx"].languages["de"].values["f1"] == 100
+
+
+def test_tags_that_the_score_confuses_are_noted(small, folders):
+    tags = [["B-person-other", "B-location-other"]]
+    write_labels(folders[1], "panx", "tagging", "de", tags)
+    write_predictions(folders[0], "panx", "tagging", "de", tags)
+    (note,) = score_folder(small, *folders).notes
+    assert note.startswith("panx de: chunk_f1 takes what follows the last hyphen for the type")
 
 
 def test_nothing_to_score(small, tmp_path):

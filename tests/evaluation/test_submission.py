@@ -1,5 +1,6 @@
 """Prediction files: round trips, the reading rules line by line, and nothing half-written."""
 
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -21,10 +22,10 @@ from adaptrans.evaluation.submission import (
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 HOSTILE = st.sampled_from(
-    ["e\u0301", "\u200fשלום", "１２", "a\u2028b", "a\x0bb", "a\x85b", "a\tb", "x\ufeff", '"', "O"]
+    ["e\u0301", "\u200fשלום", "１２", "a\u2028b", "a\x0bb", "a\x85b", "x\ufeff", '"', "O"]
 )
 LABEL = (TEXT | HOSTILE).filter(
-    lambda text: text == text.strip() and text.strip("\ufeff") and not set(text) & set("\r\n")
+    lambda text: text == text.strip() and text.strip("\ufeff") and not set(text) & set("\r\n\t")
 )
 LABEL = LABEL.filter(lambda text: not text.startswith("\ufeff") and "\0" not in text)
 IDS = LABEL.filter(lambda text: "\t" not in text)
@@ -117,7 +118,7 @@ def test_each_blank_line_closes_a_sentence(tmp_path, content, sentences):
         ("", []),
         ("a\nb", ["a", "b"]),
         (" a \n\nb\n", ["a", "", "b"]),
-        ("a b\tc\n", ["a b\tc"]),
+        ("a b \t\n", ["a b"]),
         ("a\u2028b\n", ["a\u2028b"]),
     ],
 )
@@ -127,7 +128,14 @@ def test_labels_are_stripped_lines(tmp_path, content, labels):
 
 @given(st.text("ab \t\n\x0b\u2028\u3000", max_size=30))
 def test_labels_equal_python_lines(text):
+    rows = [line.strip() for line in io.StringIO(text)]
+    columns = next((number for number, row in enumerate(rows, start=1) if "\t" in row), None)
     with tempfile.TemporaryDirectory() as folder:
+        if columns is not None:
+            with pytest.raises(DataError, match="holds columns") as info:
+                read(Path(folder), "classification", text)
+            assert info.value.line == columns
+            return
         labels = read(Path(folder), "classification", text)
         with prediction_path(Path(folder), "task", "classification", "de").open(encoding="utf-8") as file:
             assert labels == [line.strip() for line in file]
@@ -137,8 +145,8 @@ def test_labels_equal_python_lines(text):
     ("kind", "content", "message"),
     [
         ("bitext_retrieval", "1\nx\n", r"test-de.tsv:2: expected a line number, found 'x'"),
-        ("bitext_retrieval", "1\n\n", r"test-de.tsv:2: expected a line number, found ''"),
-        ("bitext_retrieval", "-1\n", r"test-de.tsv:1: "),
+        ("bitext_retrieval", "1\n\n2\n", r"test-de.tsv:2: expected a line number, found ''"),
+        ("bitext_retrieval", "1.0\n", r"test-de.tsv:1: "),
         ("bitext_retrieval", "１\n", r"test-de.tsv:1: "),
         ("multiple_choice", '{"label": 0}\n{"label": "0"}\n', r"test-de.jsonl:2: "),
         ("multiple_choice", '{"label": true}\n', r"test-de.jsonl:1: "),
@@ -152,9 +160,10 @@ def test_labels_equal_python_lines(text):
         ("bitext_mining", "de-1\ten-1\nde-2\n", r"test-de.tsv:2: expected two ids"),
         ("bitext_mining", "de-1\t\n", r"test-de.tsv:1: expected two ids"),
         ("passage_ranking", '{"q": "a"}', r"the ranking of 'q' is no list of ids"),
-        ("passage_ranking", '{"q": [1]}', r"the ranking of 'q' is no list of ids"),
+        ("passage_ranking", '{"q": [1.5]}', r"the ranking of 'q' is no list of ids"),
         ("passage_ranking", '{"q": [], "q": []}', r"'q' is ranked twice"),
-        ("classification", "\ufeffa\n", r"test-de.tsv:1: begins with a byte order mark"),
+        ("classification", "a\nb\t0.5\n", r"test-de.tsv:2: holds columns, 'b\\t0.5'"),
+        ("tagging", "\nword\tO\n", r"test-de.tsv:2: holds columns"),
     ],
 )
 def test_bad_files_are_named_with_their_line(tmp_path, kind, content, message):
@@ -191,7 +200,7 @@ def test_bad_label_files_are_named(kind, content, message):
         LAYOUTS[kind].decode_gold(content, Path("labels"))
 
 
-@pytest.mark.parametrize("label", ["", " a", "a ", "a\nb", "a\rb", "\u3000"])
+@pytest.mark.parametrize("label", ["", " a", "a ", "a\nb", "a\rb", "a\tb", "\u3000"])
 def test_labels_that_would_not_come_back_are_refused(tmp_path, label):
     with pytest.raises(AdaptransError, match="cannot be written"):
         write_predictions(tmp_path, "xnli", "classification", "de", ["ok", label])
