@@ -48,7 +48,10 @@ def answer_at(text: Any, start: Any, context: str, lead: int, approximate: bool 
     """
     if (text, start) == ("", -1) and approximate == "or-none":
         return Answer("", -1)
-    if not isinstance(text, str) or not text.strip() or not isinstance(start, int):
+    if type(text) in (int, float) and str(text) in context:
+        text = str(text)
+    start = _whole(start)
+    if not isinstance(text, str) or not text.strip() or start is None:
         raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
     if context[start : start + len(text)] != text:
         found = _nearest(context, text, start) if approximate else -1
@@ -60,6 +63,15 @@ def answer_at(text: Any, start: Any, context: str, lead: int, approximate: bool 
         start = found
     start += len(text) - len(text.lstrip())
     return Answer(text.strip(), start - lead)
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, also as 3.0 (a column with a gap in it) or "3" (csv); None for other values."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _nearest(context: str, text: str, start: int) -> int:

@@ -7,6 +7,7 @@ into a frozen example and refuses what does not fit, with `RowError`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
@@ -163,7 +164,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip()) or value == -1
+    gap = isinstance(value, float) and math.isnan(value)
+    return value is None or gap or (isinstance(value, str) and not value.strip()) or value == -1
 
 
 def _label(raw: Any, rules: Rules) -> str | int | None:
@@ -172,15 +174,60 @@ def _label(raw: Any, rules: Rules) -> str | int | None:
         if rules.labelled:
             raise RowError("the label is missing")
         return None
-    key = str(raw).strip()
-    return rules.label_map.get(key, key)
+    return _named(raw, rules)
+
+
+def _named(raw: Any, rules: Rules) -> str | int:
+    """The label that a raw value stands for: by the label map, else the one of the same text.
+
+    A number or a truth value is taken as its text. Without a name for it that is, in this order:
+    1.0 as 1, which is what a column of whole numbers becomes with a gap in it, and True as true.
+    """
+    texts = spellings(raw)
+    mapped = next((text for text in texts if text in rules.label_map), None)
+    if mapped is not None:
+        label = rules.label_map[mapped]
+        return str(label) if rules.labels else label
+    if not rules.labels:
+        return next((text for text in texts if text.isdigit()), texts[0])
+    return next((text for text in texts if text in rules.labels), texts[0])
+
+
+def spellings(raw: Any) -> list[str]:
+    """The texts that a raw label may stand for, the nearest first.
+
+    Example:
+        >>> spellings(1.0), spellings(True), spellings("true"), spellings(" x ")
+        (['1.0', '1'], ['True', 'true'], ['true', 'True'], ['x'])
+    """
+    text = str(raw).strip()
+    if text in ("True", "true"):
+        return [text, "true" if text == "True" else "True"]
+    if text in ("False", "false"):
+        return [text, "false" if text == "False" else "False"]
+    whole = isinstance(raw, float) and raw.is_integer()
+    return [text, str(int(raw))] if whole else [text]
+
+
+def _how_to_name(raw: Any, rules: Rules) -> str:
+    """What to write in a task file for a raw label that is no name of a label."""
+    text = spellings(raw)[-1]
+    odd = isinstance(raw, int | float) or (text.isascii() and text.lstrip("-").isdigit())
+    if not odd or not rules.labels:
+        return ""
+    if rules.label_map:
+        return f"; label_map does not have {text}"
+    pairs = ", ".join(f"{number}: {label}" for number, label in enumerate(rules.labels[:3]))
+    more = ", ..." if len(rules.labels) > 3 else ""
+    return f"; say what it stands for in the task file, as label_map: {{{pairs}{more}}}"
 
 
 def build_classification(id: str, fields: Mapping[str, Any], rules: Rules) -> ClassificationExample:
     """A text or a pair with one of the task's labels; ends are stripped, inner spaces kept."""
     label = _label(fields.get("label"), rules)
     if label is not None and label not in rules.labels:
-        raise RowError(f'unknown label "{label}", expected one of {", ".join(rules.labels)}')
+        how = _how_to_name(fields["label"], rules)
+        raise RowError(f'unknown label "{label}", expected one of {", ".join(rules.labels)}{how}')
     pair = _text(fields, "pair") if "pair" in fields else None
     text = _text(fields, "text")
     if not text and not pair:
@@ -203,9 +250,12 @@ def build_tagging(id: str, fields: Mapping[str, Any], rules: Rules) -> TaggingEx
         return TaggingExample(id, words, None)
     if len(raw) != len(words):
         raise RowError(f"{len(words)} words but {len(raw)} tags")
-    tags = tuple(raw) if not rules.label_map else tuple(_mapped_tag(tag, rules) for tag in raw)
+    tags = tuple(raw)
+    named = all(type(tag) is str for tag in tags) and (rules.open_labels or set(tags).issubset(rules.labels))
+    if rules.label_map or not named:
+        tags = tuple(_tag(tag, rules) for tag in raw)
     if "" in tags or not (rules.open_labels or set(tags).issubset(rules.labels)):
-        raise _unknown_tag(words, tags, fields.get("lines"), rules)
+        raise _unknown_tag(words, raw, tags, fields.get("lines"), rules)
     return TaggingExample(id, words, tags)
 
 
@@ -223,17 +273,21 @@ def _words(raw: Any) -> tuple[str, ...]:
 
 
 def _unknown_tag(
-    words: Sequence[str], tags: Sequence[str], lines: Sequence[int] | None, rules: Rules
+    words: Sequence[str], raw: Sequence[Any], tags: Sequence[str], lines: Sequence[int] | None, rules: Rules
 ) -> RowError:
     index = next(i for i, tag in enumerate(tags) if not tag or tag not in rules.labels)
     what = f'unknown tag "{tags[index]}" of' if tags[index] else "no tag for"
     expected = "" if rules.open_labels else f", expected one of {', '.join(rules.labels)}"
+    expected += _how_to_name(raw[index], rules) if tags[index] else ""
     message = f'{what} word {index + 1} "{words[index]}"{expected}'
     return RowError(message, line=lines[index] if lines else None)
 
 
-def _mapped_tag(tag: Any, rules: Rules) -> str:
-    return str(rules.label_map.get(str(tag), tag))
+def _tag(raw: Any, rules: Rules) -> str:
+    """The name of a raw tag, empty for none."""
+    if isinstance(raw, list | tuple | Mapping):
+        raise RowError(f"a tag is {raw!r}, not a text")
+    return "" if raw is None else str(_named(raw, rules))
 
 
 def build_span_qa(id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
@@ -270,6 +324,9 @@ def build_span_qa_null(id: str, fields: Mapping[str, Any], rules: Rules) -> Span
     """
     impossible = fields.get("impossible")
     answers = answer_pairs(fields.get("answers"))
+    # As it stands in a csv file, where "False" would be true.
+    if isinstance(impossible, str):
+        impossible = impossible.strip().lower() not in ("", "false", "no", "0")
     if impossible is not None and bool(impossible) == bool(answers):
         found = "is marked impossible but has answers" if answers else "has no answer but is not marked so"
         raise RowError(f"the question {found}")
@@ -292,7 +349,8 @@ def build_multiple_choice(id: str, fields: Mapping[str, Any], rules: Rules) -> M
         try:
             label = int(label)
         except ValueError:
-            raise RowError(f'label "{label}" is not the number of a choice') from None
+            how = f"say which it is in the task file, as label_map: {{{label}: 0}}"
+            raise RowError(f'label "{label}" is not the number of a choice; {how}') from None
         if not 0 <= label < len(choices):
             raise RowError(f"label {label} does not name one of {len(choices)} choices")
     return MultipleChoiceExample(id, _text(fields, "prompt"), choices, label)

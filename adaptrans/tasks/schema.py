@@ -42,7 +42,20 @@ def _text_keys(value: Any) -> Any:
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
+def _as_text(value: Any) -> Any:
+    """A label as text: YAML reads `0` as a number and `true` as a truth value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _texts(value: Any) -> Any:
+    return tuple(map(_as_text, value)) if isinstance(value, list | tuple) else value
+
+
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+LabelNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+RawLabels: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), BeforeValidator(_as_tuple)]
 LabelMap: TypeAlias = Annotated[dict[str, str | int], BeforeValidator(_text_keys)]
 FieldMap: TypeAlias = dict[str, str | tuple[str, ...] | None]
 Origin: TypeAlias = Literal["native", "human", "machine"]
@@ -66,7 +79,9 @@ class ReadRules(Strict):
 
     fields: FieldMap = Field(default={}, description="field of the kind -> path or template in the row")
     label_map: LabelMap | None = Field(default=None, description="raw label -> label name or index")
-    drop_labels: Names = Field(default=(), description="rows with these raw labels are left out by design")
+    drop_labels: RawLabels = Field(
+        default=(), description="rows with these raw labels are left out by design"
+    )
     options: dict[str, Any] = Field(default={}, description="options of the format's reader")
     languages: Names = Field(default=(), description="languages this source holds; empty: the split's")
     approximate_offsets: bool | Literal["or-none"] = Field(
@@ -207,7 +222,7 @@ class Task(Strict):
     kind: str
     roles: tuple[Literal["intermediate", "target"], ...]
     languages: tuple[str, ...] = Field(min_length=1)
-    labels: tuple[str, ...] = ()
+    labels: LabelNames = ()
     labels_from: LabelsFrom | None = Field(default=None, description="in place of labels")
     label_map: LabelMap = {}
     scores: tuple[str, ...] = Field(min_length=1, description="evaluation scores, the primary one first")
@@ -248,6 +263,9 @@ class Task(Strict):
             doubled = {value for value in values if values.count(value) > 1}
             if doubled:
                 raise ValueError(f"{what} {sorted(doubled)[0]} is listed twice")
+        for label in self.labels:
+            if not label or label != label.strip() or set(label) & set("\t\n\r"):
+                raise ValueError(f"label {label!r} has white space around it, a tab or a line break")
         if self.kind != "tagging" and "tag_on" in self.model_fields_set:
             raise ValueError("tag_on is for tasks of kind tagging")
         self._check_fields(kind.required + kind.optional + ("id",))
@@ -271,7 +289,7 @@ class Task(Strict):
     def _check_label_maps(self) -> None:
         for rules in [self.label_map, *(rules.label_map or {} for rules in self._all_rules())]:
             for raw, label in rules.items():
-                if self.labels and label not in self.labels:
+                if self.labels and str(label) not in self.labels:
                     raise ValueError(f'label map: "{raw}" maps to "{label}", which is not among labels')
 
     def _check_labels_from(self, rule: LabelsFrom) -> None:

@@ -206,3 +206,107 @@ def test_open_labels_need_a_tag_all_the_same():
     assert KINDS["tagging"].build("1", {"words": ["a"], "tags": ["Z"]}, rules).tags == ("Z",)
     with pytest.raises(RowError, match=r'no tag for word 2 "b"$'):
         KINDS["tagging"].build("1", {"words": ["a", "b"], "tags": ["N", ""]}, rules)
+
+
+NUMBERED = Rules(labels=("0", "1", "2"))
+BINARY = Rules(labels=("false", "true"))
+
+
+@pytest.mark.parametrize(
+    ("label", "rules", "name"),
+    [
+        (1, NUMBERED, "1"),
+        (1.0, NUMBERED, "1"),
+        (0, NUMBERED, "0"),
+        (" 2 ", NUMBERED, "2"),
+        ("1.0", Rules(labels=("1.0", "1")), "1.0"),
+        (1.0, Rules(labels=("1.0", "1")), "1.0"),
+        (True, BINARY, "true"),
+        ("True", BINARY, "true"),
+        (False, BINARY, "false"),
+        (True, Rules(labels=("yes", "no"), label_map={"True": "yes", "False": "no"}), "yes"),
+        ("true", Rules(labels=("yes", "no"), label_map={"True": "yes", "False": "no"}), "yes"),
+        (1.0, Rules(labels=("yes", "no"), label_map={"1": "yes", "0": "no"}), "yes"),
+        (0, Rules(labels=("1", "2"), label_map={"0": 1}), "1"),
+    ],
+)
+def test_numbers_and_truth_values_are_labels_by_their_text(label, rules, name):
+    assert build_classification("1", {"text": "a", "label": label}, rules).label == name
+    assert build_tagging("1", {"words": ["a", "b"], "tags": [label, label]}, rules).tags == (name, name)
+
+
+@pytest.mark.parametrize("raw", [0, 1.0, "2"])
+def test_numbers_without_a_name_ask_for_a_label_map(raw):
+    rules = Rules(labels=("O", "B-PER", "I-PER", "B-LOC"))
+    asked = r"label_map: \{0: O, 1: B-PER, 2: I-PER, \.\.\.\}"
+    with pytest.raises(RowError, match=rf'unknown tag "{raw}" of word 1 "a", .*{asked}'):
+        build_tagging("1", {"words": ["a"], "tags": [raw]}, rules)
+    with pytest.raises(RowError, match=rf'unknown label "{raw}", .*{asked}'):
+        build_classification("1", {"text": "a", "label": raw}, rules)
+    with pytest.raises(RowError, match="label_map does not have 7"):
+        build_tagging("1", {"words": ["a"], "tags": [7]}, TAGS)
+
+
+def test_labels_that_are_words_do_not_ask_for_a_label_map():
+    for build, fields in (
+        (build_classification, {"text": "a", "label": "maybe"}),
+        (build_tagging, {"words": ["a"], "tags": ["maybe"]}),
+    ):
+        with pytest.raises(RowError) as info:
+            build("1", fields, NLI)
+        assert "label_map" not in str(info.value)
+
+
+def test_a_tag_that_is_a_list_or_missing_is_refused():
+    with pytest.raises(RowError, match=r"a tag is \['O'\], not a text"):
+        build_tagging("1", {"words": ["a"], "tags": [["O"]]}, Rules(labels=("O", "B")))
+    with pytest.raises(RowError, match='no tag for word 2 "b"'):
+        build_tagging("1", {"words": ["a", "b"], "tags": ["O", None]}, TAGS)
+
+
+def test_open_labels_take_numbers_as_text():
+    rules = Rules(labels=(), open_labels=True)
+    assert build_tagging("1", {"words": ["a", "b"], "tags": [3, 0]}, rules).tags == ("3", "0")
+
+
+@pytest.mark.parametrize("label", [1, 1.0, "1", " 1"])
+def test_choices_may_be_written_as_any_number(label):
+    assert (
+        build_multiple_choice("1", {"prompt": "p", "choices": ["x", "y"], "label": label}, Rules()).label == 1
+    )
+
+
+@pytest.mark.parametrize("label", [True, "B", 0.5, "1.5"])
+def test_choices_that_are_no_numbers_ask_for_a_label_map(label):
+    with pytest.raises(RowError, match=rf"not the number of a choice; .* label_map: \{{{label}: 0\}}"):
+        build_multiple_choice("1", {"prompt": "p", "choices": ["x", "y"], "label": label}, Rules())
+
+
+def test_a_gap_in_a_column_of_numbers_is_no_label():
+    unlabelled = Rules(labels=("0", "1"), labelled=False)
+    assert build_classification("1", {"text": "a", "label": float("nan")}, unlabelled).label is None
+
+
+@pytest.mark.parametrize(("text", "start"), [("1906", 3.0), ("1906", "3"), (1906, 3), ("1906", 3)])
+def test_answers_may_be_numbers(text, start):
+    fields = {"question": "?", "context": "in 1906", "answers": {"text": [text], "answer_start": [start]}}
+    (answer,) = build_span_qa("1", fields, Rules()).answers
+    assert (answer.text, answer.start) == ("1906", 3)
+
+
+@pytest.mark.parametrize("start", [3.5, True, None, "x", "3.0"])
+def test_offsets_that_are_no_whole_numbers_are_refused(start):
+    fields = {"question": "?", "context": "in 1906", "answers": {"text": ["1906"], "answer_start": [start]}}
+    with pytest.raises(RowError, match="is not a text with an offset"):
+        build_span_qa("1", fields, Rules())
+
+
+@pytest.mark.parametrize("raw", ["False", "false", "0", "no", " "])
+def test_impossible_may_be_written_as_text(raw):
+    fields = {"question": "?", "context": "in 1906", "impossible": raw}
+    answers = {"text": ["1906"], "answer_start": [3]}
+    build = KINDS["span_qa_null"].build
+    assert build("1", {**fields, "answers": answers}, Rules()).answers[0].text == "1906"
+    assert build("1", {**fields, "answers": [], "impossible": "True"}, Rules()).answers[0].text == ""
+    with pytest.raises(RowError, match="is not marked so"):
+        build("1", {**fields, "answers": []}, Rules())

@@ -143,3 +143,18 @@ def test_a_composed_task_without_its_origins_says_how_to_build_it():
     with pytest.raises(AdaptransError, match=r"catalogue\.resolve"):
         Task.model_validate(mapping).languages_of("train")
     assert catalogue.resolve(mapping).languages_of("train") == ("en",)
+
+
+def test_labels_may_be_numbers_and_truth_values():
+    task = catalogue.resolve(changed(labels=[0, 1], label_map={"no": 0, "yes": 1}))
+    assert task.labels == ("0", "1")
+    assert catalogue.resolve(changed(labels=[False, True])).labels == ("false", "true")
+    dropped = changed(splits={"test": {"files": {"path": "x", "drop_labels": [-1, "-"]}}})
+    assert catalogue.resolve(dropped).splits["test"].files[0].drop_labels == ("-1", "-")
+    dropped["splits"]["test"]["files"]["drop_labels"] = "-"
+    assert catalogue.resolve(dropped).splits["test"].files[0].drop_labels == ("-",)
+
+
+@pytest.mark.parametrize("label", ["", " yes", "a\tb", "a\nb"])
+def test_labels_that_no_file_of_labels_can_hold_are_refused(label):
+    assert "has white space around it, a tab or a line break" in refused(changed(labels=["no", label]))
