@@ -306,3 +306,19 @@ def test_what_evaluate_writes_scores_the_same_to_the_last_digit(name, planner):
         {code: result.values for code, result in results.items()}, task.languages, primary=task.scores[0]
     )
     assert scored.mean.value == mean.value
+
+
+def test_evaluate_notes_tags_that_the_score_confuses(planner):
+    from adaptrans.evaluation.zero_shot import evaluate, facts
+    from adaptrans.experiments.engine import execute
+    from adaptrans.experiments.plan import Plan
+    from adaptrans.models.setup import parse
+
+    task = planner.workspace.task("udpos")
+    more = task.model_copy(update={"name": "fine", "labels": (*task.labels, "OTHER-X")})
+    spec, before = planner.evaluate(parse("adapter"), more)
+    execute(Plan(tuple(before), ()), lambda item, place, total: None)
+    evaluate(spec)
+    (note,) = [note for note in facts(spec)["notes"] if "hyphen" in note]
+    assert note.startswith("fine: chunk_f1 takes what follows the last hyphen for the type: OTHER-X and X")
+    assert note in spec.run.result()["notes"]
