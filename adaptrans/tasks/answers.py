@@ -23,9 +23,16 @@ def answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
         return []
     if isinstance(raw, Mapping):
         texts, starts = raw.get("text"), raw.get("answer_start", raw.get("start"))
-        if texts is None or starts is None or len(texts) != len(starts):
+        if isinstance(texts, str) and not isinstance(starts, list | tuple):
+            # One answer that stands in no list.
+            return [(texts, starts)]
+        if not isinstance(texts, list | tuple) or not isinstance(starts, list | tuple):
+            raise RowError("answers need lists of texts and offsets")
+        if len(texts) != len(starts):
             raise RowError("answers need as many texts as offsets")
         return list(zip(texts, starts, strict=True))
+    if not isinstance(raw, list | tuple):
+        raise RowError(f'field "answers" is {raw!r}, not a list')
     if raw and all(isinstance(item, list | tuple) and len(item) == 2 for item in raw):
         return [(text, start) for start, text in raw]
     if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):
@@ -48,6 +55,8 @@ def answer_at(text: Any, start: Any, context: str, lead: int, approximate: bool 
     """
     if (text, start) == ("", -1) and approximate == "or-none":
         return Answer("", -1)
+    if isinstance(start, float) and start.is_integer():
+        start = int(start)
     if not isinstance(text, str) or not text.strip() or not isinstance(start, int):
         raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
     if context[start : start + len(text)] != text:
