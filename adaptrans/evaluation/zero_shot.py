@@ -218,7 +218,7 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     if own:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
     if spec.config.limit is not None:
-        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
+        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language at most"] = None
     base = _base_note(spec)
     if base is not None:
         notes[base] = None
