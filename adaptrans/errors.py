@@ -89,18 +89,35 @@ def one_line(error: BaseException) -> str | None:
 class UnknownNameError(AdaptransError):
     """A name that is not among the known ones; the nearest is suggested.
 
+    Args:
+        noun: What the name stands for.
+        name: The name.
+        known: The names that there are.
+        remedy: What else to do.
+        near: The name to suggest, "" for none; by default the one with the most letters in common, if
+            six of ten are.
+
     Example:
         >>> print(UnknownNameError("task", "xnil", ["xnli", "panx"]))
         unknown task "xnil"; did you mean "xnli"?
     """
 
-    def __init__(self, noun: str, name: str, known: Iterable[str], *, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        noun: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        remedy: str | None = None,
+        near: str | None = None,
+    ) -> None:
         self.name = name
         choices = sorted(known)
-        lowered = {choice.lower(): choice for choice in choices}
-        near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-        if near:
-            hint = f'did you mean "{lowered[near[0]]}"?'
+        nearest = _nearest(name, choices) if near is None else near
+        if nearest:
+            hint = f'did you mean "{nearest}"?'
+        elif near is not None and remedy and len(choices) > 20:
+            hint, remedy = remedy, None
         elif not choices:
             hint = "none is known"
         elif len(choices) <= 20:
@@ -110,6 +127,13 @@ class UnknownNameError(AdaptransError):
         if remedy:
             hint = f"{hint} ({remedy})"
         super().__init__(f'unknown {noun} "{name}"', remedy=hint)
+
+
+def _nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice with the most letters in common, "" if fewer than six of ten are."""
+    lowered = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else ""
 
 
 class DataError(AdaptransError):
@@ -127,6 +151,10 @@ class DataError(AdaptransError):
         self.line = line
         place = f"{path}:{line}" if line is not None else str(path)
         super().__init__(f"{place}: {message}", remedy=remedy)
+
+
+class NoRowError(DataError):
+    """A whole data file without any row, which may be one of several files."""
 
 
 class MissingDataError(AdaptransError):

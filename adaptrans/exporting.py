@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
 from adaptrans.files import written_whole
 from adaptrans.hub.store import DEFAULT_STORE, Store
+from adaptrans.languages import unknown
 from adaptrans.models.backbone import BUNDLED, TOKENIZER_FILES, Backbone, identify
 from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
 from adaptrans.models.nodes import has_language
@@ -112,7 +113,7 @@ def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -
     known = language_runs(where)
     for code in languages:
         if code not in known:
-            raise UnknownNameError("language adapter", code, known, remedy="train it with adaptrans language")
+            raise unknown("language adapter", code, known, remedy="train it with adaptrans language")
     return {code: known[code].artefact for code in languages}
 
 

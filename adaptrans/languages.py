@@ -7,6 +7,8 @@ The table is `languages.tsv`. Families and genera follow WALS, scripts are ISO
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,10 +105,70 @@ def get(code: str) -> Language:
     try:
         return _by_any_code()[code]
     except KeyError:
-        known = _by_any_code()
-        named = [language.code for language in table().values() if language.name.lower() == code.lower()]
-        remedy = f'the code of {code} is "{named[0]}"' if named else None
-        raise UnknownNameError("language", code, known, remedy=remedy) from None
+        found = meant(code)
+        named = found is not None and found.name.lower() == code.lower()
+        remedy = f'the code of {code} is "{found.code}"' if named and found else None
+        raise unknown("language", code, _by_any_code(), remedy=remedy) from None
+
+
+_FORMER = {
+    "in": "id", "ji": "yi", "jw": "jv", "mo": "ro",
+    "alb": "sq", "arm": "hy", "baq": "eu", "bur": "my", "chi": "zh", "cze": "cs", "dut": "nl", "fre": "fr",
+    "geo": "ka", "ger": "de", "gre": "el", "ice": "is", "mac": "mk", "may": "ms", "per": "fa", "rum": "ro",
+    "slo": "sk", "wel": "cy",
+}  # fmt: skip
+"""Codes withdrawn from ISO 639-1, and the bibliographic ones of ISO 639-2; no task has any of them.
+
+Source: the ISO 639-2 registration authority, www.loc.gov/standards/iso639-2/php/code_changes.php.
+"""
+
+# A language and what may follow it: a script (FLORES's deu_Latn), a region (pt_BR, es-419), an encoding.
+_LOCALE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Z]{2}|\d{3}))?(?:\.[A-Za-z0-9-]+)?\Z")
+
+
+def meant(text: str) -> Language | None:
+    """The language that a user means by any code of ISO 639, a locale, a code of FLORES or its English name.
+
+    Example:
+        >>> [meant(text).code for text in ("pes", "iw", "ger", "pt_BR", "deu_Latn", "zh-Hans-CN", "Thai")]
+        ['fa', 'he', 'de', 'pt', 'de', 'zh', 'th']
+        >>> meant("de-en"), meant("xyz")
+        (None, None)
+    """
+    for language in table().values():
+        if language.name.lower() == text.strip().lower():
+            return language
+    match = _LOCALE.match(text.strip())
+    if match is None:
+        return None
+    code = match[1].lower()
+    return _by_any_code().get(code) or _by_any_code().get(_FORMER.get(code, ""))
+
+
+def unknown(noun: str, text: str, known: Iterable[str], *, remedy: str | None = None) -> UnknownNameError:
+    """The error for a code that is not among some codes: it names the one that is meant, if any is.
+
+    Codes are never guessed by their letters where they are those of a language: `pes` is not `es`.
+
+    Args:
+        noun: What the codes stand for.
+        text: What the user wrote.
+        known: The codes, such as the languages of a task.
+        remedy: What else to do.
+
+    Example:
+        >>> print(unknown("language", "iw", ["de", "he", "vi"]))
+        unknown language "iw"; did you mean "he"?
+        >>> print(unknown("language", "pes", ["de", "es"]))
+        unknown language "pes"; choose from de, es (pes is Persian)
+    """
+    codes, language = list(known), meant(text)
+    if language is None:
+        return UnknownNameError(noun, text, codes, remedy=remedy)
+    own = (language.code, language.iso3, *language.others)
+    near = next((code for code in own if code in codes), "")
+    told = remedy if near else f"{text} is {language.name}" + (f"; {remedy}" if remedy else "")
+    return UnknownNameError(noun, text, codes, remedy=told, near=near)
 
 
 def lang3(code: str) -> str:

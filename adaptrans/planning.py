@@ -15,6 +15,7 @@ from adaptrans.experiments.expand import is_mix
 from adaptrans.experiments.plan import Plan, joined, plan_regimes
 from adaptrans.experiments.planner import Planner, stored
 from adaptrans.hub.store import DEFAULT_STORE, Run, Store
+from adaptrans.languages import unknown
 from adaptrans.models import methods
 from adaptrans.models.backbone import Backbone, identify
 from adaptrans.models.control import control_name
@@ -181,7 +182,7 @@ def plan_evaluate(
     target_task = where.task(task)
     for language in languages:
         if language not in target_task.languages:
-            raise UnknownNameError(f"language of {task}", language, target_task.languages)
+            raise unknown(f"language of {task}", language, target_task.languages)
     config = evaluation_config(evaluation)
     planner = Planner(
         where,

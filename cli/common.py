@@ -43,7 +43,31 @@ MethodOrPreset: TypeAlias = Annotated[
     str | None,
     typer.Option("--method", help="Adapter method: seq_bn, lora, ...; by default the preset's, or seq_bn."),
 ]
-Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and dropout.")]
+LARGEST_SEED = 2**63 - 1
+"""What the generators of torch take."""
+
+
+def possible_seed(seed: int | None) -> int | None:
+    """A seed as it was given.
+
+    Raises:
+        ConfigError: If it is larger than a generator takes.
+    """
+    from adaptrans.errors import ConfigError
+
+    if seed is not None and seed > LARGEST_SEED:
+        raise ConfigError(f"--seed {seed} is too large", remedy=f"choose one up to {LARGEST_SEED}")
+    return seed
+
+
+Seed: TypeAlias = Annotated[
+    int,
+    typer.Option("--seed", min=0, callback=possible_seed, help="Seed of weights, batches and dropout."),
+]
+OwnSeed: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, callback=possible_seed, help="Seed; wins over the file's."),
+]
 SetupText: TypeAlias = Annotated[
     str,
     typer.Option("--setup", help="full, full(mnli), adapter, continue(mnli), 'mnli > target', ..."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,17 +96,6 @@ def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    from adaptrans.errors import DataError
     from adaptrans.tasks.formats import read_jsonl
-    from adaptrans.tasks.texts import parsed_json
 
-    if str(path) != "-":
-        return [row.values for row in read_jsonl(path) if row.values is not None]
-    rows = []
-    for number, line in enumerate(sys.stdin, start=1):
-        if line.strip():
-            row = parsed_json(line, path, number)
-            if type(row) is not dict:
-                raise DataError("not a JSON object", path, number, remedy="one object per line")
-            rows.append(row)
-    return rows
+    return [row.values for row in read_jsonl(path) if row.values is not None]

@@ -17,7 +17,7 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = DEFAULT_OUT,
     control: common.Control = None,
     store: common.StoreFolder = DEFAULT_STORE,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
+    seed: common.OwnSeed = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Runs at a time; by default two, if there are cores.")
     ] = None,

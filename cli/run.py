@@ -39,7 +39,7 @@ def run(
         typer.Option("--select", help="source_dev, or target_dev (not zero-shot), or both with a comma."),
     ] = None,
     control: common.Control = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; wins over the file's.")] = None,
+    seed: common.OwnSeed = None,
     precision: common.Precision = None,
     limit_train: common.LimitTrain = None,
     limit_eval: common.LimitEval = None,

@@ -71,3 +71,15 @@ def test_errors_come_back_whole_from_another_process(error):
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_names_with_little_in_common_are_not_suggested():
+    told = str(UnknownNameError("option", "nosuch", ["epochs", "batch_size"]))
+    assert told == 'unknown option "nosuch"; choose from batch_size, epochs'
+
+
+def test_what_is_known_to_be_meant_is_suggested():
+    assert 'did you mean "b"?' in str(UnknownNameError("letter", "x", ["a", "b"], near="b"))
+    many = [f"name{i}" for i in range(21)]
+    error = UnknownNameError("name", "name22", many, near="", remedy="add it")
+    assert str(error) == 'unknown name "name22"; add it'

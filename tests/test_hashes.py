@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,58 @@ def test_hashes_are_remembered_until_the_file_changes(file, monkeypatch):
     assert hashes.cached_sha256([file]) == [first]
     os.utime(file, ns=(1, 1))
     assert hashes.cached_sha256([file]) == ["computed"]
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("another_process", [False, True])
+def test_other_content_of_the_same_size_and_time_is_read(file, another_process):
+    for content in (b"one", b"two", b"six"):
+        file.write_bytes(content)
+        os.utime(file, ns=(10**18, 10**18))
+        if another_process:
+            hashes._remembered.clear()
+        assert hashes.cached_sha256([file]) == [sha(content)]
+
+
+def test_another_file_in_its_place_is_read(file, tmp_path):
+    assert hashes.cached_sha256([file]) == [sha(b"one")]
+    other = tmp_path / "other"
+    other.write_bytes(b"two")
+    shutil.copystat(file, other)
+    other.replace(file)
+    assert hashes.cached_sha256([file]) == [sha(b"two")]
+
+
+def test_a_link_that_leads_elsewhere_is_followed(file, tmp_path):
+    other, link = tmp_path / "other", tmp_path / "link"
+    other.write_bytes(b"two")
+    shutil.copystat(file, other)
+    link.symlink_to(file)
+    assert hashes.cached_sha256([link]) == [sha(b"one")]
+    link.unlink()
+    link.symlink_to(other)
+    assert hashes.cached_sha256([link]) == [sha(b"two")]
+
+
+def test_an_unchanged_file_is_read_once_by_all_commands(file, monkeypatch):
+    hashes.cached_sha256([file])
+    read = []
+    monkeypatch.setattr(hashes, "sha256", lambda path: read.append(path) or "again")
+    for _ in range(3):
+        hashes._remembered.clear()
+        assert hashes.cached_sha256([file, file]) == [sha(b"one")] * 2
+    assert read == []
+
+
+def test_entries_of_size_and_time_alone_are_not_believed(file, cache):
+    state = file.stat()
+    cache.mkdir()
+    old = {str(file): [state.st_size, state.st_mtime_ns, "old"]}
+    (cache / "file-hashes.json").write_text(json.dumps(old))
+    assert hashes.cached_sha256([file]) == [sha(b"one")]
 
 
 @pytest.mark.parametrize(

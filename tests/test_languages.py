@@ -76,3 +76,33 @@ def test_unknown_code_suggests_the_nearest_and_a_name_its_code():
         languages.get("enn")
     with pytest.raises(UnknownNameError, match='the code of german is "de"'):
         languages.get("german")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("iw", "he"), ("in", "id"), ("jw", "jv"), ("ger", "de"), ("per", "fa"), ("pes", "fa"), ("PES", "fa"),
+        ("pt_BR", "pt"), ("pt-BR", "pt"), ("es-419", "es"), ("deu_Latn", "de"), ("zh-Hant", "zh"),
+        ("zh-Hans-CN", "zh"), ("de_DE.UTF-8", "de"), ("Hindi", "hi"), ("swh_Latn", "sw"),
+    ],
+)  # fmt: skip
+def test_the_language_that_is_meant_is_suggested(text, code):
+    assert languages.meant(text).code == code
+    known = ["de", "es", "fa", "he", "hi", "id", "jv", "pt", "sw", "tr", "vi", "zh"]
+    told = str(languages.unknown("language of x", text, known))
+    assert told == f'unknown language of x "{text}"; did you mean "{code}"?'
+
+
+def test_the_code_of_a_language_is_never_taken_for_a_slip():
+    told = str(languages.unknown("language", "pes", ["de", "es"]))
+    assert told == 'unknown language "pes"; choose from de, es (pes is Persian)'
+    # Pairs, and codes that a task has made up, are no language's.
+    assert languages.meant("de-en") is None
+    assert 'did you mean "de-en"' in str(languages.unknown("language", "de-em", ["de-en", "fr-en"]))
+    # A task may have the three-letter code.
+    assert 'did you mean "deu"' in str(languages.unknown("language", "de", ["deu", "eng"]))
+
+
+def test_former_codes_hide_no_language():
+    assert not set(languages._FORMER) & set(languages._by_any_code())
+    assert set(languages._FORMER.values()) <= set(languages.table())

@@ -12,6 +12,7 @@ from adaptrans.runs.evaluations import EvaluateSpec
 from adaptrans.runs.specs import is_retrieval
 from adaptrans.tasks.examples import KINDS, Rules
 from adaptrans.tasks.fields import RowError
+from adaptrans.tasks.texts import damage
 
 
 def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -41,6 +42,8 @@ def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Itera
 
 def _example(spec: EvaluateSpec, number: int, row: Mapping[str, Any]) -> Any:
     kind = KINDS[spec.task.kind]
+    if fault := damage(row):
+        raise ConfigError(f"row {number} {fault}", remedy="give it as UTF-8 text")
     gold = ("label", "tags", "answers", "impossible", "lines")
     asked = [name for name in (*kind.required, *kind.optional) if name not in gold]
     unknown = [name for name in row if name not in (*asked, *gold, "id")]

@@ -219,7 +219,7 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     if own:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
     if spec.config.limit is not None:
-        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language only"] = None
+        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language at most"] = None
     for note in label_notes(spec.task.scores, spec.task.labels):
         notes[f"{spec.task.name}: {note}"] = None
     base = _base_note(spec)

@@ -33,7 +33,7 @@ def _alone(value: Any) -> Any:
     return (value,) if isinstance(value, int | str) else value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_alone)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=2**63 - 1)], ...], BeforeValidator(_alone)]
 Shots = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_alone)]
 Selection = Literal["source_dev", "target_dev"]
 
@@ -114,7 +114,7 @@ class Experiment(Strict):
     methods: Names = Field(
         default=(), description="several of them: adapter setups have a row for each, the first one's plain"
     )
-    seed: int = Field(default=1, ge=0, description="seed of weights, batches and dropout")
+    seed: int = Field(default=1, ge=0, le=2**63 - 1, description="seed of weights, batches and dropout")
     seeds: Seeds = Field(default=(), description="several of them; tables show the median over seeds")
     shots: Shots = Field(
         default=(),

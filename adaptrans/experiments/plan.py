@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaptrans.errors import SetupError, UnknownNameError
+from adaptrans.errors import SetupError
 from adaptrans.experiments.planner import Planner, Training
 from adaptrans.files import canonical_json
 from adaptrans.hub.store import Run
+from adaptrans.languages import unknown
 from adaptrans.models.outline import ABSENT
 from adaptrans.models.setup import Setup, below_target, check, has_fusion, has_language, is_full, parse
 from adaptrans.runs.evaluations import EvaluateSpec
@@ -156,7 +157,7 @@ def plan(
     known = {code for task in tasks for code in task.languages}
     for code in planner.languages:
         if code not in known:
-            raise UnknownNameError("language", code, known)
+            raise unknown("language", code, known)
     training: dict[str, Training] = {}
     cells, left_out = [], []
     chosen = {str(parse(text)): names for text, names in (only or {}).items()}

@@ -55,14 +55,14 @@ class StoredTensor:
         dtype: Type of its entries.
         shape: Its shape.
         offset: First byte in the file.
-        stamp: Size and time of the file when it was opened.
+        stamp: Size, time and inode of the file when it was opened.
     """
 
     path: Path
     dtype: torch.dtype
     shape: tuple[int, ...]
     offset: int
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, int]
 
     def read_into(self, target: Tensor) -> None:
         """Fill a CPU tensor of the same shape, which lies in one piece."""
@@ -175,6 +175,7 @@ def fill(
             value.read_into(own[name])
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Its last change of content, and which file it is; new rights or links are no change."""
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns, found.st_ino

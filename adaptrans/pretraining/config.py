@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.languages import unknown
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -268,7 +269,7 @@ class PretrainConfig(Section):
             raise ValueError(f"languages: {min(doubled)} is named twice")
         for language in self.text.mono or {}:
             if language not in self.languages:
-                raise UnknownNameError("language under text.mono", language, self.languages)
+                raise unknown("language under text.mono", language, self.languages)
         if self.base and {"tokenizer", "model"} & self.model_fields_set:
             raise ValueError("from: takes over tokenizer and model; leave out tokenizer: and model:")
         if self.base and self.static.steps:

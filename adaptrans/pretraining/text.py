@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from adaptrans.languages import unknown
 from adaptrans.pretraining.config import SAMPLES, PretrainConfig, Text
 
 WHOLE = "mono"
@@ -117,7 +118,7 @@ def _check_languages(folder: Path, languages: Sequence[str]) -> None:
     known = known_languages(folder)
     for language in languages:
         if language not in known:
-            raise UnknownNameError("language", language, known, remedy=f"text in {folder}")
+            raise unknown("language", language, known, remedy=f"text in {folder}")
 
 
 def _mono(folder: Path, language: str, text: Text) -> Iterable[Mono]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
+from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.hub.store import Run
+from adaptrans.languages import unknown
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import Policy, Setup, below_target, has_language, is_full
 from adaptrans.runs.config import EvaluationConfig
@@ -94,7 +95,7 @@ class EvaluateSpec:
         """
         for language in self.languages:
             if language not in self.task.languages:
-                raise UnknownNameError(f"language of {self.task.name}", language, self.task.languages)
+                raise unknown(f"language of {self.task.name}", language, self.task.languages)
         there = self.workspace.languages_with(self.task, self.config.split)
         wanted = self.languages or there
         for language in wanted:
@@ -165,7 +166,7 @@ class EvaluateSpec:
         if self.config.select is not None and is_retrieval(self.task):
             language = self.config.select.language
             if language not in self.task.languages:
-                raise UnknownNameError(f"language of {self.task.name}", language, self.task.languages)
+                raise unknown(f"language of {self.task.name}", language, self.task.languages)
             half = {"data": self.workspace.data_key(self.task, self.config.split, language)}
             values |= {"layer": "best", "select": {**self.config.select.model_dump(), **half}}
         return values

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
+from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.hub.store import Run
+from adaptrans.languages import unknown
 from adaptrans.models.bits import check_quantised
 from adaptrans.models.setup import (
     Reference,
@@ -116,7 +117,7 @@ class TrainSpec:
         wanted = self.languages or (("en",) if "en" in published else published)
         for language in wanted:
             if language not in published:
-                raise UnknownNameError(f"training language of {self.task.name}", language, published)
+                raise unknown(f"training language of {self.task.name}", language, published)
             # Looking for it raises the error that says what to fetch.
             self.workspace.data_key(self.task, "train", language)
         return wanted

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adaptrans import samples
-from adaptrans.errors import MissingDataError, UnknownNameError
+from adaptrans.errors import MissingDataError
 from adaptrans.files import digest
 from adaptrans.hub.store import Store
 from adaptrans.models.backbone import Backbone, tokenizer_fingerprint
@@ -197,5 +197,5 @@ class Workspace:
             return self.tasks[name]
         known = [*self.tasks, *catalogue.names(self.folders)]
         if name not in known:
-            raise UnknownNameError("task", name, known, remedy="adaptrans tasks list shows all")
+            raise catalogue.unknown(name, self.folders, self.tasks)
         return catalogue.get(name, self.folders)

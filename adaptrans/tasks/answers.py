@@ -23,9 +23,16 @@ def answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
         return []
     if isinstance(raw, Mapping):
         texts, starts = raw.get("text"), raw.get("answer_start", raw.get("start"))
-        if texts is None or starts is None or len(texts) != len(starts):
+        if isinstance(texts, str) and not isinstance(starts, list | tuple):
+            # One answer that stands in no list.
+            return [(texts, starts)]
+        if not isinstance(texts, list | tuple) or not isinstance(starts, list | tuple):
+            raise RowError("answers need lists of texts and offsets")
+        if len(texts) != len(starts):
             raise RowError("answers need as many texts as offsets")
         return list(zip(texts, starts, strict=True))
+    if not isinstance(raw, list | tuple):
+        raise RowError(f'field "answers" is {raw!r}, not a list')
     if raw and all(isinstance(item, list | tuple) and len(item) == 2 for item in raw):
         return [(text, start) for start, text in raw]
     if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):

@@ -7,15 +7,15 @@ the published sizes in the task file, from which a difference is only noted.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.files import digest
 from adaptrans.hashes import sha256
+from adaptrans.tasks.lines import read_lines
 from adaptrans.tasks.locate import missing
 from adaptrans.tasks.open_labels import with_labels
 from adaptrans.tasks.schema import Task
@@ -128,7 +128,7 @@ class Checker:
             return self._read[key]
         report = Report(skip_bad_rows=self.skip_bad_rows)
         count = len(read_examples(task, split, language, self.data, report=report))
-        notes = (*report.notes, *(f"left out: {line}" for line in report.skipped))
+        notes = (*report.notes, *report.hints, *(f"left out: {line}" for line in report.skipped))
         if not count:
             raise DataError(f"{task.name}.{split} has no examples", next(iter(report.rows), self.data))
         # Rows left out are known not to be counted: only the checksum can still be compared.
@@ -169,15 +169,22 @@ def read_manifest(data: Path) -> dict[str, Entry]:
     if not path.is_file():
         return {}
     found: dict[str, Entry] = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if "file" not in (reader.fieldnames or ()):
-            raise DataError('the manifest has no column "file"', path, 1)
-        for line, row in enumerate(reader, 2):
-            count = row.get("count") or ""
-            if count and not count.isdigit():
-                raise DataError(f'count "{count}" is not a number', path, line)
-            found[row["file"]] = Entry(int(count) if count else None, row.get("sha256") or None, line)
+    names: list[str] = []
+    for line, text in read_lines(path):
+        cells = text.split("\t")
+        if not names:
+            names = cells
+            if "file" not in names:
+                raise DataError('the manifest has no column "file"', path, line)
+            continue
+        row = dict(zip(names, cells, strict=False))
+        count, hashed = row.get("count", "").strip(), row.get("sha256", "").strip().lower()
+        if count and not count.isdecimal():
+            raise DataError(f'count "{count}" is not a number', path, line)
+        if name := row.get("file"):
+            # As `sha256sum` and `find` write it: ./train.tsv, and hashes of other tools in capitals.
+            name = PurePosixPath(name).as_posix()
+            found[name] = Entry(int(count) if count else None, hashed or None, line)
     return found
 
 

@@ -81,7 +81,7 @@ class _Sentence:
         if "." in token:
             return None
         first, dash, until = token.partition("-")
-        if not first.isdigit() or (dash and not until.isdigit()) or int(first) != self.last + 1:
+        if not first.isdecimal() or (dash and not until.isdecimal()) or int(first) != self.last + 1:
             return f'token id "{token}" does not follow {self.last}'
         if dash:
             self.fused_until = int(until)

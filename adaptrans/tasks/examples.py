@@ -170,7 +170,7 @@ def _is_blank(value: Any) -> bool:
 
 def _label(raw: Any, rules: Rules) -> str | int | None:
     """The mapped label of a raw cell, or None where labels are not demanded."""
-    if _is_blank(raw):
+    if _is_blank(raw) and not (raw == -1 and {"-1"} & {*rules.labels, *rules.label_map}):
         if rules.labelled:
             raise RowError("the label is missing")
         return None
@@ -380,7 +380,10 @@ def build_ranking(id: str, fields: Mapping[str, Any], rules: Rules) -> RankingEx
     texts = [_text(fields, name) if fields.get(name) is not None else None for name in ("query", "passage")]
     if not any(texts):
         raise RowError("the row has neither a query nor a passage")
-    keys = tuple(str(key) for key in fields.get("keys") or ())
+    given = fields.get("keys")
+    # One key may stand in no list.
+    listed = given if isinstance(given, list | tuple) else [given]
+    keys = tuple(str(key) for key in listed if key not in (None, ""))
     if not keys and texts[0] is not None and rules.labelled:
         raise RowError("nothing says what answers the query")
     return RankingExample(id, texts[0], texts[1], keys)

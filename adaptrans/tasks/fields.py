@@ -115,7 +115,7 @@ def _follow(value: Any, keys: list[str], path: str) -> Any:
             if key not in value and rest:
                 raise RowError(f'the row has no "{".".join(keys[: position + 1])}"')
             value = value.get(key)
-        elif isinstance(value, list | tuple) and key.isdigit():
+        elif isinstance(value, list | tuple) and key.isdecimal():
             if int(key) >= len(value):
                 raise RowError(f'the row has no "{".".join(keys[: position + 1])}"')
             value = value[int(key)]

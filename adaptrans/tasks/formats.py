@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from adaptrans.errors import DataError
+from adaptrans.errors import DataError, NoRowError
 from adaptrans.registry import Registry
 from adaptrans.tasks.lines import Problem, read_lines, read_text, strict
 from adaptrans.tasks.texts import damage, may_be_damaged, parsed_json
@@ -61,6 +61,7 @@ def read_tsv(
         DataError: If neither columns nor a header say what the columns are.
     """
     expected = columns
+    faults: list[DataError] = []
     several = None if isinstance(separator, str) else re.compile("|".join(map(re.escape, separator)))
     for number, line in read_lines(path, problem):
         cells = several.split(line) if several else line.split(str(separator))
@@ -71,13 +72,49 @@ def read_tsv(
         if expected is None:
             raise DataError("neither columns nor a header name its columns", path)
         if len(cells) != len(expected):
-            problem(DataError(f"expected {len(expected)} columns, found {len(cells)}", path, number))
+            # Blank lines may end a file; what stands after one says whether it does.
+            faults.append(_other_columns(len(expected), line, len(cells), path, number))
+            if not line.strip():
+                continue
+        while faults:
+            problem(faults.pop(0))
+        if len(cells) != len(expected):
             continue
         yield Row(number, dict(zip(expected, cells, strict=True)))
 
 
+SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
+"""What stands between the columns of files in use, in words."""
+
+
+def other_separator(line: str, columns: int | None = None) -> str | None:
+    """What divides a line that was taken for one column: into so many columns, or else into several.
+
+    Example:
+        >>> other_separator("text;label"), other_separator("a, b;c", 2), other_separator("text")
+        (';', ',', None)
+    """
+    found = {sign: line.count(sign) + 1 for sign in SEPARATORS if sign in line}
+    if columns is not None:
+        return next((sign for sign, parts in found.items() if parts == columns), None)
+    return max(found, key=lambda sign: found[sign]) if found else None
+
+
+def separator_remedy(sign: str | None) -> str | None:
+    """What to do about columns that another sign divides, if one does."""
+    if sign is None:
+        return None
+    return f"its columns seem to be divided by {SEPARATORS[sign]}: set the option separator to {sign!r}"
+
+
+def _other_columns(expected: int, line: str, found: int, path: Path, number: int) -> DataError:
+    remedy = separator_remedy(other_separator(line, expected)) if found == 1 else None
+    return DataError(f"expected {expected} columns, found {found}", path, number, remedy=remedy)
+
+
 def _check_header(cells: list[str], wanted: Iterable[str] | None, path: Path) -> None:
-    doubled = next((name for name in cells if cells.count(name) > 1), None)
+    # Columns without a name, as tables with row numbers have, can be named by no task.
+    doubled = next((name for name in cells if name and cells.count(name) > 1), None)
     if doubled is not None:
         raise DataError(f'the header names the column "{doubled}" twice', path, 1)
     for name in wanted or ():
@@ -122,7 +159,7 @@ def read_csv(
             _check_header(cells, columns, path)
             expected = cells
         elif len(cells) != len(expected):
-            problem(DataError(f"expected {len(expected)} columns, found {len(cells)}", path, line))
+            problem(_other_columns(len(expected), cells[0], len(cells), path, line))
         else:
             yield Row(line, dict(zip(expected, cells, strict=True)))
 
@@ -304,7 +341,7 @@ def read_parquet(path: Path, problem: Problem = strict) -> Iterator[Row]:
             f"not a readable parquet file: {reason}", path, remedy="fetch the file again"
         ) from None
     if number == 0:
-        raise DataError("the file holds no row", path)
+        raise NoRowError("the file holds no row", path)
 
 
 @FORMATS.register("lines")

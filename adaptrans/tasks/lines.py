@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,21 @@ from adaptrans.errors import DataError
 Problem: TypeAlias = Callable[[DataError], None]
 """Called for a bad row: raises the error, or notes it so that reading goes on."""
 
+STDIN = Path("-")
+"""Stands for standard input wherever a file is read; no file below a folder has this path."""
+
 _BOM = b"\xef\xbb\xbf"
+
+_OTHER_ENCODINGS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks of other encodings, the longest first. Source: the Unicode Standard, section 23.8."""
+
+# The csv module refuses fields of more than 131,072 characters; the largest number that every C long holds.
+csv.field_size_limit(2**31 - 1)
 
 
 def strict(error: DataError) -> None:
@@ -22,12 +38,24 @@ def strict(error: DataError) -> None:
     raise error
 
 
+def other_encoding(start: bytes) -> str | None:
+    """The encoding that a file says it is in by its first bytes; None where they say nothing, or UTF-8.
+
+    Example:
+        >>> other_encoding("text".encode("utf-16")), other_encoding(b"text")
+        ('UTF-16', None)
+    """
+    return next((name for mark, name in _OTHER_ENCODINGS.items() if start.startswith(mark)), None)
+
+
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading, decompressing it if its name ends in .gz.
+    """Open a file, or standard input, for reading, decompressing it if its name ends in .gz.
 
     Raises:
         DataError: If the file cannot be opened.
     """
+    if path == STDIN:
+        return sys.stdin.buffer
     try:
         if path.suffix == ".gz":
             # A small buffer: what is in it is lost when the data turn out to be cut short.
@@ -44,7 +72,7 @@ def read_lines(
 
     A byte order mark at the very start and the carriage returns of CRLF line
     ends are removed. Lines end at line feeds only: other Unicode separators
-    are text.
+    are text. In a file without any line feed they end at carriage returns.
 
     Args:
         path: The file.
@@ -52,14 +80,16 @@ def read_lines(
         keep_ends: Keep line ends as they are, for readers of quoted fields.
 
     Raises:
-        DataError: If the file is empty, or its gzip data are cut short or damaged; the line is then
-            at most 8 KiB of text before the damage.
+        DataError: If the file is empty, or in UTF-16 or UTF-32, or its gzip data are cut short or damaged;
+            the line is then at most 8 KiB of text before the damage.
     """
     number = 0
     try:
         with open_bytes(path) as stream:
-            for raw in stream:
+            for raw in _raw_lines(stream):
                 number += 1
+                if number == 1 and (encoding := other_encoding(raw)):
+                    raise DataError(f"is in {encoding}, not UTF-8", path, remedy="save it as UTF-8")
                 if number == 1 and raw.startswith(_BOM):
                     raw = raw[3:]
                 try:
@@ -76,6 +106,20 @@ def read_lines(
         raise DataError(f"the gzip file {reason}", path, number + 1, remedy="fetch the file again") from None
     if number == 0:
         raise DataError("the file is empty", path, remedy="fetch the file again")
+
+
+def _raw_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Lines with their ends."""
+    first = stream.readline()
+    if first.endswith(b"\n") or b"\r" not in first:
+        if first:
+            yield first
+        yield from stream
+    else:
+        *lines, last = first.split(b"\r")
+        yield from (line + b"\r" for line in lines)
+        if last:
+            yield last
 
 
 def read_text(path: Path) -> str:

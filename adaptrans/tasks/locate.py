@@ -92,7 +92,7 @@ def missing(task: Task, split: str, language: str, data: Path | None) -> Missing
             )
     names = next(_placeholders(language))
     wanted = [
-        str(PurePosixPath(pattern.format_map(names)))
+        str(PurePosixPath(filled(pattern, names)))
         for source in task.file_sources(split)
         if not source.languages or language in source.languages
         for pattern in (*source.path, *filter(None, (source.beside, source.gold)))
@@ -117,6 +117,19 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
+_PLACEHOLDER = re.compile(r"\{(lang|lang3|name|lower|first|second)\}")
+
+
+def filled(text: str, names: Mapping[str, str]) -> str:
+    """A text with its placeholders filled in; other braces are text.
+
+    Example:
+        >>> filled("{lang}/{part}.tsv", {"lang": "de"})
+        'de/{part}.tsv'
+    """
+    return _PLACEHOLDER.sub(lambda match: names[match[1]], text)
+
+
 def _placeholders(language: str) -> Iterator[dict[str, str]]:
     """What the placeholders stand for, once per three-letter code of the language.
 
@@ -139,17 +152,17 @@ def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
     for names in _placeholders(language):
         pairs: list[tuple[Path, Path | None]] = []
         for pattern in source.path:
-            found = _matches(data, pattern.format_map(names))
+            found = _matches(data, filled(pattern, names))
             if not found:
                 break
             pairs += [(path, None) for path in found]
         else:
             if source.beside is not None:
-                beside = _matches(data, source.beside.format_map(names))
+                beside = _matches(data, filled(source.beside, names))
                 if len(beside) != len(pairs):
                     continue
                 pairs = [(path, other) for (path, _), other in zip(pairs, beside, strict=True)]
-            gold = _matches(data, source.gold.format_map(names)) if source.gold else []
+            gold = _matches(data, filled(source.gold, names)) if source.gold else []
             if source.gold and not gold:
                 continue
             located = Located(source, tuple(pairs), str(source.format), names, gold[0] if gold else None)
@@ -160,11 +173,14 @@ def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
 
 def _matches(root: Path, pattern: str) -> list[Path]:
     """Files of a pattern, plain or gzipped, sorted; of a file in both forms the plain one."""
+    # A file may have brackets in its name.
+    for path in (root / pattern, root / f"{pattern}.gz"):
+        if path.is_file():
+            return [path]
     if not any(sign in pattern for sign in "*?["):
-        for path in (root / pattern, root / f"{pattern}.gz"):
-            if path.is_file():
-                return [path]
         return []
+    if (whole := Path(pattern)).is_absolute():
+        root, pattern = Path(whole.anchor), whole.relative_to(whole.anchor).as_posix()
     found: dict[str, Path] = {}
     for path in [*root.glob(pattern), *root.glob(f"{pattern}.gz")]:
         if path.is_file():
@@ -204,7 +220,7 @@ def _in_repository(source: HubSource, language: str, root: Path) -> Located | No
     for names in _placeholders(language):
         paths: list[Path] = []
         for pattern in source.files:
-            found = _matches(root, pattern.format_map(names))
+            found = _matches(root, filled(pattern, names))
             if not found or not _is_whole([path.name for path in found]):
                 break
             paths += found
@@ -229,7 +245,7 @@ def _from_hub(source: HubSource, language: str) -> Located | None:
         for names in _placeholders(language):
             chosen: list[str] = []
             for pattern in source.files:
-                found = fnmatch.filter(sorted(listed), pattern.format_map(names))
+                found = fnmatch.filter(sorted(listed), filled(pattern, names))
                 if not found:
                     break
                 chosen += found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import logging
@@ -11,17 +12,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from adaptrans.errors import ConfigError, DataError, MissingDataError, NoRowError, UnknownNameError
 from adaptrans.files import digest
 from adaptrans.hashes import cached_sha256
+from adaptrans.languages import unknown
 from adaptrans.tasks.examples import KINDS, Example, Rules
 from adaptrans.tasks.fields import RowError, compile_fields, path_getter
-from adaptrans.tasks.formats import FORMATS
-from adaptrans.tasks.locate import Located, find, missing
+from adaptrans.tasks.formats import FORMATS, Row, other_separator, separator_remedy
+from adaptrans.tasks.lines import Problem
+from adaptrans.tasks.locate import Located, filled, find, missing
 from adaptrans.tasks.schema import HubSource, Task
 
 # Raised when the same files begin to give other examples.
-READING_VERSION = 2
+READING_VERSION = 3
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Report:
         skip_bad_rows: Leave out rows that do not fit instead of stopping at the first.
         skipped: One line per row left out: file, line and reason.
         notes: What a reader should know, such as tags filled in by the task's rule.
+        hints: What looks odd in a file that is read as its task says; of use to who writes the task.
         rows: Rows met in each file, those that the task's rules leave out included; None where they are
             not what is counted in the file.
     """
@@ -41,6 +45,7 @@ class Report:
     skip_bad_rows: bool = False
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     rows: dict[Path, int | None] = field(default_factory=dict)
 
     def problem(self, error: DataError) -> None:
@@ -80,7 +85,7 @@ def read_examples(
     report.skip_bad_rows = report.skip_bad_rows or skip_bad_rows
     before = len(report.skipped)
     if language not in task.languages and language not in task.languages_of(split):
-        raise UnknownNameError(f"language of task {task.name}", language, task.languages)
+        raise unknown(f"language of task {task.name}", language, task.languages)
     examples = list(islice(_stream(task, split, language, data, report), limit))
     left_out = report.skipped[before:]
     log_left_out(task, split, language, left_out)
@@ -261,12 +266,13 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
     mapped, build = compile_fields(source.fields), KINDS[task.kind].build
     wanted = _row_filter(located)
     ids: dict[str, tuple[Path, int]] | None = {} if "id" in source.fields else None
-    index = filled = nowhere = by_rule = 0
+    index = given_tags = nowhere = by_rule = quoted = 0
+    empty: list[Path] = []
     for path, beside in located.files:
         options = _options(located, path, beside)
         report.rows[path], met, others = 0, 0, 0
         before = len(report.skipped)
-        for row in FORMATS[located.format](path, report.problem, **options):
+        for row in _rows(located.format, path, report.problem, options):
             met += 1
             if row.values is None or not wanted(row.values):
                 by_rule += row.values is None
@@ -286,24 +292,58 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
             except RowError as error:
                 where = row.values.get("path") if located.format == "squad" else None
                 message = f"{where}: {error.message}" if where else error.message
-                report.problem(DataError(message, path, error.line or row.line))
+                remedy = _other_separator(located, row.values)
+                report.problem(DataError(message, path, error.line or row.line, remedy=remedy))
                 continue
-            filled += row.values.get("filled") or 0
+            quoted += located.format == "tsv" and any(map(_is_quoted, row.values.values()))
+            given_tags += row.values.get("filled") or 0
             nowhere += sum(answer.start < 0 for answer in getattr(example, "answers", ()))
             yield example
         if not met and len(report.skipped) == before:
-            raise DataError(f'holds no row in "{language}"', path, remedy="fetch the file again")
+            empty.append(path)
         report.rows[path] = met if source.counted else None
         if beside is not None:
             report.rows[beside] = others or met
+    if len(empty) == len(located.files):
+        raise DataError(f'holds no row in "{language}"', empty[0], remedy="fetch the file again")
+    report.notes += [f"{path.name} holds no row" for path in empty]
     if by_rule:
         report.notes.append(f"{by_rule:,} row(s) left out by the rules of the task")
-    if filled:
-        report.notes.append(f"{filled} word(s) without a tag were given one")
+    if quoted * QUOTED_SHARE > index:
+        report.hints.append(
+            f'{quoted:,} row(s) hold cells between quotes with "" inside, which are read as they stand; of a '
+            "file whose quotes are not text, use format csv with the option separator set to a tab"
+        )
+    if given_tags:
+        report.notes.append(f"{given_tags} word(s) without a tag were given one")
     if nowhere:
         report.notes.append(
             f"{nowhere} answer(s) stand nowhere in their passage: scored with, not trained on"
         )
+
+
+QUOTED_SHARE = 100
+"""A file is called quoted if more than one of so many rows has a cell that only a quoting writer makes."""
+
+
+def _is_quoted(cell: Any) -> bool:
+    """Whether a cell stands between quotes and every quote inside is doubled, of which there is one."""
+    if not isinstance(cell, str) or len(cell) < 4 or not cell[0] == cell[-1] == '"':
+        return False
+    return '""' in cell[1:-1] and '"' not in cell[1:-1].replace('""', "")
+
+
+def _rows(format: str, path: Path, problem: Problem, options: dict[str, Any]) -> Iterator[Row]:
+    """The rows of a file; a whole file without any, such as one shard of several, gives none."""
+    with contextlib.suppress(NoRowError):
+        yield from FORMATS[format](path, problem, **options)
+
+
+def _other_separator(located: Located, values: dict[str, Any]) -> str | None:
+    """A remedy where the only column's name or text holds what divides the columns of other files."""
+    if located.format not in ("csv", "tsv") or len(values) != 1:
+        return None
+    return separator_remedy(other_separator(str(next(iter(values)))))
 
 
 def _own_id(raw: Any, ids: dict[str, tuple[Path, int]], path: Path, line: int) -> str:
@@ -321,7 +361,7 @@ def _row_filter(located: Located) -> Callable[[dict[str, Any]], bool]:
     """Keeps the rows of this language in files that hold several."""
     if not isinstance(located.source, HubSource) or not located.source.where:
         return lambda row: True
-    tests = [(path_getter(key), text.format_map(located.names)) for key, text in located.source.where.items()]
+    tests = [(path_getter(key), filled(text, located.names)) for key, text in located.source.where.items()]
     return lambda row: all(str(getter(row)).startswith(text) for getter, text in tests)
 
 
@@ -329,8 +369,7 @@ def _options(located: Located, path: Path, beside: Path | None) -> dict[str, Any
     """The reader's options with placeholders filled in; unknown ones are errors."""
     given = located.source.options if located.format != "parquet" else {}
     options = {
-        key: value.format_map(located.names) if isinstance(value, str) and "{" in value else value
-        for key, value in given.items()
+        key: filled(value, located.names) if isinstance(value, str) else value for key, value in given.items()
     }
     known = [
         name

@@ -9,6 +9,7 @@ from typing import Any
 
 from adaptrans.errors import DataError
 from adaptrans.tasks.formats import Row
+from adaptrans.tasks.kinds.letters import continues
 from adaptrans.tasks.lines import Problem, read_lines, strict
 
 
@@ -77,6 +78,8 @@ def _sentence(start: int, words: list[str], tags: list[str | None], missing: str
 def read_characters(path: Path, problem: Problem = strict, *, comment: str = "##") -> Iterator[Row]:
     """Sentences of a file with `character TAB tag` lines, joined to words at white space.
 
+    A character may be a letter with its combining marks.
+
     A word has the tag of its first character that is not `O`, so that a name
     with a particle behind it, or a bracket before it, is one tagged word.
 
@@ -102,7 +105,8 @@ def read_characters(path: Path, problem: Problem = strict, *, comment: str = "##
             characters, bad = [], False
         elif not line.startswith(comment):
             character, tab, tag = line.rpartition("\t")
-            if not tab or len(character) != 1 or not tag.strip():
+            one = bool(character) and all(continues(character, place) for place in range(1, len(character)))
+            if not tab or not one or not tag.strip():
                 spoil(DataError("expected a character, a tab and a tag", path, number))
             characters.append((number, character, tag.strip()))
     if characters and not bad:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.tasks.lines import other_encoding
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -39,7 +40,10 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         ConfigError: If the file is not readable YAML, repeats a key, or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        if encoding := other_encoding(content):
+            raise ConfigError(f"{path}: is in {encoding}, not UTF-8", remedy="save it as UTF-8")
+        text = content.decode("utf-8-sig")
         loader = _Loader(text)
         try:
             node = loader.get_single_node()

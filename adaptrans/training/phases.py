@@ -110,7 +110,11 @@ def _train(spec: TrainSpec, run: Run) -> None:
             "seconds": place.seconds,
             "examples": sum(len(examples) for examples, _ in splits),
             "source_languages": source_languages(spec),
-            "notes": training_notes(spec, [note for data in parts for note in data.notes]),
+            "notes": training_notes(
+                spec,
+                [note for data in parts for note in data.notes],
+                [len(examples) for examples, _ in splits],
+            ),
         },
     )
 
@@ -196,16 +200,22 @@ def _train_languages(spec: TrainSpec) -> list[str]:
     return list(dict.fromkeys(code for part in spec.parts for code in part.train_languages))
 
 
-def training_notes(spec: TrainSpec, read: Sequence[str]) -> list[str]:
-    """What the reader of a score made with this run has to know, notes of its parents included."""
+def training_notes(spec: TrainSpec, read: Sequence[str], sizes: Sequence[int]) -> list[str]:
+    """What the reader of a score made with this run has to know, notes of its parents included.
+
+    Args:
+        spec: The run.
+        read: What was noted when its data were read.
+        sizes: Examples that each of its tasks was trained on.
+    """
     notes = dict.fromkeys(note for parent in spec.parents.values() for note in parent.result()["notes"])
-    for part in spec.parts:
+    for part, size in zip(spec.parts, sizes, strict=True):
         for split in ("train", "dev") if part.has_dev else ("train",):
             own = part.task.split(split).note
             if own:
                 notes[f"{part.task.name} {split}: {own}"] = None
         if spec.config.limit_train is not None:
-            notes[f"{part.task.name}: trained on {spec.config.limit_train} examples only"] = None
+            notes[f"{part.task.name}: trained on {size:,} examples only"] = None
         if part.has_dev and not set(part.train_languages) <= set(part.dev_languages):
             notes[f"{part.reference}: selected on the dev set of {', '.join(part.dev_languages)} alone"] = (
                 None

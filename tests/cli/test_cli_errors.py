@@ -12,6 +12,11 @@ SETUPS = {
 }
 
 
+def test_a_seed_larger_than_any_generator_takes_is_one_line(cli):
+    told = cli.refused("target", "xnli", "--seed", "9" * 20, *cli.where)
+    assert told == f"error: --seed {'9' * 20} is too large; choose one up to 9223372036854775807"
+
+
 def test_wrong_names_and_places(cli):
     tasks = ["--tasks", str(cli.folder / "tasks")]
     assert 'did you mean "xnli"' in cli.refused("target", "xnil", *cli.where)

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 LIGHT = """
 import sys
 from adaptrans_cli.main import main
@@ -39,6 +41,19 @@ def test_a_dry_run_names_the_run_without_loading_it(cli):
     assert len(answer["prediction"]) == 2
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"words": ["caf\xe9"]}', b'{"words": ["\\ud800"]}', b'{"words": ["a\0"]}', b""]
+)
+def test_standard_input_is_refused_as_files_are(cli, content):
+    rows = cli.folder / "bad.jsonl"
+    rows.write_bytes(content)
+    of_file = cli.refused("predict", "udpos", "--input", str(rows), *cli.where)
+    command = [sys.executable, "-m", "adaptrans_cli.main", "predict", "udpos", "--input", "-", *cli.where]
+    done = subprocess.run(command, input=content, capture_output=True, env=cli.environment, cwd=cli.folder)
+    assert done.returncode == 2
+    assert done.stderr.decode().strip() == of_file.replace(str(rows), "-")
+
+
 def test_the_answers_never_take_the_place_of_a_folder(cli):
     folder = cli.folder / "results"
     folder.mkdir()
@@ -51,3 +66,11 @@ def test_the_answers_never_take_the_place_of_a_folder(cli):
 def test_retrieval_has_nothing_to_answer_with(cli):
     told = cli.refused("predict", "tatoeba", "--text", "a", "--dry-run", *cli.where)
     assert "tatoeba compares sentences and has no head" in told
+
+
+def test_a_limit_above_the_data_is_noted_as_the_data(cli):
+    options = ["--max-steps", "1", "--precision", "fp32", "--limit-train", "5000"]
+    found = cli.json("target", "udpos", *options, *cli.where)
+    done = json.loads((cli.folder / "store" / "runs" / "target" / found["run"] / "done.json").read_text())
+    assert f"udpos: trained on {done['examples']:,} examples only" in done["notes"]
+    assert 0 < done["examples"] < 5000

@@ -267,3 +267,19 @@ def test_loading_the_catalogue_imports_nothing_heavy():
 @pytest.mark.parametrize("name", ["xquad", "tydiqa"])
 def test_question_answering_in_scripts_without_spaces_has_a_clean_variant_beside_the_reference(name):
     assert catalogue.get(name).scores == ("squad", "squad_characters")
+
+
+def test_a_task_in_a_file_of_another_name_is_found(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: my_pos\n")
+    (tmp_path / "broken.yaml").write_text("{")
+    with pytest.raises(
+        ConfigError, match=r'mine\.yaml: the file holds the task "my_pos"; give both the same'
+    ):
+        catalogue.get("my_pos", [tmp_path])
+
+
+def test_a_task_of_the_samples_says_what_to_add():
+    with pytest.raises(
+        UnknownNameError, match='"sample_nli"; it comes with the sample data: add --data samples'
+    ):
+        catalogue.get("sample_nli")

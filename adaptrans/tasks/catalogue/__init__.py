@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans import samples
+from adaptrans.errors import AdaptransError, ConfigError, UnknownNameError
 from adaptrans.tasks import packages, schema
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
@@ -71,6 +72,36 @@ def resolve(
     return _build(dict(mapping), name, paths, (), dict(known or {}), f'task "{shown}"')
 
 
+def unknown(name: str, folders: Iterable[Path] = (), known: Iterable[str] = ()) -> AdaptransError:
+    """The error for a task that is not there: the file that holds it under another name, or the nearest name.
+
+    Args:
+        name: What was asked for.
+        folders: Folders of task files.
+        known: Names of inline tasks.
+    """
+    paths = tuple(Path(folder) for folder in folders)
+    for folder in (*paths, *packages.folders()):
+        for path in _task_files(folder):
+            if _name_inside(path) == name:
+                return ConfigError(
+                    f'{path}: the file holds the task "{name}"',
+                    remedy=f'give both the same name: call the file {name}.yaml, or the task "{path.stem}"',
+                )
+    remedy, near = "adaptrans tasks list shows all", None
+    if any(path.stem == name for path in _task_files(samples.TASKS)):
+        remedy, near = "it comes with the sample data: add --data samples", ""
+    return UnknownNameError("task", name, [*_index(paths), *known], remedy=remedy, near=near)
+
+
+def _name_inside(path: Path) -> str | None:
+    """The name in a task file, if it can be read at all."""
+    try:
+        return str(load_yaml(path)[0].get("name"))
+    except (ConfigError, OSError):
+        return None
+
+
 def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
@@ -106,7 +137,7 @@ def _get(name: str, folders: tuple[Path, ...], loading: tuple[str, ...], known: 
         return known[name]
     index = _index(folders)
     if name not in index:
-        raise UnknownNameError("task", name, [*index, *known])
+        raise unknown(name, folders, known)
     if name in loading:
         raise ConfigError(f"tasks refer to each other in a circle: {' -> '.join((*loading, name))}")
     path = index[name]
