@@ -205,7 +205,7 @@ def check_length(backbone: Backbone, length: int, where: str) -> None:
     if length > backbone.longest:
         raise ConfigError(
             f"{where}: max_length {length} is beyond the {backbone.longest} positions of {backbone.name}",
-            remedy=f"give --max-length {backbone.longest} or less, or max_length in the file",
+            remedy=f"give {backbone.longest} or less, with --max-length or as max_length in the file",
         )
 
 
