@@ -117,8 +117,9 @@ def check(
     as_json: common.Json = False,
 ) -> None:
     """Read every split at hand, row by row, and compare it with FILES.tsv and the published sizes."""
+    from adaptrans import mini
     from adaptrans.errors import ConfigError
-    from adaptrans.models.backbone import XLMR_LONGEST, check_length
+    from adaptrans.models.backbone import check_length
     from adaptrans.models.outline import outlined
     from adaptrans.progress import progress
     from adaptrans.tasks import catalogue
@@ -134,7 +135,7 @@ def check(
         encoder = outlined(backbone)
         for task in chosen:
             check_length(encoder, task.max_length, task.name)
-    longest = XLMR_LONGEST if backbone is None else encoder.longest
+    longest = mini.LONGEST if backbone is None else encoder.longest
     with progress("checking", steps(chosen)) as meter:
         results = check_tasks(
             chosen,

@@ -36,9 +36,6 @@ REGEX_AS_IT_IS = False
 """`fix_mistral_regex` of every tokenizer that is loaded: without it transformers 4.57.3 to 4.57.6 warn of a
 fault of other models' tokenizers; with True they put another rule for words in place of the file's own."""
 
-XLMR_LONGEST = 512
-"""Pieces of the longest input of XLM-R, base and large, and of `mini`. Source: their `config.json`."""
-
 
 class NotFetchedError(ArtefactError):
     """A backbone of the hub is not on this machine, and the hub did not give it."""
@@ -71,7 +68,7 @@ class Backbone:
     vocabulary: int
     fingerprint: str
     fetched: bool = True
-    longest: int = XLMR_LONGEST
+    longest: int = mini.LONGEST
     retrieval_layer: int | None = None
 
     def described(self) -> dict[str, Any]:

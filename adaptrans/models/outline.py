@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from adaptrans import mini
 from adaptrans.errors import ArtefactError
 from adaptrans.models.backbone import (
     ARCHITECTURES,
-    XLMR_LONGEST,
     Backbone,
     NotFetchedError,
     identify,
@@ -82,7 +82,7 @@ def _config(name: str) -> dict[str, Any]:
     """What the configuration of a backbone of the hub says of its shape; at most that file is read."""
     if name in SHAPES:
         known = dict(zip(SHAPE_KEYS, SHAPES[name], strict=True))
-        return {**known, "max_position_embeddings": XLMR_LONGEST + PAD + 1, "pad_token_id": PAD}
+        return {**known, "max_position_embeddings": mini.LONGEST + PAD + 1, "pad_token_id": PAD}
     from huggingface_hub import constants, hf_hub_download
 
     try:

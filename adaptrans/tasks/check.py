@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from adaptrans import mini
 from adaptrans.errors import DataError
 from adaptrans.files import digest
 from adaptrans.hashes import sha256
-from adaptrans.models.backbone import XLMR_LONGEST
 from adaptrans.tasks.locate import missing
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.sources import Report, identity, is_available, read_examples
@@ -78,7 +78,7 @@ class Checker:
 
     data: Path
     skip_bad_rows: bool = False
-    longest: int = XLMR_LONGEST
+    longest: int = mini.LONGEST
     _manifest: dict[str, Entry] = field(init=False)
     _hashed: dict[Path, str] = field(init=False, default_factory=dict)
     _read: dict[str, _Reading] = field(init=False, default_factory=dict)
@@ -144,7 +144,7 @@ class Checker:
         return True
 
 
-def length_notes(task: Task, longest: int = XLMR_LONGEST) -> list[str]:
+def length_notes(task: Task, longest: int = mini.LONGEST) -> list[str]:
     """A line on a maximum length that most encoders do not have the positions for.
 
     Args:
@@ -194,7 +194,7 @@ def check_tasks(
     data: Path,
     *,
     skip_bad_rows: bool = False,
-    longest: int = XLMR_LONGEST,
+    longest: int = mini.LONGEST,
     advance: Callable[[str], None] = lambda note: None,
 ) -> list[SplitCheck]:
     """Check every split of tasks in every language they are published in.
