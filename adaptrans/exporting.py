@@ -124,7 +124,7 @@ def _adapter_alone(manifest: Manifest, base: Backbone, folder: Path, format: str
     reason = "an adapter without a head answers nothing"
     if format == TRANSFORMERS:
         raise ConfigError(f"{manifest.folder}: {reason}", remedy="export it with --format adapters")
-    shutil.copytree(manifest.adapter_folder, folder / str(manifest.adapter))
+    shutil.copytree(manifest.adapter_folder, folder / str(manifest.adapter), copy_function=shutil.copyfile)
     return Exported(folder, ADAPTERS, tuple(adapter_lines(base, manifest)), reason)
 
 

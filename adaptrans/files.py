@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def give_usual_mode(path: Path) -> None:
+    """Give a file the mode that any new file of this process has: 0666 without the bits of the umask.
+
+    For files that a library wrote: safetensors 0.8 makes its own readable by their owner alone, also in the
+    place of one that others could read, so that nobody else on a shared disk could use them.
+    """
+    # A new file tells: asking for the umask would change it, for all threads.
+    probe = path.with_name(f".{path.name}.{os.getpid()}.mode")
+    remove(probe)
+    probe.touch()
+    try:
+        path.chmod(stat.S_IMODE(probe.stat().st_mode))
+    finally:
+        remove(probe)
 
 
 def write_json(path: Path, value: Any) -> None:

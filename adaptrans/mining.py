@@ -12,13 +12,13 @@ from adaptrans.errors import ConfigError, SetupError
 from adaptrans.experiments.planner import Planner, stored
 from adaptrans.files import digest, write_json, written_whole
 from adaptrans.hub.store import Run
-from adaptrans.models.backbone import tokenizer_fingerprint
+from adaptrans.models.backbone import check_length, tokenizer_fingerprint
 from adaptrans.models.manifest import read_manifest
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import below_target, check, has_language, parse
 from adaptrans.progress import progress
 from adaptrans.runs.config import training_config
-from adaptrans.runs.evaluations import default_layer
+from adaptrans.runs.evaluations import retrieval_layer
 from adaptrans.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Options:
     """How two files are mined.
 
     Attributes:
-        layer: hidden_states[layer], 0 = embeddings; by default 14 of 24, in proportion.
+        layer: hidden_states[layer], 0 = embeddings; by default the backbone's, or 14 of 24, in proportion.
         pooling: `mean` or `cls`.
         max_length: Pieces per sentence.
         tokens_per_batch: Padded tokens per forward pass.
@@ -189,15 +189,16 @@ def mine_files(
 
     Raises:
         DataError: If a file cannot be read.
-        ConfigError: If the layer does not exist.
+        ConfigError: If the layer does not exist, or inputs may be longer than the encoder reads.
     """
     from adaptrans.devices import pick_device, pick_precision
     from adaptrans.evaluation.mining.corpus import corpus
     from adaptrans.evaluation.mining.margin import mine
     from adaptrans.evaluation.mining.neighbours import search_kind
 
+    check_length(where.backbone, options.max_length, "mining")
     depth = where.backbone.depth
-    layer = default_layer(depth) if options.layer is None else options.layer
+    layer = retrieval_layer(where.backbone) if options.layer is None else options.layer
     if not 0 <= layer <= depth:
         raise ConfigError(f"layer {layer} of a model with {depth} layers", remedy=f"choose 0 to {depth}")
     device = pick_device(where.device)

@@ -31,7 +31,9 @@ def mine(
     ] = None,
     layer: Annotated[
         int | None,
-        typer.Option("--layer", help="hidden_states\\[LAYER], 0 = embeddings; by default 14 of 24."),
+        typer.Option(
+            "--layer", help="hidden_states\\[LAYER], 0 = embeddings; by default the backbone's or 14 of 24."
+        ),
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
     max_length: Annotated[int, typer.Option("--max-length", min=3, help="Pieces per sentence.")] = 128,

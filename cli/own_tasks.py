@@ -70,33 +70,39 @@ def preview(
     ] = None,
     number: Annotated[int, typer.Option("--number", min=1, help="How many examples, from the first.")] = 3,
     max_length: common.MaxLength = None,
-    backbone: common.Backbone = "mini",
+    backbone: common.Backbone = None,
     data: common.Data = None,
     tasks: common.TaskFolders = None,
     skip_bad_rows: common.SkipBadRows = False,
     as_json: common.Json = False,
 ) -> None:
     """Show examples as text and as the model sees them, and how long they are."""
-    from adaptrans.models.backbone import identify, load_tokenizer
+    from adaptrans.models.backbone import check_length, identify, load_tokenizer
     from adaptrans.progress import progress
     from adaptrans.runs.workspace import data_places
     from adaptrans.tasks import catalogue
+    from adaptrans.tasks.check import length_notes
     from adaptrans.tasks.open_labels import with_labels
     from adaptrans.tasks.preview import lengths, shown
     from adaptrans.tasks.sources import read_examples
 
     folder, folders = data_places(data, tasks or ())
     task = catalogue.get(name, folders)
+    encoder = identify(backbone or "mini")
+    length = max_length or task.max_length
+    if backbone is not None:
+        check_length(encoder, length, task.name)
     split, lang = _place(task, split, lang, folder)
     examples = read_examples(task, split, lang, folder, skip_bad_rows=skip_bad_rows)
     task = with_labels(task, folder)
-    tokenizer = load_tokenizer(identify(backbone or "mini"))
-    length = max_length or task.max_length
+    tokenizer = load_tokenizer(encoder)
     first = shown(task, examples[:number], tokenizer, length)
     step = -(-len(examples) // MEASURED)
     measured = examples[::step]
     with progress(f"measuring {name} {lang}", len(measured)) as meter:
         found = lengths(task, measured, tokenizer, length, meter.to)
+    for note in length_notes(task.model_copy(update={"max_length": length}), encoder.longest):
+        common.say(f"note: {task}: {note}")
     if as_json:
         common.print_json(_as_json(task, split, lang, backbone, len(examples), first, found))
         return

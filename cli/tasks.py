@@ -112,11 +112,15 @@ def check(
     every: Annotated[bool, typer.Option("--all", help="Check every task.")] = False,
     data: common.Data = None,
     tasks: common.TaskFolders = None,
+    backbone: common.Backbone = None,
     skip_bad_rows: common.SkipBadRows = False,
     as_json: common.Json = False,
 ) -> None:
     """Read every split at hand, row by row, and compare it with FILES.tsv and the published sizes."""
+    from adaptrans import mini
     from adaptrans.errors import ConfigError
+    from adaptrans.models.backbone import check_length
+    from adaptrans.models.outline import outlined
     from adaptrans.progress import progress
     from adaptrans.tasks import catalogue
     from adaptrans.tasks.check import check_tasks, steps
@@ -127,9 +131,18 @@ def check(
     chosen = [catalogue.get(name, folders) for name in names or catalogue.names(folders)]
     if data is None:
         raise ConfigError("no data folder given", remedy="add --data DIR or set ADAPTRANS_DATA")
+    if backbone is not None:
+        encoder = outlined(backbone)
+        for task in chosen:
+            check_length(encoder, task.max_length, task.name)
+    longest = mini.LONGEST if backbone is None else encoder.longest
     with progress("checking", steps(chosen)) as meter:
         results = check_tasks(
-            chosen, data, skip_bad_rows=skip_bad_rows, advance=lambda note: meter.advance(1, note)
+            chosen,
+            data,
+            skip_bad_rows=skip_bad_rows,
+            longest=longest,
+            advance=lambda note: meter.advance(1, note),
         )
     if as_json:
         from dataclasses import asdict

@@ -119,7 +119,7 @@ def open_pool(session: Session) -> Pool:
     keys = {code: spec.workspace.data_key(spec.task, POOL, code) for code in languages}
     if not keys:
         raise MissingDataError(f"{spec.task.name} has no candidates", remedy="check the data folder")
-    length = spec.config.max_length or spec.task.max_length
+    length = spec.max_length
     trained = spec.trained.key if spec.trained else None
     made_of = [trained, keys, length, session.precision]
     if has_language(spec.setup):

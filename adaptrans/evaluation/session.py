@@ -96,7 +96,7 @@ class Session:
             task,
             self.tokenizer,
             self.spec.workspace.tokenizer_key,
-            self.spec.config.max_length or task.max_length,
+            self.spec.max_length,
             training=False,
         )
 

@@ -123,7 +123,7 @@ class _Judge:
         match spec:
             case EvaluateSpec():
                 phase = RETRIEVAL if is_retrieval(spec.task) else ANSWERING
-                length = spec.config.max_length or spec.task.max_length
+                length = spec.max_length
                 method, setup = spec.answering_method, spec.answering
                 inputs = published(spec.task, spec.config.split, spec.wanted_languages, spec.config.limit)
             case ShotSpec():

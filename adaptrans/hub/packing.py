@@ -30,13 +30,17 @@ from adaptrans.hub.package import (
 )
 from adaptrans.hub.safety import allowed
 from adaptrans.hub.store import Run, Store
-from adaptrans.models.backbone import BUNDLED, ESSENTIALS, Backbone, identify
+from adaptrans.models.backbone import BUNDLED, Backbone, identify
+from adaptrans.models.configkeys import deciding
 from adaptrans.models.manifest import NAME as ARTEFACT
 from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
 from adaptrans.tasks import catalogue
 
 OUTSIDE_KEY = ("backbone_name", "provenance")
 """Of a run's configuration, what is no part of its key."""
+
+PLAIN = (int, float, str)
+"""Types of the values of a base's configuration that a package tells; its fingerprint covers all."""
 
 
 def shareable(run: Run) -> Manifest:
@@ -183,9 +187,9 @@ def base_id(backbone: Backbone) -> str:
 
 
 def essentials(backbone: Backbone) -> dict[str, Any]:
-    """What of a base's configuration changes its output."""
-    config = read_json(backbone.path / "config.json")
-    return {key: config.get(key) for key in ESSENTIALS}
+    """What of a base's configuration changes its output, without what is no plain value."""
+    config = deciding(read_json(backbone.path / "config.json"))
+    return {key: value for key, value in config.items() if value is None or type(value) in PLAIN}
 
 
 def _base(backbone: Backbone, inputs: Mapping[str, Any]) -> Base:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptrans.errors import ArtefactError
-from adaptrans.files import remove, write_json
+from adaptrans.files import give_usual_mode, remove, write_json
 from adaptrans.hub.address import Address, parse_artefact
 from adaptrans.hub.hubs import Entry, Hub, open_hub
 from adaptrans.hub.package import NAME, Package, Parent, parse_package
@@ -205,6 +205,9 @@ def install(staging: Path, run: Run, package: Package, store: Store, origin: str
     with store.working_on(run, {**package.inputs, **package.noted, "backbone_name": package.base.id}):
         if run.is_done:
             return
+        for path in staging.rglob("*"):
+            if path.is_file():
+                give_usual_mode(path)
         remove(run.artefact)
         staging.replace(run.artefact)
         write_json(run.path / "pulled.json", {"from": origin, "manifest": package.digest()})

@@ -10,3 +10,6 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 """Folder that transformers loads as XLM-R."""
+
+LONGEST = 512
+"""Pieces of its longest input, as many as of XLM-R's, base and large. Source: their `config.json`."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,6 @@ def _is_empty(folder: Path) -> bool:
 
 def _described(assembled: Assembled, folder: Path) -> dict[str, Any]:
     """The artefact's own keys."""
-    base = asdict(assembled.backbone)
-    # Where the base lies is this machine's affair; its name and hash are what identifies it.
-    del base["path"]
     needed = _frozen(assembled)
     heads = [
         {"name": head.name, "module": name, "type": head.type, "labels": list(head.labels)}
@@ -158,7 +155,7 @@ def _described(assembled: Assembled, folder: Path) -> dict[str, Any]:
         "fusions": [fused.name for fused in assembled.fusions],
         "head": heads[0] if heads else None,
         "more_heads": heads[1:],
-        "backbone": base,
+        "backbone": assembled.backbone.described(),
         "parents": {
             name: _parent(path, folder, needed=name in needed)
             for name, path in sorted(assembled.parents.items())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrans import mini
-from adaptrans.errors import ArtefactError
+from adaptrans.errors import ArtefactError, ConfigError
 from adaptrans.files import digest
 from adaptrans.hashes import cache_folder, cached_sha256
+from adaptrans.models.configkeys import DECODING, PAD, RETRIEVAL_LAYER, deciding, longest_input
 from adaptrans.models.control import control_of, make_control
 
 if TYPE_CHECKING:
@@ -27,21 +29,12 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-# What of config.json changes the output of the encoder, beside its weights.
-ESSENTIALS = (
-    "model_type",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "vocab_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "position_embedding_type",
-    "pad_token_id",
-)
+VERSIONED_TOKENIZERS = "tokenizer.*.json"
+"""Files that `fast_tokenizer_files` of tokenizer_config.json may put in the place of tokenizer.json."""
+
+REGEX_AS_IT_IS = False
+"""`fix_mistral_regex` of every tokenizer that is loaded: without it transformers 4.57.3 to 4.57.6 warn of a
+fault of other models' tokenizers; with True they put another rule for words in place of the file's own."""
 
 
 class NotFetchedError(ArtefactError):
@@ -60,8 +53,10 @@ class Backbone:
         depth: Number of layers.
         width: Hidden size.
         vocabulary: Rows of the embedding matrix.
-        fingerprint: Hash of weights and config: equal exactly when the encoders are.
+        fingerprint: Hash of the weights and of all that can change an output in its config, see `configkeys`.
         fetched: Whether it is at hand; if not, its shape is known and its content is not, see `outline`.
+        longest: Pieces of its longest input.
+        retrieval_layer: The layer that it recommends for retrieval, see `recommended_layer`.
     """
 
     name: str
@@ -73,6 +68,21 @@ class Backbone:
     vocabulary: int
     fingerprint: str
     fetched: bool = True
+    longest: int = mini.LONGEST
+    retrieval_layer: int | None = None
+
+    def described(self) -> dict[str, Any]:
+        """What an artefact says of its base: what identifies it, not where it lies on this machine."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "architecture": self.architecture,
+            "depth": self.depth,
+            "width": self.width,
+            "vocabulary": self.vocabulary,
+            "fingerprint": self.fingerprint,
+            "fetched": self.fetched,
+        }
 
 
 BUNDLED = {"mini": mini.FOLDER}
@@ -116,20 +126,96 @@ def identify(
     depth, width, vocabulary = (
         _count(config, key, name) for key in ("num_hidden_layers", "hidden_size", "vocab_size")
     )
+    check_encoder(config, name)
     hashes = cached_sha256(weight_files(folder, name), cache)
-    essentials = {key: config.get(key) for key in ESSENTIALS}
-    fingerprint = digest([essentials, hashes], 64)
-    return Backbone(name, folder, revision, architecture, depth, width, vocabulary, fingerprint)
+    return Backbone(
+        name,
+        folder,
+        revision,
+        architecture,
+        depth,
+        width,
+        vocabulary,
+        fingerprint=digest([deciding(config), hashes], 64),
+        longest=_longest(config, name),
+        retrieval_layer=recommended_layer(config, name),
+    )
+
+
+def check_encoder(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a configuration that makes a decoder.
+
+    Raises:
+        ArtefactError: Naming the key.
+    """
+    for key in DECODING:
+        if config.get(key):
+            raise ArtefactError(
+                f"backbone {name}: config.json says {key}, which makes it a decoder, not an encoder",
+                remedy=f"set {key} to false",
+            )
+
+
+def recommended_layer(config: Mapping[str, Any], name: str) -> int | None:
+    """The layer whose vectors find translations best: `retrieval_layer` in config.json, if it is there.
+
+    Encoders that were trained to find sentences answer best at their last layer, others in the middle.
+
+    Args:
+        config: What its `config.json` holds.
+        name: The backbone, for the message.
+
+    Returns:
+        A number as in `hidden_states[layer]`, 0 for the embeddings; None where it recommends none.
+
+    Raises:
+        ArtefactError: If it is no layer of this encoder.
+
+    Example:
+        >>> recommended_layer({"num_hidden_layers": 12, "retrieval_layer": 12}, "mine")
+        12
+        >>> recommended_layer({"num_hidden_layers": 12}, "mine")
+    """
+    layer = config.get(RETRIEVAL_LAYER)
+    if layer is None:
+        return None
+    depth = _count(config, "num_hidden_layers", name)
+    if type(layer) is not int or not 0 <= layer <= depth:
+        raise ArtefactError(
+            f"backbone {name}: config.json has {RETRIEVAL_LAYER} {layer!r} of {depth} layers",
+            remedy=f"say 0 to {depth}",
+        )
+    return layer
+
+
+def check_length(backbone: Backbone, length: int, where: str) -> None:
+    """Refuse inputs that are longer than a backbone has positions for.
+
+    Args:
+        backbone: The encoder.
+        length: Pieces of the longest input.
+        where: What asks for it, for the message.
+
+    Raises:
+        ConfigError: If it is too long.
+    """
+    if length > backbone.longest:
+        raise ConfigError(
+            f"{where}: max_length {length} is beyond the {backbone.longest} positions of {backbone.name}",
+            remedy=f"give {backbone.longest} or less, with --max-length or as max_length in the file",
+        )
 
 
 def _control(name: str, cache: Path | None, controls: Path | None, fetch: bool) -> tuple[Path, str | None]:
     """Folder and revision of the control of a backbone."""
     backbone = identify(name, cache, fetch=fetch)
-    shared = [backbone.path / file for file in ("config.json", INDEX, *TOKENIZER_FILES)]
+    beside = [backbone.path / file for file in ("config.json", INDEX)]
+    shared = [path for path in beside if path.is_file()] + tokenizer_files(backbone.path)
+    # Of the same weights with another tokenizer, or another note in config.json, there is another control.
     folder = make_control(
-        [path for path in shared if path.is_file()],
+        shared,
         weight_files(backbone.path, name),
-        backbone.fingerprint,
+        digest([backbone.fingerprint, [path.name for path in shared], cached_sha256(shared, cache)], 64),
         controls or cache_folder() / "controls",
     )
     return folder, backbone.revision
@@ -161,6 +247,12 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     raise ArtefactError(f"backbone {name} has no {WEIGHTS}", remedy="fetch it again, with its weights")
 
 
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that decide the pieces of a backbone's tokenizer, as far as it has them."""
+    named = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    return [*named, *sorted(folder.glob(VERSIONED_TOKENIZERS))]
+
+
 def tokenizer_fingerprint(backbone: Backbone) -> str:
     """Hash of the files of a backbone's tokenizer; files that have not changed are not read again.
 
@@ -171,7 +263,7 @@ def tokenizer_fingerprint(backbone: Backbone) -> str:
     """
     if not backbone.fetched:
         return backbone.fingerprint
-    files = [backbone.path / name for name in TOKENIZER_FILES if (backbone.path / name).is_file()]
+    files = tokenizer_files(backbone.path)
     if not any(path.name in TOKENIZER_FILES[:2] for path in files):
         raise ArtefactError(
             f"backbone {backbone.name} has no tokenizer",
@@ -184,13 +276,15 @@ def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a backbone; it knows where in the text each piece stands.
 
     Raises:
-        ArtefactError: If it is missing, damaged, or a slow one without positions.
+        ArtefactError: If it is missing, damaged, a slow one without positions, or not that of the encoder.
     """
     tokenizer_fingerprint(backbone)
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(backbone.path), use_fast=True, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(backbone.path), use_fast=True, local_files_only=True, fix_mistral_regex=REGEX_AS_IT_IS
+        )
     except Exception as error:  # the tokenizers library raises bare Exception for a damaged file
         raise ArtefactError(
             f"the tokenizer of backbone {backbone.name} cannot be read: {error}", remedy="fetch it again"
@@ -199,7 +293,34 @@ def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerFast:
         raise ArtefactError(
             f"the tokenizer of backbone {backbone.name} is a slow one", remedy="add its tokenizer.json"
         )
+    _check_tokenizer(tokenizer, backbone)
     return tokenizer
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> None:
+    """Refuse a tokenizer that cannot be that of the encoder.
+
+    The encoder counts positions from the id of its padding, so another id moves every position. The other ids
+    of special pieces in config.json are read by nobody.
+    """
+    if tokenizer.pad_token_id is None:
+        raise ArtefactError(
+            f"the tokenizer of backbone {backbone.name} names no padding piece",
+            remedy="put its pad_token into tokenizer_config.json",
+        )
+    if len(tokenizer) > backbone.vocabulary:
+        raise ArtefactError(
+            f"the tokenizer of backbone {backbone.name} has {len(tokenizer):,} pieces, its embedding matrix "
+            f"{backbone.vocabulary:,} rows",
+            remedy="take the tokenizer that belongs to the weights, or resize_token_embeddings and save both",
+        )
+    pad = _read_object(backbone.path / "config.json", backbone.name).get("pad_token_id", PAD)
+    if pad != tokenizer.pad_token_id:
+        raise ArtefactError(
+            f"backbone {backbone.name}: config.json has pad_token_id {pad}, from which positions count, the "
+            f"tokenizer pads with {tokenizer.pad_token_id}",
+            remedy="put the id that the encoder was trained with into config.json",
+        )
 
 
 def _locate(name: str, fetch: bool = True) -> tuple[Path, str | None]:
@@ -217,7 +338,7 @@ def _locate(name: str, fetch: bool = True) -> tuple[Path, str | None]:
 def _from_hub(name: str, fetch: bool = True) -> tuple[Path, str]:
     from huggingface_hub import constants, snapshot_download
 
-    patterns = ["config.json", "*.safetensors", INDEX, *TOKENIZER_FILES]
+    patterns = ["config.json", "*.safetensors", INDEX, *TOKENIZER_FILES, VERSIONED_TOKENIZERS]
     for offline in (True, False):
         if not offline and (constants.HF_HUB_OFFLINE or not fetch):
             break
@@ -256,7 +377,22 @@ def _read_object(path: Path, name: str) -> dict[str, Any]:
     return value
 
 
-def _count(config: dict[str, Any], key: str, name: str) -> int:
+def _longest(config: dict[str, Any], name: str) -> int:
+    """Pieces of the longest input."""
+    try:
+        found = longest_input(config)
+    except (TypeError, ValueError):
+        found = 0
+    if found < 1:
+        raise ArtefactError(
+            f"backbone {name}: config.json has max_position_embeddings "
+            f"{config.get('max_position_embeddings')!r} with pad_token_id {config.get('pad_token_id')!r}",
+            remedy="fetch it again",
+        )
+    return found
+
+
+def _count(config: Mapping[str, Any], key: str, name: str) -> int:
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ArtefactError(f"backbone {name}: config.json has no {key}", remedy="fetch it again")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +221,7 @@ def convert(
             "target": name,
             "adapter": module,
             **NOTHING_ELSE,
-            "backbone": {key: value for key, value in asdict(backbone).items() if key != "path"},
+            "backbone": backbone.described(),
             "versions": package_versions(),
         }
         write_json(temporary / NAME, {**manifest, **(extra or {})})

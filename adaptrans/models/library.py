@@ -40,6 +40,7 @@ from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
 
 from adaptrans.errors import ArtefactError, SetupError
+from adaptrans.files import give_usual_mode
 from adaptrans.models import trimming
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
@@ -349,6 +350,7 @@ def save_head(model: Model, name: str, folder: Path) -> None:
     """Write a head in the library's own format."""
     folder.mkdir(parents=True, exist_ok=True)
     _HeadWriter(model, use_safetensors=True).save(str(folder), name)
+    give_usual_mode(folder / HEAD_WEIGHTS)
 
 
 def save_setup(layers: Sequence[str | Fused], heads: Sequence[str], folder: Path) -> None:

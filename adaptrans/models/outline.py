@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from adaptrans import mini
 from adaptrans.errors import ArtefactError
-from adaptrans.models.backbone import ARCHITECTURES, Backbone, NotFetchedError, identify
+from adaptrans.models.backbone import (
+    ARCHITECTURES,
+    Backbone,
+    NotFetchedError,
+    identify,
+    recommended_layer,
+)
+from adaptrans.models.configkeys import PAD, longest_input
 from adaptrans.models.control import control_of
 from adaptrans.tasks.locate import hub_cache
 
@@ -50,22 +59,37 @@ def outlined(name_or_folder: str | Path, controls: Path | None = None) -> Backbo
             return identify(name, controls=controls, fetch=False)
     except NotFetchedError:
         pass
-    depth, width, vocabulary = _shape(of)
+    config = _config(of)
     return Backbone(
-        name, Path(), None, ARCHITECTURES[0], depth, width, vocabulary, f"{ABSENT}{name}", fetched=False
+        name,
+        Path(),
+        None,
+        ARCHITECTURES[0],
+        config["num_hidden_layers"],
+        config["hidden_size"],
+        config["vocab_size"],
+        f"{ABSENT}{name}",
+        fetched=False,
+        longest=longest_input(config),
+        retrieval_layer=recommended_layer(config, name),
     )
 
 
-def _shape(name: str) -> tuple[int, int, int]:
-    """Layers, width and vocabulary of a backbone of the hub, of which at most the configuration is read."""
+SHAPE_KEYS = ("num_hidden_layers", "hidden_size", "vocab_size")
+
+
+def _config(name: str) -> dict[str, Any]:
+    """What the configuration of a backbone of the hub says of its shape; at most that file is read."""
     if name in SHAPES:
-        return SHAPES[name]
+        known = dict(zip(SHAPE_KEYS, SHAPES[name], strict=True))
+        return {**known, "max_position_embeddings": mini.LONGEST + PAD + 1, "pad_token_id": PAD}
     from huggingface_hub import constants, hf_hub_download
 
     try:
         path = hf_hub_download(name, "config.json", local_files_only=constants.HF_HUB_OFFLINE)
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-        return config["num_hidden_layers"], config["hidden_size"], config["vocab_size"]
+        longest_input(config)
+        return {**config, **{key: int(config[key]) for key in SHAPE_KEYS}}
     except Exception as error:  # the client raises a dozen kinds for "no network" and "no such repository"
         raise ArtefactError(
             f"backbone {name!r} is neither a folder nor in the hub cache, and nothing is known of its shape",

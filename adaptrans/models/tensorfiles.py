@@ -10,12 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError
+from adaptrans.files import give_usual_mode
 
 
 def write_tensors(path: Path, values: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file."""
+    """Write a safetensors file, which whoever may read the files beside it can read."""
     plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
     save_file(plain, str(path), metadata={"format": "pt"})
+    give_usual_mode(path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, optim
 
 from adaptrans.errors import ArtefactError
+from adaptrans.models.tensorfiles import write_tensors
 
 PREFIX = "checkpoint-"
 
@@ -72,7 +73,7 @@ def write_whole(folder: Path, write: dict[str, str], tensors: dict[str, dict[str
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for name, content in tensors.items():
-        save_file({key: value.contiguous() for key, value in content.items()}, str(temporary / name))
+        write_tensors(temporary / name, content)
     for name, text in write.items():
         (temporary / name).write_text(text, encoding="utf-8")
     for path in temporary.iterdir():

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from torch import Tensor, float16
 
+from adaptrans.files import give_usual_mode
 from adaptrans.pretraining import tokenizer as pieces
 from adaptrans.pretraining.checkpoint import Position, publish
 from adaptrans.pretraining.config import PretrainConfig
@@ -187,6 +188,6 @@ def export(
     if log.is_file():
         shutil.copyfile(log, temporary / "log.jsonl")
     for path in temporary.iterdir():
-        path.chmod(0o644)
+        give_usual_mode(path)
     publish(temporary, folder)
     return folder

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, ConfigError
+from adaptrans.models.backbone import check_encoder
 from adaptrans.pretraining.config import PretrainConfig, Shape
 
 EXPORTED_DROPOUT = 0.1
@@ -80,6 +81,7 @@ def take_over(config: PretrainConfig) -> Any:
         raise ArtefactError(
             f"{config.base} is a {found.model_type}", remedy="pretraining goes on from XLM-R models only"
         )
+    check_encoder(found.to_dict(), str(config.base))
     torch.manual_seed(config.seed)
     return XLMRobertaForMaskedLM.from_pretrained(
         config.base,
@@ -102,13 +104,25 @@ def shape_of(model: Any) -> Shape:
     )
 
 
-def check_fit(config: PretrainConfig, model: Any, vocabulary: int) -> None:
-    """Refuse a model whose vocabulary, positions or depth do not fit the configuration.
+def check_fit(config: PretrainConfig, model: Any, vocabulary: int, padding: int) -> None:
+    """Refuse a model whose vocabulary, padding, positions or depth do not fit the configuration.
+
+    Args:
+        config: The configuration.
+        model: What it goes on from.
+        vocabulary: Pieces of the tokenizer.
+        padding: Id of its padding piece.
 
     Raises:
         ConfigError: Naming the field.
     """
     shape = shape_of(model)
+    if model.config.pad_token_id != padding:
+        raise ConfigError(
+            f"from: the tokenizer pads with {padding}, the model's config.json has pad_token_id "
+            f"{model.config.pad_token_id}",
+            remedy="put the id that the model was trained with into config.json",
+        )
     if model.config.vocab_size < vocabulary:
         raise ConfigError(
             f"from: the tokenizer has {vocabulary} ids, the model {model.config.vocab_size} rows",

@@ -133,7 +133,7 @@ def prepare(
     tokenizer = make_tokenizer(text, config, out)
     if config.base:
         model = network.take_over(config)
-        network.check_fit(config, model, tokenizer.get_vocab_size())
+        network.check_fit(config, model, tokenizer.get_vocab_size(), tokenizer.token_to_id(pieces.PADDING))
         config = config.model_copy(update={"model": network.shape_of(model)})
     else:
         model = network.make(config, tokenizer.get_vocab_size())

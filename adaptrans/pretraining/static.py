@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from adaptrans.errors import ArtefactError, TrainingError
+from adaptrans.models.tensorfiles import write_tensors
 from adaptrans.pretraining import journal, memory
 from adaptrans.pretraining.bags import Bags, contexts, draw_bags, draw_contexts, pool
 from adaptrans.pretraining.config import PretrainConfig, Static
@@ -158,7 +159,7 @@ def save(stage: Stage, out: Path) -> None:
     state = stage.optimiser.state[stage.embeddings]
     tensors = {"embeddings": stage.embeddings.detach(), **state, "done": torch.tensor(stage.step)}
     temporary = out / f".{STATE}.tmp"
-    save_file(tensors, str(temporary))
+    write_tensors(temporary, tensors)
     temporary.replace(out / STATE)
 
 

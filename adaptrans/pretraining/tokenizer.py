@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ArtefactError, ConfigError, DataError
+from adaptrans.models.backbone import REGEX_AS_IT_IS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+BEGIN, PADDING, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
+SPECIALS = (BEGIN, PADDING, END, UNKNOWN)
 """Ids 0 to 3, in the order of XLM-R; `<mask>` is the last id."""
 MASK = "<mask>"
 BOUNDARY = "▁"
@@ -171,7 +173,9 @@ def load(folder_or_id: str) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder_or_id, use_fast=True).backend_tokenizer
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
+            folder_or_id, use_fast=True, fix_mistral_regex=REGEX_AS_IT_IS
+        ).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
         raise ArtefactError(
             f"no fast tokenizer in {folder_or_id}: {str(error).splitlines()[0]}",

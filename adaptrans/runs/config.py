@@ -245,7 +245,7 @@ class EvaluationConfig(BaseModel):
     max_length: int | None = Field(None, ge=16, description="Pieces per input; by default the task's own.")
     layer: Annotated[int, Field(ge=0)] | Literal["best"] | None = Field(
         None,
-        description="Retrieval: hidden_states[layer], 0 = embeddings, or best; 14 of 24 by default.",
+        description="Retrieval: hidden_states[layer], 0 = embeddings, or best; 14 of 24 or the backbone's.",
     )
     select: Select | None = Field(None, description="Retrieval: where layer: best chooses the layer.")
     pooling: Literal["mean", "cls"] = Field("mean", description="Retrieval: all tokens, or the first one.")

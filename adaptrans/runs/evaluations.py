@@ -11,6 +11,7 @@ from typing import Any
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.hub.store import Run
 from adaptrans.languages import unknown
+from adaptrans.models.backbone import Backbone, check_length
 from adaptrans.models.methods import DEFAULT_METHOD
 from adaptrans.models.setup import Policy, Setup, below_target, has_language, is_full
 from adaptrans.runs.config import EvaluationConfig
@@ -48,6 +49,11 @@ def default_layer(depth: int) -> int:
     return round(depth * 14 / 24)
 
 
+def retrieval_layer(backbone: Backbone) -> int:
+    """The layer for retrieval where none is given: the one the backbone recommends, or `default_layer`."""
+    return default_layer(backbone.depth) if backbone.retrieval_layer is None else backbone.retrieval_layer
+
+
 @dataclass(frozen=True)
 class EvaluateSpec:
     """Zero-shot evaluation of one setup on one target.
@@ -79,6 +85,15 @@ class EvaluateSpec:
     language_runs: Mapping[str, Run] = field(default_factory=dict)
     shots: Mapping[str, ShotSpec] = field(default_factory=dict)
     regime: Regime = ZERO_SHOT
+
+    def __post_init__(self) -> None:
+        # Refused before anything is planned, fetched or read.
+        check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
+
+    @property
+    def max_length(self) -> int:
+        """Pieces per model input."""
+        return self.config.max_length or self.task.max_length
 
     @property
     def policy(self) -> Policy:
@@ -120,8 +135,9 @@ class EvaluateSpec:
         """The layer whose vectors are compared; None where the best one is chosen, see `Select`."""
         if self.config.layer == "best":
             return None
-        depth = self.workspace.backbone.depth
-        layer = default_layer(depth) if self.config.layer is None else self.config.layer
+        backbone = self.workspace.backbone
+        depth = backbone.depth
+        layer = retrieval_layer(backbone) if self.config.layer is None else self.config.layer
         if not 0 <= layer <= depth:
             raise ConfigError(f"layer {layer} of a model with {depth} layers", remedy=f"choose 0 to {depth}")
         return layer
@@ -140,7 +156,7 @@ class EvaluateSpec:
             "limit": self.config.limit,
             **subset.rule(self.config.limit),
             "precision": self.config.precision,
-            "max_length": self.config.max_length or self.task.max_length,
+            "max_length": self.max_length,
             "backbone": self.workspace.backbone.fingerprint,
             "tokenizer": self.workspace.tokenizer_key,
             "samples": self.config.samples,

@@ -13,7 +13,7 @@ from adaptrans.errors import ArtefactError, MissingDataError
 from adaptrans.hashes import cached_sha256
 from adaptrans.hub.store import Run
 from adaptrans.models import methods
-from adaptrans.models.backbone import tokenizer_fingerprint
+from adaptrans.models.backbone import check_length, tokenizer_fingerprint
 from adaptrans.models.bits import check_quantised
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.runs.specs import RECIPE
@@ -54,7 +54,9 @@ class LanguageSpec:
     def __post_init__(self) -> None:
         languages.get(self.language)
         object.__setattr__(self, "method", str(methods.parse(self.method)))
-        check_quantised(self.config.quantise, self.method, f"the language adapter {self.language}")
+        what = f"the language adapter {self.language}"
+        check_quantised(self.config.quantise, self.method, what)
+        check_length(self.workspace.backbone, self.max_length, what)
 
     @functools.cached_property
     def files(self) -> tuple[Path, ...]:

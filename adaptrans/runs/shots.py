@@ -11,6 +11,7 @@ import numpy as np
 
 from adaptrans.files import canonical_json
 from adaptrans.hub.store import Run
+from adaptrans.models.backbone import check_length
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.runs.regimes import Regime
 from adaptrans.runs.specs import RECIPE, TrainSpec
@@ -91,6 +92,9 @@ class ShotSpec:
     split: str
     shots: int
     config: TrainingConfig
+
+    def __post_init__(self) -> None:
+        check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
 
     @property
     def workspace(self) -> Workspace:

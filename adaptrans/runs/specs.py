@@ -15,6 +15,7 @@ from typing import Any, Literal
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.hub.store import Run
 from adaptrans.languages import unknown
+from adaptrans.models.backbone import check_length
 from adaptrans.models.bits import check_quantised
 from adaptrans.models.setup import (
     Reference,
@@ -80,7 +81,9 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         # Refused before anything is planned, fetched or read.
-        check_quantised(self.config.quantise, self.trained_method, f"{self.task.name} ({self.setup})")
+        what = f"{self.task.name} ({self.setup})"
+        check_quantised(self.config.quantise, self.trained_method, what)
+        check_length(self.workspace.backbone, self.max_length, what)
 
     @property
     def parts(self) -> tuple[TrainSpec, ...]:

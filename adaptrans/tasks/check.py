@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from adaptrans import mini
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.files import digest
 from adaptrans.hashes import sha256
@@ -74,10 +75,12 @@ class Checker:
     Args:
         data: The data folder.
         skip_bad_rows: Note bad rows instead of raising at the first.
+        longest: Pieces beyond which a maximum length is noted.
     """
 
     data: Path
     skip_bad_rows: bool = False
+    longest: int = mini.LONGEST
     _manifest: dict[str, Entry] = field(init=False)
     _hashed: dict[Path, str] = field(init=False, default_factory=dict)
     _read: dict[str, _Reading] = field(init=False, default_factory=dict)
@@ -103,7 +106,7 @@ class Checker:
                 remedy=str(missing(task, split, language, self.data)),
             )
         reading = self._reading(task, split, language)
-        notes = [*reading.notes, *self._label_notes(task)]
+        notes = [*reading.notes, *self._label_notes(task), *length_notes(task, self.longest)]
         if published is not None and reading.examples != published:
             notes.append(f"{reading.examples:,} examples, published are {published:,}")
         return SplitCheck(
@@ -155,6 +158,25 @@ class Checker:
         return True
 
 
+def length_notes(task: Task, longest: int = mini.LONGEST) -> list[str]:
+    """A line on a maximum length that most encoders do not have the positions for.
+
+    Args:
+        task: The task.
+        longest: Pieces of the longest input; by default that of XLM-R.
+
+    Example:
+        >>> from adaptrans.tasks import catalogue
+        >>> length_notes(catalogue.get("xnli"))
+        []
+    """
+    if task.max_length <= longest:
+        return []
+    return [
+        f"max_length {task.max_length} is beyond the {longest} positions of XLM-R and mini, which refuse it"
+    ]
+
+
 def _name_in(data: Path, path: Path) -> str:
     return path.relative_to(data).as_posix() if path.is_relative_to(data) else str(path)
 
@@ -193,6 +215,7 @@ def check_tasks(
     data: Path,
     *,
     skip_bad_rows: bool = False,
+    longest: int = mini.LONGEST,
     advance: Callable[[str], None] = lambda note: None,
 ) -> list[SplitCheck]:
     """Check every split of tasks in every language they are published in.
@@ -201,13 +224,14 @@ def check_tasks(
         tasks: The tasks.
         data: The data folder.
         skip_bad_rows: Note bad rows instead of raising at the first.
+        longest: Pieces beyond which a task's maximum length is noted.
         advance: Called with a short text after each split in a language.
 
     Raises:
         DataError: If a row does not fit, a file differs from the manifest, or the languages of a
             parallel task have different numbers of examples.
     """
-    checker = Checker(data, skip_bad_rows)
+    checker = Checker(data, skip_bad_rows, longest)
     results: list[SplitCheck] = []
     for task in tasks:
         for split in task.splits:

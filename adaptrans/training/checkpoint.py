@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from adaptrans import processes
 from adaptrans.errors import ArtefactError
 from adaptrans.files import digest, read_json, remove, write_json, written_whole
+from adaptrans.models.tensorfiles import write_tensors
 
 
 @dataclass
@@ -112,16 +112,12 @@ def save(folder: Path, place: Place, groups: Mapping[str, Mapping[str, Tensor]])
         place: How far training has come.
         groups: Tensors by group (`weights`, `optimiser`, `random`).
     """
-    tensors = {
-        f"{group}|{name}": value.detach().cpu().contiguous()
-        for group, values in groups.items()
-        for name, value in values.items()
-    }
+    tensors = {f"{group}|{name}": value for group, values in groups.items() for name, value in values.items()}
     # The folder of this step appears whole; only then does the old one go.
     target = folder / f"step-{place.step}"
     with written_whole(target) as temporary:
         temporary.mkdir()
-        save_file(tensors, temporary / "state.safetensors")
+        write_tensors(temporary / "state.safetensors", tensors)
         write_json(temporary / "place.json", asdict(place))
     for other in folder.glob("step-*"):
         if other != target:
@@ -154,7 +150,7 @@ def load(folder: Path) -> tuple[Place, dict[str, dict[str, Tensor]]] | None:
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write the weights of the best step."""
     with written_whole(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
+        write_tensors(temporary, weights)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

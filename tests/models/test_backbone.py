@@ -183,6 +183,74 @@ def test_tokenizer_fingerprint_follows_its_files(copied, cache):
         b.load_tokenizer(found)
 
 
+def test_a_tokenizer_of_another_file_name_is_in_the_fingerprint(copied, cache):
+    found = b.identify(copied, cache)
+    before = b.tokenizer_fingerprint(found)
+    (copied / "tokenizer.4.0.0.json").write_bytes((copied / "tokenizer.json").read_bytes())
+    assert b.tokenizer_fingerprint(found) != before
+
+
+def test_more_pieces_than_rows_are_refused_in_one_line(copied, cache):
+    found = b.identify(copied, cache)
+    tokenizer = b.load_tokenizer(found)
+    tokenizer.add_tokens(["zzzz", "Frauen"])
+    tokenizer.save_pretrained(copied)
+    with pytest.raises(ArtefactError, match=r"has 1,002 pieces, its embedding matrix 1,000 rows") as caught:
+        b.load_tokenizer(found)
+    assert "\n" not in str(caught.value)
+
+
+def test_fewer_pieces_than_rows_are_fine(backbone_maker, tmp_path, cache):
+    found = b.identify(backbone_maker(tmp_path / "b", depth=1, width=16, vocabulary=1100), cache)
+    assert len(b.load_tokenizer(found)) == 1000 < found.vocabulary
+
+
+@pytest.mark.parametrize("pad", [0, 3, None])
+def test_another_padding_in_the_config_is_refused(copied, cache, pad):
+    change_config(copied, pad_token_id=pad)
+    with pytest.raises(ArtefactError, match=f"pad_token_id {pad}, from which positions count.* pads with 1"):
+        b.load_tokenizer(b.identify(copied, cache))
+
+
+def test_a_config_that_leaves_the_padding_to_xlmr_is_fine(copied, cache):
+    values = json.loads((copied / "config.json").read_text())
+    del values["pad_token_id"]
+    (copied / "config.json").write_text(json.dumps(values))
+    assert b.load_tokenizer(b.identify(copied, cache)).pad_token_id == 1
+
+
+def test_a_tokenizer_without_padding_is_refused(copied, cache):
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        values = json.loads((copied / name).read_text())
+        values.pop("pad_token")
+        if "tokenizer_class" in values:
+            values["tokenizer_class"] = "PreTrainedTokenizerFast"
+        (copied / name).write_text(json.dumps(values))
+    with pytest.raises(ArtefactError, match="names no padding piece; put its pad_token"):
+        b.load_tokenizer(b.identify(copied, cache))
+
+
+@pytest.mark.parametrize("version", ["4.57.3", "4.57.6", None])
+def test_no_alarm_of_another_family_of_models(backbone_maker, tmp_path, cache, version):
+    """transformers looks at large vocabularies alone, so this one is stretched beyond that."""
+    size = 100_001
+    folder = backbone_maker(tmp_path / "b", depth=1, width=2, vocabulary=size)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    pieces = content["model"]["vocab"]
+    pieces.append(["<mask>", 0.0])  # its id stays the one that it has as an added piece
+    pieces += [[f"zz{number}", -20.0] for number in range(size - len(pieces))]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    change_config(folder, transformers_version=version)
+    code = (
+        "from adaptrans.models.backbone import identify, load_tokenizer\n"
+        "from adaptrans.pretraining.tokenizer import load\n"
+        f"print(len(load_tokenizer(identify({str(folder)!r}))), load({str(folder)!r}).get_vocab_size())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{size} {size}\n"
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("mlm", [True, False])
 def test_encoder_equals_that_of_transformers(backbone_maker, tmp_path, cache, mlm):
     from transformers import XLMRobertaModel

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -39,6 +40,19 @@ def test_a_control_is_made_once(tiny_backbone, places, monkeypatch):
     b.identify(f"random({tiny_backbone})", *places)
     monkeypatch.setattr(control, "shuffle", lambda path: pytest.fail("shuffled again"))
     b.identify(f"random({tiny_backbone})", *places)
+
+
+def test_a_control_follows_the_tokenizer_and_the_notes_of_its_backbone(tiny_backbone, places, tmp_path):
+    """The weights, and so the fingerprint, stay as they are: what lies beside them is part of a control."""
+    folder = shutil.copytree(tiny_backbone, tmp_path / "copied")
+    made = b.identify(f"random({folder})", *places)
+    config, tokenizer = folder / "config.json", folder / "tokenizer_config.json"
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"retrieval_layer": 4}))
+    base, again = b.identify(folder, places[0]), b.identify(f"random({folder})", *places)
+    assert again.fingerprint == made.fingerprint
+    assert b.tokenizer_fingerprint(again) == b.tokenizer_fingerprint(base) != b.tokenizer_fingerprint(made)
+    assert (made.retrieval_layer, again.retrieval_layer) == (None, 4)
 
 
 def test_a_control_of_nothing_is_refused(places, tmp_path):

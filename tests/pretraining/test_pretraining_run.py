@@ -86,6 +86,8 @@ def test_result_loads_as_xlmr(tmp_path, text_folder, values):
     going = run.prepare(plan, text_folder, tmp_path / "out")
     run.train(going, quiet=True)
     folder = str(tmp_path / "out" / "model")
+    modes = {path.stat().st_mode for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "out" / "log.jsonl").stat().st_mode}, "some can be read by their owner alone"
     model = AutoModelForMaskedLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.model_type == "xlm-roberta"

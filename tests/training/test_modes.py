@@ -1,0 +1,76 @@
+"""Whoever may read the files beside them may read the weights: every file follows the umask."""
+
+import os
+import stat
+
+import pytest
+import torch
+
+from adaptrans.evaluation.zero_shot import evaluate
+from adaptrans.exporting import export
+from adaptrans.files import give_usual_mode
+from adaptrans.mining import Options, mine_files, setup_model
+from adaptrans.models.setup import parse
+from adaptrans.pretraining.checkpoint import write_whole
+from adaptrans.runs.config import training_config
+from adaptrans.runs.language import LanguageSpec
+from adaptrans.training import checkpoint
+from adaptrans.training.language import train_language
+from adaptrans.training.phases import run_training
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077], ids=oct)
+def usual(request):
+    """Sets a umask, and gives the mode that files then have."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
+def others(folder, mode):
+    """Files of another mode, by name."""
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+    assert any(path.suffix == ".safetensors" for path in found)
+    return {path.relative_to(folder).as_posix(): oct(own) for path, own in found.items() if own != mode}
+
+
+def test_a_file_that_only_its_owner_could_read_gets_the_usual_mode(tmp_path, usual):
+    path = tmp_path / "x"
+    path.touch(0o600)
+    give_usual_mode(path)
+    assert stat.S_IMODE(path.stat().st_mode) == usual
+    assert list(tmp_path.iterdir()) == [path], "something was left behind"
+
+
+def test_checkpoints_and_best_weights_follow_the_umask(tmp_path, usual):
+    values = {"w": torch.ones(2, 2).t()}
+    checkpoint.save(tmp_path / "checkpoints", checkpoint.Place(), {"weights": values})
+    checkpoint.save_weights(tmp_path / "best.safetensors", values)
+    # Written over one that others could not read.
+    (tmp_path / "best.safetensors").chmod(0o600)
+    checkpoint.save_weights(tmp_path / "best.safetensors", values)
+    write_whole(tmp_path / "pretraining", {"a.json": "{}"}, {"a.safetensors": values})
+    assert not others(tmp_path, usual)
+    assert torch.equal(checkpoint.load_weights(tmp_path / "best.safetensors")["w"], values["w"])
+
+
+def test_store_cache_and_exports_follow_the_umask(planner, tmp_path, usual):
+    where = planner.workspace
+    for setup, task in (("full", "xnli"), ("adapter", "xnli")):
+        spec = planner.target(parse(setup), where.task(task))[0]
+        run_training(spec)
+        evaluate(planner.evaluate(parse(setup), where.task(task))[0])
+        form = "transformers" if setup == "full" else "adapters"
+        export(
+            spec.run.path, out=tmp_path / f"export-{setup}", store=where.store.root,
+            backbone=where.backbone.path, format=form, with_backbone=setup == "adapter",
+        )  # fmt: skip
+    (tmp_path / "sw.txt").write_text("watu wote wamezaliwa huru\n" * 20)
+    options = training_config({"max_steps": 1, "batch_size": 2, "max_length": 32, "precision": "fp32"})
+    train_language(LanguageSpec(where, "sw", tmp_path / "sw.txt", options))
+    mine_files(
+        tmp_path / "sw.txt", tmp_path / "sw.txt", tmp_path / "pairs.tsv", where=where,
+        model=setup_model(where), options=Options(precision="fp32"),
+    )  # fmt: skip
+    assert not others(tmp_path, usual)
+    assert any(path.name == "model_head.safetensors" for path in tmp_path.rglob("*"))
