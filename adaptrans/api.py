@@ -94,7 +94,8 @@ def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
         folder: What the library's `save_adapter` wrote.
         where: The workspace.
         **options: `name`, what setups call it; `language`, for a language adapter; `above_language`, if it
-            was trained above one; `pickles`, to read `pytorch_adapter.bin` as bare tensors.
+            was trained above one; `pickles`, to read `pytorch_adapter.bin` as bare tensors; `method`, where
+            the file does not tell it.
 
     Returns:
         The run: setups name it `NAME#KEY`, or its folder, and a language adapter `{lang}`.

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from adaptrans import samples
 from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
-from adaptrans.files import written_whole
+from adaptrans.files import read_json, write_json, written_whole
 from adaptrans.hub.store import DEFAULT_STORE, Store
 from adaptrans.languages import unknown
-from adaptrans.models.backbone import BUNDLED, TOKENIZER_FILES, Backbone, identify
-from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
+from adaptrans.models import methods
+from adaptrans.models.backbone import BUNDLED, Backbone, identify
+from adaptrans.models.foreign import CONFIG
+from adaptrans.models.manifest import Manifest, check_backbone, read_manifest, subtracts_nothing
+from adaptrans.models.methods import FULL, SUBTRACTS_NOTHING
 from adaptrans.models.nodes import has_language
 from adaptrans.progress import Meter, progress
 from adaptrans.runs.addressed import artefact_folder
+from adaptrans.runs.evaluations import default_layer
 from adaptrans.runs.language import language_runs
 from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks import catalogue
 
 if TYPE_CHECKING:
     from adaptrans.models.adapting import Assembled
@@ -40,12 +47,14 @@ class Exported:
         format: `transformers` or `adapters`.
         lines: The lines of Python that load it.
         reason: With `auto`, why it is no plain transformers model; empty if it is.
+        head: The head that it answers with, as the artefact describes it; None for an adapter alone.
     """
 
     folder: Path
     format: str
     lines: tuple[str, ...]
     reason: str = ""
+    head: Mapping[str, Any] | None = None
 
 
 def export(
@@ -98,7 +107,7 @@ def export(
             made = _setup(manifest, base, temporary, format, head, wanted, with_backbone, meter)
         text = _readme(manifest, base, made)
         (temporary / MARK).write_text(text, encoding="utf-8")
-    return Exported(folder, made.format, made.lines, made.reason)
+    return replace(made, folder=folder)
 
 
 def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -> dict[str, Path]:
@@ -119,12 +128,15 @@ def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -
 
 def _adapter_alone(manifest: Manifest, base: Backbone, folder: Path, format: str) -> Exported:
     """An adapter without a head, such as one of a language."""
-    from adaptrans.models.folders import adapter_lines
+    from adaptrans.models.folders import adapter_lines, said_of
 
     reason = "an adapter without a head answers nothing"
     if format == TRANSFORMERS:
         raise ConfigError(f"{manifest.folder}: {reason}", remedy="export it with --format adapters")
-    shutil.copytree(manifest.adapter_folder, folder / str(manifest.adapter), copy_function=shutil.copyfile)
+    own = folder / str(manifest.adapter)
+    shutil.copytree(manifest.adapter_folder, own, copy_function=shutil.copyfile)
+    method = SUBTRACTS_NOTHING if subtracts_nothing(manifest.adapter_folder) else None
+    write_json(own / CONFIG, {**read_json(own / CONFIG), **said_of(base, method)})
     return Exported(folder, ADAPTERS, tuple(adapter_lines(base, manifest)), reason)
 
 
@@ -149,10 +161,10 @@ def _setup(
     reason = "" if format == ADAPTERS else _no_plain_model(assembled, head, languages)
     meter.to(2, "merging and writing")
     if format == TRANSFORMERS or (format == AUTO and not reason):
-        return _plain(assembled, base, folder, head, languages)
+        return _plain(assembled, manifest, base, folder, head, languages)
     adapters = {code: read_manifest(path).adapter_folder for code, path in languages.items()}
     lines = save_folder(assembled, folder, adapters, with_backbone=with_backbone)
-    return Exported(folder, ADAPTERS, tuple(lines), reason)
+    return Exported(folder, ADAPTERS, tuple(lines), reason, manifest.head)
 
 
 def _no_plain_model(assembled: Assembled, head: str | None, languages: Mapping[str, Path]) -> str:
@@ -167,11 +179,18 @@ def _no_plain_model(assembled: Assembled, head: str | None, languages: Mapping[s
 
 
 def _plain(
-    assembled: Assembled, base: Backbone, folder: Path, head: str | None, languages: Mapping[str, Path]
+    assembled: Assembled,
+    manifest: Manifest,
+    base: Backbone,
+    folder: Path,
+    head: str | None,
+    languages: Mapping[str, Path],
 ) -> Exported:
+    from adaptrans.models import recipes
     from adaptrans.models.adapting import with_head
     from adaptrans.models.language_adapters import use_language
     from adaptrans.models.plain import save_plain
+    from adaptrans.models.tokenizer_files import save_tokenizer
 
     if len(assembled.heads) > 1 or head is not None:
         named = {spec.name: name for name, spec in assembled.heads.items()}
@@ -189,26 +208,57 @@ def _plain(
                 remedy="name it with --languages",
             )
         assembled = use_language(assembled, *languages.values())
-    form = save_plain(assembled, folder)
-    for name in TOKENIZER_FILES:
-        if (base.path / name).is_file():
-            shutil.copyfile(base.path / name, folder / name)
-    return Exported(folder, TRANSFORMERS, tuple(_plain_lines(form)))
+    own = next(item for item in _heads(manifest) if item["module"] == assembled.head_name)
+    rules = answering(manifest, own)
+    more = {recipes.KEY: {"task": own["name"], **recipes.settings(rules)}} if rules else None
+    form = save_plain(assembled, folder, more)
+    save_tokenizer(base, folder)
+    return Exported(folder, TRANSFORMERS, tuple(_plain_lines(form, base)), head=own)
 
 
-def _plain_lines(form: PlainHead) -> list[str]:
+def _heads(manifest: Manifest) -> list[Mapping[str, Any]]:
+    """The heads of a run, as its artefact describes them."""
+    return [] if manifest.head is None else [manifest.head, *manifest.more_heads]
+
+
+def answering(manifest: Manifest, head: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The rules by which a head's numbers become answers, see `adaptrans.models.recipes.rules`.
+
+    Args:
+        manifest: The run.
+        head: One of its heads.
+
+    Returns:
+        What the artefact recorded; of an older one what the task of that name and version says today, and
+        None where there is none.
+    """
+    from adaptrans.models import recipes
+
+    recorded = manifest.values.get(recipes.ANSWERING)
+    if isinstance(recorded, dict) and isinstance(recorded.get(head["name"]), dict):
+        return dict(recorded[head["name"]])
+    with suppress(UnknownNameError):
+        task = catalogue.get(head["name"], [samples.TASKS])
+        if task.version == manifest.values.get("task_version") and head is manifest.head:
+            return recipes.rules(task, task.max_length)
+    return None
+
+
+def _plain_lines(form: PlainHead, base: Backbone) -> list[str]:
+    from adaptrans.models.folders import tokenizer_line
+
     return [
         f"from transformers import {form.auto}, AutoTokenizer",
         "",
         'folder = "."  # where this file lies',
-        "tokenizer = AutoTokenizer.from_pretrained(folder)",
+        tokenizer_line("folder", base),
         f"model = {form.auto}.from_pretrained(folder).eval()",
     ]
 
 
 def _readme(manifest: Manifest, base: Backbone, made: Exported) -> str:
     """What a reader without this package needs."""
-    head = manifest.head or {}
+    head = made.head or {}
     name = base.name if base.revision is not None or base.name in BUNDLED else "an encoder of its own"
     if base.revision is not None:
         name = f"[{name}](https://huggingface.co/{name}), revision {base.revision}"
@@ -222,12 +272,34 @@ def _readme(manifest: Manifest, base: Backbone, made: Exported) -> str:
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     code = "\n".join(made.lines)
-    note = "The first token's logits are the vector of a passage.\n" if _is_vector(manifest) else ""
     return (
         f"# {manifest.target}\n\nWritten by adaptrans, for {made.format} alone.\n\n"
-        f"| | |\n|---|---|\n{table}\n\n## Load it\n\n```python\n{code}\n```\n{note}"
+        f"| | |\n|---|---|\n{table}\n\n## Load it\n\n{WEIGHTS_NOTE}\n\n```python\n{code}\n```\n"
+        f"{_answers(manifest, base, made)}"
     )
 
 
-def _is_vector(manifest: Manifest) -> bool:
-    return manifest.head is not None and manifest.head["type"] == "passage_ranking"
+WEIGHTS_NOTE = "The weights are float32. Loaded with fewer bits they give other answers."
+
+
+def _answers(manifest: Manifest, base: Backbone, made: Exported) -> str:
+    """How it answers, with code that a reader can run below the lines that load it."""
+    from adaptrans.models import recipes
+
+    found = ""
+    if made.head is not None:
+        rules = answering(manifest, made.head)
+        found = NOT_RECORDED if rules is None else recipes.text(rules, plain=made.format == TRANSFORMERS)
+    # A method that puts tokens of its own into the sequence has states that are no tokens of the text.
+    lengthens = manifest.method != FULL and methods.parse(manifest.method).lengthens
+    if (made.head or {}).get("type") == "passage_ranking" or lengthens:
+        return found
+    return found + recipes.vector_text(default_layer(base.depth))
+
+
+NOT_RECORDED = """
+## Answer with it
+
+What of the task says how these numbers become answers (where texts are cut, which piece of a word bears its
+tag, how long an answer may be) is not recorded with this run, which an older version made: see its task file.
+"""

@@ -1,4 +1,4 @@
-"""`adaptrans adopt`: an adapter that the adapters library made elsewhere."""
+"""`adaptrans adopt`: an adapter that the adapters library, or PEFT, made elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adaptrans_cli import common
 
 
 def adopt(
-    folder: Annotated[Path, typer.Argument(help="Folder that the library's save_adapter wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of save_adapter, or of a LoRA of PEFT.")],
     name: Annotated[
         str | None, typer.Option("--name", help="What setups call it; by default its own name.")
     ] = None,
@@ -25,11 +25,15 @@ def adopt(
     allow_bin: Annotated[
         bool, typer.Option("--allow-bin", help="Read pytorch_adapter.bin, a pickle, as bare tensors.")
     ] = False,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="direft or noreft, where the file does not tell which; else noreft."),
+    ] = None,
     backbone: common.Backbone = None,
     store: common.StoreFolder = DEFAULT_STORE,
     as_json: common.Json = False,
 ) -> None:
-    """Take an adapter made with the adapters library into the store, for setups to use."""
+    """Take an adapter made with the adapters library, or a LoRA of PEFT, for setups to use."""
     from adaptrans.hub.adopting import adopt as take
 
     where = common.workspace(backbone, None, store, None, "cpu")
@@ -41,13 +45,14 @@ def adopt(
         language=language,
         above_language=above_language,
         pickles=allow_bin,
+        method=method,
     )
     called = "{lang}" if language else f"{run.config()['task']}#{run.key}"
-    method, notes = run.result()["method"], run.result()["notes"]
+    made, notes = run.result()["method"], run.result()["notes"]
     if as_json:
-        values = {"run": run.name, "folder": str(run.path), "name": called, "method": method}
+        values = {"run": run.name, "folder": str(run.path), "name": called, "method": made}
         common.print_json({**values, "notes": notes})
         return
     for note in notes[1:]:
         common.say(f"note: {note}")
-    print(f"{run.path}: {method}; setups call it {called}")
+    print(f"{run.path}: {made}; setups call it {called}")

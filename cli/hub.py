@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -129,6 +129,10 @@ def pull(
     allow_bin: Annotated[
         bool, typer.Option("--allow-bin", help="Also take such an adapter's pickle; only tensors are read.")
     ] = False,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="direft or noreft, where such an adapter's file does not tell."),
+    ] = None,
     max_size: MaxSize = 20,
     as_json: common.Json = False,
 ) -> None:
@@ -146,7 +150,8 @@ def pull(
     except NoPackage:
         if base is None:
             raise
-        _pull_foreign(address, Store(store), base, name, language, allow_bin, largest, as_json)
+        own = {"name": name, "language": language, "pickles": allow_bin, "method": method}
+        _pull_foreign(address, Store(store), base, own, largest, as_json)
         return
     if as_json:
         common.print_json(_pulled(found))
@@ -164,22 +169,23 @@ def _pull_foreign(
     address: str,
     store: Store,
     base: Backbone,
-    name: str | None,
-    language: str | None,
-    allow_bin: bool,
+    own: dict[str, Any],
     largest: int,
     as_json: bool,
 ) -> None:
     """Take an adapter of the adapters library, and say how a setup names it."""
     from adaptrans.hub.foreign import pull_foreign
 
-    run = pull_foreign(address, store, base, name=name, language=language, pickles=allow_bin, largest=largest)
+    run = pull_foreign(address, store, base, largest=largest, **own)
+    notes = run.result()["notes"][1:]
     if as_json:
-        common.print_json({"run": run.name, "key": run.key, "folder": str(run.path)})
+        common.print_json({"run": run.name, "key": run.key, "folder": str(run.path), "notes": notes})
         return
+    for note in notes:
+        common.say(f"note: {note}")
     called = run.config()["task"]
     print(f"took {address} as {run.path}")
-    use = "--setup '{lang} > target'" if language else f"--setup '{called}#{run.key} > target'"
+    use = "--setup '{lang} > target'" if own["language"] else f"--setup '{called}#{run.key} > target'"
     print(f"use it: adaptrans target TASK {use}")
 
 

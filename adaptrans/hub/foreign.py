@@ -18,6 +18,7 @@ from adaptrans.hub.package import LARGEST_TEXT, File
 from adaptrans.hub.refusals import Refusal, Refused
 from adaptrans.hub.safety import LARGEST
 from adaptrans.hub.store import Run, Store
+from adaptrans.models import peft_files
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.foreign import CONFIG, PICKLE, WEIGHTS
 
@@ -33,6 +34,7 @@ def pull_foreign(
     language: str | None = None,
     pickles: bool = False,
     largest: int = LARGEST,
+    method: str | None = None,
 ) -> Run:
     """Fetch an adapter that was made with the `adapters` library.
 
@@ -44,6 +46,7 @@ def pull_foreign(
         language: For a language adapter, its language.
         pickles: Also take `pytorch_adapter.bin`, which is read as bare tensors.
         largest: Bytes that it may have.
+        method: As for `adaptrans.hub.adopting.adopt`.
 
     Returns:
         A finished run of the store, as `adaptrans adopt` makes one.
@@ -76,7 +79,16 @@ def pull_foreign(
         remove(folder)
         raise Refused(str(of), refusals)
     origin = f"{of.place}/{of.name}@{entry.revision}"
-    run = adopt(folder, store, backbone, name=name, language=language, pickles=pickles, origin=origin)
+    run = adopt(
+        folder,
+        store,
+        backbone,
+        name=name,
+        language=language,
+        pickles=pickles,
+        origin=origin,
+        method=method,
+    )
     remove(folder)
     return run
 
@@ -85,8 +97,9 @@ def _wanted(what: str, sizes: dict[str, int], pickles: bool) -> list[str]:
     """The two files of an adapter that are fetched."""
     if CONFIG not in sizes:
         raise ArtefactError(f"{what} has no {CONFIG}", remedy=REMEDY)
-    if WEIGHTS in sizes:
-        return [CONFIG, WEIGHTS]
+    for name in (WEIGHTS, peft_files.WEIGHTS):
+        if name in sizes:
+            return [CONFIG, name]
     if PICKLE not in sizes:
         raise ArtefactError(
             f"{what} has no {WEIGHTS}", remedy="name a repository with one adapter at its top"
@@ -110,15 +123,14 @@ def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
     if not isinstance(values, dict):
         return [Refusal("json", CONFIG, "is not a JSON object")]
     keys = sorted(key for key in set(values) - MODULE_KEYS if runs_code(key))
-    problem = adapter_config_problem(values.get("config"))
+    # What PEFT says is taken key by key, and whatever has no place is refused.
+    problem = None if peft_files.is_peft(values) else adapter_config_problem(values.get("config"))
     found = [Refusal("class", CONFIG, f"has the key {key!r}") for key in keys]
     found += [Refusal("class", CONFIG, problem)] if problem else []
-    if WEIGHTS in names:
+    for name in {WEIGHTS, peft_files.WEIGHTS} & {*names}:
         try:
-            bad = not_finite(folder / WEIGHTS, read_header(folder / WEIGHTS))
-            found += (
-                [Refusal("not finite", WEIGHTS, f"{bad} holds an infinite number or none")] if bad else []
-            )
+            bad = not_finite(folder / name, read_header(folder / name))
+            found += [Refusal("not finite", name, f"{bad} holds an infinite number or none")] if bad else []
         except Damaged as error:
-            found.append(Refusal(error.reason, WEIGHTS, str(error)))
+            found.append(Refusal(error.reason, name, str(error)))
     return found

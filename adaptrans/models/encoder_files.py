@@ -13,6 +13,21 @@ from adaptrans.models.library import Model, encoder_tensors
 from adaptrans.models.tensorfiles import write_tensors
 from adaptrans.models.weightfiles import fill, open_tensors
 
+NOT_OF_THE_ENCODER = (
+    "prediction_heads",
+    "adapters",
+    "adapter_fusion_models",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "task_specific_params",
+    "adaptrans",
+)
+"""Keys of a backbone's configuration that speak of a head, its labels or adapters.
+
+Where the backbone is itself the export of a classifier, its number of labels would shape another head.
+"""
+
 
 def save_encoder(model: Model, folder: Path) -> None:
     """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
@@ -27,10 +42,15 @@ def save_encoder(model: Model, folder: Path) -> None:
 
 
 def encoder_config(model: Model, architecture: str, **more: Any) -> XLMRobertaConfig:
-    """The configuration of a model's encoder for a class of transformers, without traces of the library."""
+    """The configuration of a model's encoder for a class of transformers, without traces of the library.
+
+    It states the numbers that the file beside it holds, float32, whatever the backbone's own file held:
+    `pipeline`, and transformers 5 everywhere, load a model in the `dtype` of its configuration.
+    """
     values = model.config.to_dict()
-    kept = {key: value for key, value in values.items() if key not in ("prediction_heads", "adapters")}
-    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], **more})
+    kept = {key: value for key, value in values.items() if key not in NOT_OF_THE_ENCODER}
+    stated = {**kept, "dtype": "float32", "architectures": [architecture], **more}
+    return XLMRobertaConfig.from_dict(stated)
 
 
 def load_encoder(model: Model, folder: Path) -> None:

@@ -2,22 +2,28 @@
 
 adapter_setup.json   what stands on what, for the library's `load_adapter_setup`
 NAME/                an adapter, a fusion or a head: all that have this name, in the library's formats
-backbone/            the encoder, where the whole model was trained or it was asked for
+backbone/            the encoder with its tokenizer, where the whole model was trained or it was asked for
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from adaptrans.models import encoder_files, fusing, library
 from adaptrans.models.adapting import Assembled
 from adaptrans.models.backbone import Backbone
-from adaptrans.models.foreign import BASE_KEY
+from adaptrans.models.foreign import BASE_KEY, METHOD_KEY
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest
+from adaptrans.models.methods import SUBTRACTS_NOTHING
+from adaptrans.models.tokenizer_files import save_tokenizer
 
 BACKBONE = "backbone"
+IMPORTS = ("from adapters import XLMRobertaAdapterModel", "from transformers import AutoTokenizer")
+ALARMED_ABOVE = 100_000
+"""Pieces of a vocabulary. Source: transformers 4.57.6, `PreTrainedTokenizerBase._from_pretrained`."""
 PLACE = 'folder = "."  # where this file lies'
 
 
@@ -42,13 +48,12 @@ def save_folder(
             names += layer.members
             fusing.save_fusion(model, layer.name, folder / layer.name)
     base = assembled.backbone
-    said = {BASE_KEY: {"depth": base.depth, "fingerprint": base.fingerprint}}
-    for name in names:
-        library.save_adapter(model, name, folder / name, said)
     for code, path in languages.items():
         if code not in names:
             library.load_adapter(model, code, path)
-            library.save_adapter(model, code, folder / code, said)
+    for name in dict.fromkeys([*names, *languages]):
+        untold = SUBTRACTS_NOTHING if library.subtracts_nothing_in(model, name) else None
+        library.save_adapter(model, name, folder / name, said_of(base, untold))
     for name in heads:
         library.save_head(model, name, folder / name)
     if assembled.layers:
@@ -56,17 +61,31 @@ def save_folder(
     own_encoder = with_backbone or not assembled.layers
     if own_encoder:
         encoder_files.save_encoder(model, folder / BACKBONE)
+        save_tokenizer(base, folder / BACKBONE)
     return _lines(assembled, languages, own_encoder=own_encoder)
+
+
+def said_of(base: Backbone, method: str | None = None) -> dict[str, Any]:
+    """What this package says in an adapter's configuration, and the library does not look.
+
+    Args:
+        base: The backbone that it was trained on.
+        method: Its method, where the library's own keys do not tell.
+    """
+    said: dict[str, Any] = {BASE_KEY: {"depth": base.depth, "fingerprint": base.fingerprint}}
+    return said | ({METHOD_KEY: method} if method else {})
 
 
 def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
     """The lines that load an adapter without a head, such as one of a language."""
+    name = str(manifest.adapter)
     return [
-        "from adapters import XLMRobertaAdapterModel",
+        *IMPORTS,
         "",
         PLACE,
         *_backbone_lines(backbone),
-        f'model.load_adapter(f"{{folder}}/{manifest.adapter}", with_head=False, use_safetensors=True)',
+        f'model.load_adapter(f"{{folder}}/{name}", with_head=False, use_safetensors=True)',
+        *(untold_lines(name) if manifest.method.partition("[")[0] == SUBTRACTS_NOTHING else []),
         f'model.set_active_adapters("{manifest.adapter}")',
         "model.eval()",
     ]
@@ -74,13 +93,18 @@ def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
 
 def _lines(assembled: Assembled, languages: Mapping[str, Path], *, own_encoder: bool) -> list[str]:
     heads = list(assembled.heads)
-    found = ["from adapters import XLMRobertaAdapterModel", "", PLACE]
+    found = [*IMPORTS, "", PLACE]
     if own_encoder:
-        found.append(f'model = XLMRobertaAdapterModel.from_pretrained(f"{{folder}}/{BACKBONE}")')
+        found.append(f'backbone = f"{{folder}}/{BACKBONE}"')
+        found += _from("backbone", assembled.backbone)
     else:
         found += _backbone_lines(assembled.backbone)
     if assembled.layers:
         found.append("model.load_adapter_setup(folder, set_active=True, use_safetensors=True)")
+        own = [layer for layer in assembled.layers if isinstance(layer, str)]
+        for name in own:
+            if library.subtracts_nothing_in(assembled.model, name):
+                found += untold_lines(name)
     else:
         found += [f'model.load_head(f"{{folder}}/{name}", use_safetensors=True)' for name in heads]
     if heads and (len(heads) > 1 or not assembled.layers):
@@ -117,9 +141,36 @@ def _written(layer: str | Fused) -> str:
 def _backbone_lines(backbone: Backbone) -> list[str]:
     """The lines that load the encoder; one that is not on the hub is for the reader to find."""
     if backbone.revision is not None:
-        where = f'"{backbone.name}", revision="{backbone.revision}"'
-        return [f"model = XLMRobertaAdapterModel.from_pretrained({where})"]
+        return _from(f'"{backbone.name}", revision="{backbone.revision}"', backbone)
     return [
         f'backbone = "BACKBONE"  # the encoder whose fingerprint starts with {backbone.fingerprint[:12]}',
-        "model = XLMRobertaAdapterModel.from_pretrained(backbone)",
+        *_from("backbone", backbone),
+    ]
+
+
+def _from(where: str, backbone: Backbone) -> list[str]:
+    return [
+        tokenizer_line(where, backbone),
+        f"model = XLMRobertaAdapterModel.from_pretrained({where})",
+    ]
+
+
+def tokenizer_line(where: str, backbone: Backbone) -> str:
+    """The line that loads a tokenizer, without the alarm of transformers 4.57 where that sounds.
+
+    From 4.57.3 to 4.57.6 it tells of every large vocabulary in a local folder that its pieces are wrong, and
+    to say `fix_mistral_regex=True`, which is meant for other models and does change XLM-R's pieces.
+    """
+    silent = ", fix_mistral_regex=False" if backbone.vocabulary > ALARMED_ABOVE else ""
+    return f"tokenizer = AutoTokenizer.from_pretrained({where}{silent})"
+
+
+def untold_lines(name: str) -> list[str]:
+    """The lines that set what an adapter's file cannot tell the library, after it was loaded."""
+    return [
+        f"# {SUBTRACTS_NOTHING}: the library's files do not hold this flag, which changes the answers",
+        "for module in model.modules():",
+        f'    if "{name}" in getattr(module, "refts", {{}}):',
+        f'        for unit in module.refts["{name}"].units:',
+        "            unit.subtract_projection = False",
     ]

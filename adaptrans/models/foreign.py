@@ -1,4 +1,4 @@
-"""Adapters made with the plain `adapters` library, as artefacts of this package.
+"""Adapters made with the plain `adapters` library, or LoRA of PEFT, as artefacts of this package.
 
 Such a folder holds `adapter_config.json` and `adapter.safetensors`, or the pickle `pytorch_adapter.bin`,
 which is read only where that was asked for, and then as bare tensors. The library itself loads an adapter
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adaptrans.environment import package_versions
 from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.files import read_json, write_json, written_whole
-from adaptrans.models import methods
+from adaptrans.models import methods, peft_files
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.manifest import FORMAT, NAME
 from adaptrans.models.methods import Method
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter.safetensors", "pytorch_adapter.bin"
 BASE_KEY = "adaptrans_base"
 """Key of a configuration in which this package says what the base was, and the library does not look."""
+METHOD_KEY = "adaptrans_method"
+"""Likewise, the method: the library's own keys do not tell `direft` from `noreft`."""
 
 # Names in files of the library's versions before 2.0. Source: AdapterLoader.legacy_weights_mapping.
 LEGACY = {
@@ -52,7 +54,7 @@ class Foreign:
     Args:
         folder: The folder.
         name: Name of the adapter.
-        config: Its configuration, as it stands in the file.
+        config: Its configuration, as it stands in the file; empty for one of PEFT, which has another form.
         values: The whole file.
         weights: Its file of weights.
     """
@@ -65,7 +67,7 @@ class Foreign:
 
 
 def is_foreign(folder: Path) -> bool:
-    """Whether a folder is one that the library's `save_adapter` writes."""
+    """Whether a folder is one that the library's `save_adapter` writes, or PEFT's `save_pretrained`."""
     return (folder / CONFIG).is_file() and not (folder / NAME).is_file()
 
 
@@ -86,10 +88,16 @@ def read_foreign(folder: Path, *, pickles: bool = False) -> Foreign:
         raise ArtefactError(f"{folder} has no {CONFIG}", remedy="give the folder of one adapter") from None
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
+    if isinstance(values, dict) and peft_files.is_peft(values):
+        weights = peft_files.check(values, folder)
+        said = {"model_name": values.get("base_model_name_or_path"), **values}
+        # Such a file does not say what the adapter is called; a point would end a name inside a tensor's.
+        return Foreign(folder, folder.resolve().name.replace(".", "-"), {}, said, weights)
     config = values.get("config") if isinstance(values, dict) else None
     if not isinstance(config, dict) or not isinstance(values.get("name"), str):
         raise ArtefactError(
-            f"{path} is no configuration of the adapters library", remedy="save it with save_adapter"
+            f"{path} is no configuration of the adapters library, nor of PEFT",
+            remedy="save it with save_adapter",
         )
     weights = folder / WEIGHTS
     if not weights.is_file() and (folder / PICKLE).is_file():
@@ -138,27 +146,45 @@ def _last(name: str) -> str:
     return name.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
 
 
-def method_of(config: Mapping[str, Any]) -> Method:
+def is_untold(found: Foreign) -> bool:
+    """Whether the configuration does not tell which of two methods made the adapter: `direft` or `noreft`."""
+    reft = found.config.get("architecture") == "reft"
+    return reft and not found.config.get("orthogonality") and METHOD_KEY not in found.values
+
+
+def method_of(config: Mapping[str, Any], said: str | None = None) -> Method:
     """The method, with its options, that makes adapters of a configuration.
 
     Args:
         config: A configuration with all its keys.
+        said: What the method is called, where it is known; else a configuration that is that of two methods
+            is taken as the library takes it.
 
     Raises:
-        ArtefactError: If no method of this package does.
+        ArtefactError: If no method of this package does, or not the one that was said.
+
+    Example:
+        >>> reft = {"architecture": "reft", "layers": "all", "orthogonality": False, "r": 4}
+        >>> rest = {"prefix_positions": 3, "suffix_positions": 0, "tied_weights": False, "dropout": 0.05}
+        >>> config = {**reft, **rest, "output_reft": True}
+        >>> str(method_of(config)), str(method_of(config, "direft"))
+        ('noreft[r=4]', 'direft[r=4]')
     """
     from adaptrans.models import library
 
     best: Method | None = None
-    for name in methods.names():
+    for name in sorted(methods.names(), key=lambda name: name == methods.SUBTRACTS_NOTHING):
         default = library.default_config(name)
         keys = sorted({*default, *config} - {*NO_MATTER})
         options = {key: config.get(key) for key in keys if config.get(key) != default.get(key)}
-        if options.keys() <= methods.OPTIONS_OF[name] and (best is None or len(options) < len(best.options)):
+        fewer = best is None or len(options) < len(best.options)
+        if options.keys() <= methods.OPTIONS_OF[name] and fewer and said in (None, name):
             best = Method(name, options)
     if best is None:
         raise ArtefactError(
-            f"no method of this version has the configuration {dict(config)}"[:300],
+            f"no method of this version has the configuration {dict(config)}"[:300]
+            if said is None
+            else f"the configuration {dict(config)}"[:300] + f" is not one of {said}",
             remedy=f"known methods: {', '.join(methods.names())}",
         )
     return best
@@ -172,6 +198,7 @@ def convert(
     name: str,
     above_language: bool = False,
     extra: Mapping[str, Any] | None = None,
+    method: str | None = None,
 ) -> Method:
     """Write an adapter as an artefact, after checking that it fits the base.
 
@@ -182,9 +209,10 @@ def convert(
         name: The task or language that it is for.
         above_language: Whether it was trained above a language adapter.
         extra: Further keys for `artefact.json`.
+        method: What its method is called, where the configuration does not tell.
 
     Returns:
-        Its method.
+        Its method, with its options.
 
     Raises:
         ArtefactError: If it does not fit; then nothing has been written.
@@ -197,12 +225,19 @@ def convert(
 
     check_base(found, backbone)
     tensors = _tensors(found)
-    method = method_of(_config(found, tensors))
-    _check_depth(found, tensors, method, backbone)
+    config = (
+        library.canonical_config(
+            peft_files.configuration(found.values, tensors, backbone.depth, found.folder)
+        )
+        if peft_files.is_peft(found.values)
+        else _config(found, tensors)
+    )
+    made = method_of(config, method or found.values.get(METHOD_KEY))
+    _check_depth(found, tensors, made, backbone)
     module, model = module_name(name), library.empty_model(backbone)
     try:
         with torch.device("meta"):
-            library.add_adapter(model, module, method, seed=0)
+            library.add_adapter(model, module, made, seed=0)
     except SetupError as error:
         raise ArtefactError(f"{found.folder}: {error.message}", remedy="fetch it again") from error
     own = library.adapter_tensors(model, module)
@@ -217,7 +252,7 @@ def convert(
         manifest = {
             "format": FORMAT,
             "setup": "{lang} > target" if above_language else "adapter",
-            "method": str(method),
+            "method": str(made),
             "target": name,
             "adapter": module,
             **NOTHING_ELSE,
@@ -225,7 +260,7 @@ def convert(
             "versions": package_versions(),
         }
         write_json(temporary / NAME, {**manifest, **(extra or {})})
-    return method
+    return made
 
 
 def _tensors(found: Foreign) -> dict[str, Tensor]:
@@ -248,6 +283,8 @@ def _tensors(found: Foreign) -> dict[str, Tensor]:
         values = read_tensors(found.weights)
     if not isinstance(values, dict) or not all(isinstance(value, torch.Tensor) for value in values.values()):
         raise ArtefactError(f"{found.weights} holds something else than tensors", remedy="fetch it again")
+    if peft_files.is_peft(found.values):
+        values = peft_files.renamed(values, found.name, found.weights)
     tensors = {}
     for key, value in values.items():
         name = str(key)

@@ -44,7 +44,8 @@ from adaptrans.files import give_usual_mode
 from adaptrans.models import trimming
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
-from adaptrans.models.methods import Method, left_out
+from adaptrans.models.manifest import subtracts_nothing
+from adaptrans.models.methods import SUBTRACTS_NOTHING, Method, left_out
 from adaptrans.models.names import fusion_of, owner, renamed
 from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tensors
 from adaptrans.models.weightfiles import StoredTensor, fill, open_tensors
@@ -201,13 +202,19 @@ def load_adapter(model: Model, name: str, folder: Path) -> None:
     """
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
+        of = ADAPTER_CONFIG_MAP[SUBTRACTS_NOTHING] if subtracts_nothing(folder) else None
         with seeded(0, "overwritten"):
-            model.add_adapter(name, config=AdapterConfig.load(config))
+            model.add_adapter(name, config=of.replace(**config) if of else AdapterConfig.load(config))
     except Exception as error:  # whatever the library raises for an impossible value
         raise ArtefactError(
             f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
         ) from error
     replace_adapter(model, name, folder)
+
+
+def subtracts_nothing_in(model: Model, name: str) -> bool:
+    """Whether an adapter is of the method that its configuration on disk does not tell, `direft`."""
+    return getattr(model.adapters_config.get(name), "subtract_projection", True) is False
 
 
 def replace_adapter(model: Model, name: str, folder: Path) -> None:

@@ -20,6 +20,7 @@ from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.files import read_json
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.bits import FLOAT, QUANTISED
+from adaptrans.models.methods import SUBTRACTS_NOTHING
 from adaptrans.models.nodes import Setup
 from adaptrans.models.setup import parse
 
@@ -174,6 +175,17 @@ def read_manifest(folder: Path) -> Manifest:
     fusions = tuple(values.get("fusions", ()))
     more = tuple(values.get("more_heads", ()))
     return Manifest(folder=folder, setup=setup, values=values, fusions=fusions, more_heads=more, **known)
+
+
+def subtracts_nothing(folder: Path) -> bool:
+    """Whether the adapter in a folder of an artefact is of the method that its configuration does not tell.
+
+    Args:
+        folder: The adapter's folder, `ARTEFACT/adapters/NAME`; another one is of no such method.
+    """
+    path = folder.parent.parent / NAME
+    method = read_json(path).get("method") if path.is_file() else None
+    return isinstance(method, str) and method.partition("[")[0] == SUBTRACTS_NOTHING
 
 
 def _problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -100,6 +100,11 @@ FORMER = {
     "houlsby+inv": "double_seq_bn_inv",
 }
 
+# Source: adapters 1.3.0, `ReftConfig.subtract_projection`, the one attribute of a configuration that changes
+# what an adapter does and is no field of it, so that no file holds it. What is read from a file subtracts.
+SUBTRACTS_NOTHING = "direft"
+"""The method that the library loads as another one, `noreft`, without a word."""
+
 Value = bool | int | float | str | None | list | dict
 
 

@@ -122,12 +122,13 @@ def merged_encoder(assembled: Assembled) -> dict[str, Tensor]:
     return found
 
 
-def save_plain(assembled: Assembled, folder: Path) -> PlainHead:
+def save_plain(assembled: Assembled, folder: Path, more: Mapping[str, Any] | None = None) -> PlainHead:
     """Write the encoder, with its adapters merged in, and the head as transformers reads them.
 
     Args:
         assembled: A model with a head.
         folder: Where to; it must exist.
+        more: Further keys of its configuration, at which transformers does not look.
 
     Returns:
         What transformers calls the model.
@@ -154,9 +155,8 @@ def save_plain(assembled: Assembled, folder: Path) -> PlainHead:
     if head.labels:
         labels["id2label"] = dict(enumerate(head.labels))
         labels["label2id"] = {label: number for number, label in enumerate(head.labels)}
-    encoder_files.encoder_config(assembled.model, form.architecture, **form.config, **labels).save_pretrained(
-        str(folder)
-    )
+    own_keys = {**form.config, **labels, **(more or {})}
+    encoder_files.encoder_config(assembled.model, form.architecture, **own_keys).save_pretrained(str(folder))
     return form
 
 

@@ -22,6 +22,7 @@ from adaptrans.models.adapting import Assembled, HeadSpec, assemble, with_head, 
 from adaptrans.models.artefact import save_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.models.bits import FLOAT, require_bitsandbytes
+from adaptrans.models.recipes import ANSWERING, rules
 from adaptrans.models.trimming import tokens_of
 from adaptrans.progress import progress, remark
 from adaptrans.runs.config import TrainingConfig
@@ -157,6 +158,7 @@ def _described(spec: TrainSpec) -> dict[str, Any]:
     return {
         "task_version": spec.task.version,
         "kind": spec.task.kind,
+        ANSWERING: {part.task.name: rules(part.task, part.max_length) for part in spec.parts},
         "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
         "training_data": {
             "languages": _train_languages(spec),

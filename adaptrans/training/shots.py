@@ -18,6 +18,7 @@ from adaptrans.models.artefact import load_artefact
 from adaptrans.models.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.models.bits import FLOAT, require_bitsandbytes
 from adaptrans.models.manifest import read_manifest
+from adaptrans.models.recipes import ANSWERING, rules
 from adaptrans.models.trimming import tokens_of
 from adaptrans.runs.shots import BALANCED_KINDS, ShotSpec, replace_selection
 from adaptrans.tasks.kinds import KINDS
@@ -110,6 +111,7 @@ def _described(spec: ShotSpec) -> dict[str, Any]:
     return {
         "task_version": spec.task.version,
         "kind": spec.task.kind,
+        ANSWERING: {spec.task.name: rules(spec.task, spec.max_length)},
         "parent_keys": {"start": spec.start.key},
         "shots": spec.shots,
         "training_data": {

@@ -17,6 +17,6 @@ def test_a_trained_run_is_exported_by_its_key(cli):
     assert made["lines"][0] == "from transformers import AutoModelForSequenceClassification, AutoTokenizer"
     text = CliRunner().invoke(app, ["export", str(run), *place, "--format", "adapters"]).stdout
     assert "its README.md says how to load it" in text
-    assert 'model = XLMRobertaAdapterModel.from_pretrained(f"{folder}/backbone")' in text
+    assert 'backbone = f"{folder}/backbone"\n' in text
     assert "export it with --format adapters" not in text
     assert "exists and is no export" in cli.refused("export", str(run), *place[:4], "--out", str(cli.folder))

@@ -59,6 +59,20 @@ def test_a_language_adapter_is_found_by_setups_with_a_language(base, saved, tmp_
         adopt(saved("seq_bn", "swa"), store, base, language="xx")
 
 
+def test_a_reft_whose_file_does_not_tell_which_is_noted_or_said(base, saved, tmp_path):
+    store, folder = Store(tmp_path), saved("direft", "sst-2")
+    run = adopt(folder, store, base)
+    assert run.result()["method"] == "noreft"
+    assert "its file does not tell which; taken as noreft" in run.result()["notes"][-1]
+    said = adopt(folder, store, base, method="direft")
+    assert said.key != run.key
+    assert (said.result()["method"], len(said.result()["notes"])) == ("direft", 1)
+    assert adopt(folder, store, base, method="noreft") == run
+    for other, method in ((folder, "lora"), (saved("loreft", "x"), "noreft"), (saved("lora", "y"), "direft")):
+        with pytest.raises(ConfigError, match="leave --method out"):
+            adopt(other, store, base, method=method)
+
+
 def test_what_does_not_fit_leaves_no_finished_run(base, saved, backbone_maker, tmp_path):
     folder = saved("seq_bn", "sst-2")
     deep = identify(backbone_maker(tmp_path / "deep", depth=5))

@@ -1,13 +1,20 @@
 """Exported runs: which format, what lies in the folder, and what is refused."""
 
 import json
+import shutil
 
 import pytest
+from safetensors import safe_open
+from transformers import AutoModelForQuestionAnswering
 
 from adaptrans.errors import ArtefactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.exporting import export
 from adaptrans.models.artefact import save_artefact
+from adaptrans.models.backbone import identify, load_tokenizer
 from adaptrans.models.language_adapters import assemble_language
+from adaptrans.tasks import catalogue
+from adaptrans.tasks.examples import SpanQAExample
+from adaptrans.tasks.kinds.span_qa import encode
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,69 @@ def test_the_format_is_the_plainest_one_possible(runs, base, tmp_path, name, cho
     assert not any(path.suffix == ".bin" for path in (tmp_path / "x").rglob("*"))
 
 
+@pytest.mark.parametrize("format", ["transformers", "adapters"])
+def test_every_configuration_states_the_numbers_that_its_file_holds(runs, base, tmp_path, format):
+    half = shutil.copytree(base.path, tmp_path / "half")
+    config = json.loads((half / "config.json").read_text())
+    (half / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    assert identify(half, tmp_path / "cache").fingerprint == base.fingerprint
+    options = {"backbone": half, "format": format}
+    export(runs / "whole", out=tmp_path / "x", **options)
+    if format == "adapters":
+        export(runs / "bottleneck", out=tmp_path / "y", with_backbone=True, **options)
+    configs = list(tmp_path.glob("[xy]/**/config.json"))
+    assert len(configs) == (1 if format == "transformers" else 2)
+    for path in configs:
+        with safe_open(path.with_name("model.safetensors"), "pt") as file:
+            held = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118 - no mapping
+        assert held == {"F32"}
+        assert json.loads(path.read_text())["dtype"] == "float32"
+        assert (path.parent / "tokenizer.json").is_file(), "a model without its tokenizer"
+
+
+def test_an_export_on_which_another_head_was_trained_has_not_the_labels_of_the_first(
+    runs, base, build, tools, tmp_path
+):
+    export(runs / "lora", out=tmp_path / "nli", backbone=base.path)
+    merged = identify(tmp_path / "nli", tmp_path)
+    save_artefact(build("full", tools.spec("span_qa"), backbone=merged), tmp_path / "qa")
+    export(tmp_path / "qa", out=tmp_path / "x", backbone=merged.path)
+    assert "entailment" not in (tmp_path / "x" / "config.json").read_text()
+    model, said = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "x", output_loading_info=True)
+    assert model.qa_outputs.weight.shape[0] == 2
+    assert not said["missing_keys"]
+
+
+def test_questions_over_an_export_have_their_special_tokens(runs, base, tmp_path):
+    # Its tokenizer is of a class whose own method for pairs of ids puts none in.
+    export(runs / "lora", out=tmp_path / "x", backbone=base.path)
+    example = SpanQAExample("1", "Where is the library?", "It is in London.", ())
+    rows = [
+        encode([example], load_tokenizer(of), catalogue.get("xquad"), 64, False)[0]["input_ids"]
+        for of in (base, identify(tmp_path / "x", tmp_path))
+    ]
+    assert rows[0] == rows[1]
+    assert rows[0].count(2) == 3
+
+
+def test_a_run_that_did_not_record_its_rules_says_so(runs, base, tmp_path):
+    export(runs / "whole", out=tmp_path / "x", backbone=base.path)
+    text = (tmp_path / "x" / "README.md").read_text()
+    assert "is not recorded with this run" in text
+    assert "def vector(text)" in text
+    assert "adaptrans" not in json.loads((tmp_path / "x" / "config.json").read_text())
+
+
+def test_the_alarm_of_large_vocabularies_is_not_followed(base):
+    from dataclasses import replace
+
+    from adaptrans.models.folders import tokenizer_line
+
+    assert tokenizer_line("folder", base) == "tokenizer = AutoTokenizer.from_pretrained(folder)"
+    large = tokenizer_line("folder", replace(base, vocabulary=250_002))
+    assert large == "tokenizer = AutoTokenizer.from_pretrained(folder, fix_mistral_regex=False)"
+
+
 def test_a_pipeline_of_transformers_takes_a_plain_export(runs, base, tmp_path):
     from transformers import pipeline
 
@@ -73,7 +143,7 @@ def test_a_folder_of_adapters_holds_every_part_and_what_is_asked_for(runs, base,
     found = files(tmp_path / "x")
     assert {"adapter_setup.json", "mnli/adapter.safetensors", "xnli/adapter.safetensors"} <= found
     assert {"xnli/model_head.safetensors", "backbone/model.safetensors"} <= found
-    assert 'from_pretrained(f"{folder}/backbone")' in "\n".join(made.lines)
+    assert 'backbone = f"{folder}/backbone"' in "\n".join(made.lines)
 
 
 def test_language_adapters_go_along_or_one_is_merged(runs, base, tmp_path):

@@ -45,6 +45,8 @@ METHODS = [
     "unipelt",
     "prompt_tuning",
     "loreft",
+    "noreft",
+    "direft",
 ]
 LOAD = """
 import os, sys

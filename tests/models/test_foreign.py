@@ -6,13 +6,22 @@ from dataclasses import replace
 
 import pytest
 import torch
+from adapters import ADAPTER_CONFIG_MAP, AdapterConfig
 from safetensors.torch import load_file, save_file
 
 from adaptrans.errors import ArtefactError
 from adaptrans.models import library, methods
 from adaptrans.models.adapting import hidden_states
+from adaptrans.models.artefact import load_artefact, save_artefact
 from adaptrans.models.folders import save_folder
-from adaptrans.models.foreign import check_base, convert, is_foreign, method_of, read_foreign
+from adaptrans.models.foreign import (
+    check_base,
+    convert,
+    is_foreign,
+    is_untold,
+    method_of,
+    read_foreign,
+)
 from adaptrans.models.manifest import read_manifest
 
 # What the library calls it, and what it is here.
@@ -211,6 +220,54 @@ def test_damage_is_one_line_and_nothing_is_written(base, made, tmp_path, damage,
         convert(read_foreign(folder), base, tmp_path / "a", name="sst")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(("config", "said"), [("noreft[r=4]", None), ("direft[r=4]", "direft")])
+def test_a_file_that_does_not_tell_its_method_becomes_what_is_said(
+    base, build, made, tools, tmp_path, config, said
+):
+    model, folder = made(config)
+    found = read_foreign(folder)
+    assert is_untold(found)
+    assert str(convert(found, base, tmp_path / "a", name="sst", method=said)) == config
+    ours = build("sst > target", None, {"sst": tmp_path / "a"}, method="seq_bn")
+    batch = tools.batch_of("tagging")
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.inference_mode():
+        theirs = model(**inputs, output_hidden_states=True).hidden_states
+        found = hidden_states(ours, **inputs)
+    assert all(torch.equal(a, b) for a, b in zip(found, theirs, strict=True))
+
+
+def test_an_adapter_that_we_exported_tells_its_method(base, build, tools, tmp_path):
+    (tmp_path / "x").mkdir()
+    save_folder(build("adapter", tools.spec("tagging"), method="direft"), tmp_path / "x", {})
+    found = read_foreign(tmp_path / "x" / "panx")
+    assert not is_untold(found)
+    assert str(convert(found, base, tmp_path / "a", name="sst")) == "direft"
+
+
+def test_nothing_else_of_a_configuration_is_lost_on_disk():
+    # What a file of the library does not hold and its adapters read: of one method, one flag.
+    lost = {}
+    for name in methods.names():
+        config = ADAPTER_CONFIG_MAP[name]
+        if name in ("mam", "unipelt"):
+            continue
+        again = AdapterConfig.load(config.to_dict())
+        public = [key for key in dir(config) if key[0] != "_" and not callable(getattr(config, key))]
+        different = [key for key in public if getattr(again, key) != getattr(config, key)]
+        if different:
+            lost[name] = different
+    assert lost == {methods.SUBTRACTS_NOTHING: ["subtract_projection"]}
+
+
+def test_going_on_from_an_adapter_keeps_what_its_file_does_not_tell(build, tools, tmp_path):
+    head = tools.spec("tagging")
+    save_artefact(build("adapter", head, method="direft"), tmp_path / "one")
+    assembled = build("continue(one)", head, {"one": tmp_path / "one"}, method="direft")
+    save_artefact(assembled, tmp_path / "two")
+    assert tools.same(assembled, load_artefact(tmp_path / "two"), tools.batch_of("tagging"))
 
 
 @pytest.mark.parametrize("name", methods.names())

@@ -82,6 +82,16 @@ def answer_pieces(offsets: Sequence[tuple[int, int]], start: int, end: int) -> W
     return (touched[0], touched[-1]) if touched else None
 
 
+def pair_of(question: Sequence[int], passage: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids of a question and a passage in XLM-R's form of a pair, `<s> A </s></s> B </s>`.
+
+    The tokenizer's own method for ids puts no special tokens in where it was loaded as a
+    `PreTrainedTokenizerFast`, as that of an exported model is.
+    """
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    return [begin, *question, end, end, *passage, end]
+
+
 def encode(
     examples: Sequence[SpanQAExample],
     tokenizer: PreTrainedTokenizerFast,
@@ -121,7 +131,7 @@ def encode(
         # Of a question whose answers stand nowhere in the passage nothing can be learnt.
         outside = IGNORED if example.answers and not placed else 0
         for number, (start, end) in enumerate(spans):
-            whole = tokenizer.build_inputs_with_special_tokens(question, ids[start:end])
+            whole = pair_of(question, ids[start:end], tokenizer)
             # The passage is followed by one closing token in every pair form of XLM-R.
             first_piece = len(whole) - 1 - (end - start)
             inside = answer is not None and start <= answer[0] and answer[1] < end
