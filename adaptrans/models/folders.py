@@ -18,6 +18,7 @@ from adaptrans.models.foreign import BASE_KEY, METHOD_KEY
 from adaptrans.models.library import Fused
 from adaptrans.models.manifest import Manifest
 from adaptrans.models.methods import SUBTRACTS_NOTHING
+from adaptrans.models.padding import lets_padding_in
 from adaptrans.models.tokenizer_files import save_tokenizer
 
 BACKBONE = "backbone"
@@ -111,6 +112,10 @@ def _lines(assembled: Assembled, languages: Mapping[str, Path], *, own_encoder: 
         others = f"  # or {', '.join(heads[1:])}" if len(heads) > 1 else ""
         found.append(f'model.active_head = "{heads[0]}"{others}')
     found.append("model.eval()")
+    if lets_padding_in(assembled.model):
+        found.append(
+            "# Inputs of one length in a batch: in the library padding changes what this method answers."
+        )
     source, *above = assembled.layers or ("",)
     for code in languages:
         if code != source:

@@ -117,6 +117,8 @@ def logits(assembled: Assembled, batch: Mapping[str, Tensor]) -> Tensor | tuple[
         output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
         return (output.start_logits, output.end_logits) if head.type == "span_qa" else output.logits
     rows, choices, _ = inputs["input_ids"].shape
+    # Prefixes, gates and ReFT count the inputs of a batch before the library makes one of each choice.
+    inputs = {name: value.flatten(0, 1) for name, value in inputs.items()}
     with _choices(assembled, choices):
         output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
     return output.logits.reshape(rows, choices)

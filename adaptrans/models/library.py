@@ -34,6 +34,7 @@ from adapters import (
 from adapters.composition import AdapterCompositionBlock
 from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
 from adapters.methods.lora import LoRALinear as LoRALinear
+from adapters.methods.reft import ReftModule as ReftModule
 from adapters.models.xlm_roberta import modeling_xlm_roberta
 from torch import Tensor, nn
 from transformers import XLMRobertaConfig
@@ -188,10 +189,18 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
         config = ADAPTER_CONFIG_MAP[method.name].replace(**options)
         with seeded(seed, "adapter"):
             model.add_adapter(name, config=config)
+        _mend(model)
     except Exception as error:  # whatever the library raises for an impossible value
         raise SetupError(
             f"method {method} makes no adapter for this model: {error}", remedy="change its options"
         ) from error
+
+
+def _mend(model: Model) -> None:
+    """Replace what of the library does not answer as its methods say."""
+    from adaptrans.models.padding import ignore_padding  # it stands on this module
+
+    ignore_padding(model)
 
 
 def load_adapter(model: Model, name: str, folder: Path) -> None:
@@ -205,6 +214,7 @@ def load_adapter(model: Model, name: str, folder: Path) -> None:
         of = ADAPTER_CONFIG_MAP[SUBTRACTS_NOTHING] if subtracts_nothing(folder) else None
         with seeded(0, "overwritten"):
             model.add_adapter(name, config=of.replace(**config) if of else AdapterConfig.load(config))
+        _mend(model)
     except Exception as error:  # whatever the library raises for an impossible value
         raise ArtefactError(
             f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"

@@ -90,7 +90,7 @@ class TrainingConfig(BaseModel):
         None, ge=0, description="Steps over which the rate rises, instead of a share of them."
     )
     decay: Literal["linear", "none"] = Field("linear", description="How the rate falls after the warm-up.")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's, not for biases and layer norms.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's; not of what is neutral at another value.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon (jiant-stilts: 1e-8).")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm (jiant-stilts: 1.0).")
     evaluate_every: int | None = Field(

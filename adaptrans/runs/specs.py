@@ -30,7 +30,7 @@ from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import subset
 from adaptrans.tasks.schema import Task
 
-RECIPE = 4
+RECIPE = 5
 """Raised when training or evaluation changes in a way that can change a result."""
 
 OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")

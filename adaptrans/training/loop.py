@@ -22,9 +22,10 @@ from adaptrans.allocator import HEAP, spare_memory
 from adaptrans.data.batches import padding_share
 from adaptrans.errors import ArtefactError, TrainingError
 from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
+from adaptrans.models.decay import decays
 from adaptrans.models.dropping import drop_swiftly
 from adaptrans.models.frugal import keep_frozen_in, recompute_activations
-from adaptrans.models.fusing import is_value, regularisation
+from adaptrans.models.fusing import regularisation
 from adaptrans.models.library import fusion_of
 from adaptrans.progress import progress
 from adaptrans.runs.config import TrainingConfig
@@ -324,10 +325,10 @@ class _Training:
 def _optimiser(
     parameters: dict[str, Tensor], assembled: Assembled, config: TrainingConfig
 ) -> torch.optim.Optimizer:
-    """AdamW; no decay for biases and layer norms, as in the reference scripts.
+    """AdamW, with decay where `decays` allows it.
 
     A fusion learns at its own rate, and so does the head when nothing else is trained: that is what the
-    library's example does. Value matrices, drawn to the identity, are not drawn to zero as well.
+    library's example does.
     """
     assert config.learning_rate is not None
     assert config.fusion_learning_rate is not None
@@ -335,18 +336,18 @@ def _optimiser(
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in parameters.items():
         fused = alone or fusion_of(name) is not None
-        decays = parameter.dim() > 1 and not is_value(name)
-        groups.setdefault((fused, decays), []).append(parameter)
+        shrinks = decays(assembled.model, name, parameter)
+        groups.setdefault((fused, shrinks), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
-                "params": groups[fused, decays],
-                "weight_decay": config.weight_decay if decays else 0.0,
+                "params": groups[fused, shrinks],
+                "weight_decay": config.weight_decay if shrinks else 0.0,
                 "peak": config.fusion_learning_rate if fused else config.learning_rate,
             }
             # The order decides nothing but which rate the log shows: that of the target's own weights.
-            for fused, decays in ((False, True), (False, False), (True, True), (True, False))
-            if (fused, decays) in groups
+            for fused, shrinks in ((False, True), (False, False), (True, True), (True, False))
+            if (fused, shrinks) in groups
         ],
         lr=config.learning_rate,
         eps=config.adam_epsilon,

@@ -49,7 +49,8 @@ def shaken(assembled, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in assembled.model.named_parameters():
-            if name in assembled.trained:
+            # An orthogonal matrix is computed from what it is stored as, whose signs are 1 or -1.
+            if name in assembled.trained and ".parametrizations." not in name:
                 parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     return assembled
 

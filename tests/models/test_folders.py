@@ -48,6 +48,8 @@ METHODS = [
     "noreft",
     "direft",
 ]
+# The library answers otherwise in a batch with padding, and to rounding the same without.
+MENDED = ("unipelt", "prompt_tuning")
 LOAD = """
 import os, sys
 from pathlib import Path
@@ -133,7 +135,11 @@ def saved(build, tools, everything, tmp_path_factory):
         (folder / "plain").mkdir(parents=True)
         assembled = build(text, tools.spec(kind), parents_for(text, everything), method=method)
         save_artefact(assembled, folder / "artefact")
-        (folder / "lines").write_text("\n".join(save_folder(assembled, folder / "plain", {})))
+        lines = "\n".join(save_folder(assembled, folder / "plain", {}))
+        (folder / "lines").write_text(lines)
+        assert ("Inputs of one length" in lines) == (method in MENDED)
+        if method in MENDED:
+            batch = {name: value[:2].contiguous() for name, value in batch.items()}
         save_file(batch, folder / "inputs")
         named[folder.name] = (text, kind, method)
         found = enumerate(tools.answers(assembled, batch))
@@ -153,7 +159,12 @@ def test_logits_are_equal_with_nothing_but_the_library(base, saved):
     root, expected, named = saved
     found = answered(LOAD, root, base.path)
     assert found.keys() == expected.keys()
-    different = [name for name, value in expected.items() if not torch.equal(found[name], value)]
+    methods = {name: named[name.partition(".")[0]][2] for name in expected}
+    different = [
+        name
+        for name, value in expected.items()
+        if not torch.allclose(found[name], value, rtol=0, atol=1e-5 * (methods[name] in MENDED))
+    ]
     assert [named[name.partition(".")[0]] for name in different] == []
 
 
