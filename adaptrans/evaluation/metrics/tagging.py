@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
 
 OUTSIDE = "O"
 Tags = Sequence[str]
@@ -63,6 +63,18 @@ def chunk_reduce(sums: np.ndarray) -> np.ndarray:
     precision, recall = ratio(correct, predicted), ratio(correct, gold)
     f1 = ratio(2 * precision * recall, precision + recall)
     return 100 * np.stack([f1, precision, recall], axis=-1)
+
+
+def chunk_weights(counts: np.ndarray) -> np.ndarray:
+    """Predicted and gold chunks of each sentence: F1 is the mean of the sentences' own F1 by them.
+
+    Example:
+        >>> counts = np.array([[1.0, 2.0, 1.0], [3.0, 3.0, 4.0]])
+        >>> own, weights = chunk_reduce(counts)[:, 0], chunk_weights(counts)
+        >>> bool(np.isclose(own @ weights / weights.sum(), chunk_reduce(counts.sum(axis=0))[0]))
+        True
+    """
+    return np.asarray(counts[:, 1] + counts[:, 2], dtype=np.float64)
 
 
 def chunk_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
@@ -125,6 +137,7 @@ CHUNK_F1 = Score(
     statistics=chunk_statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py with seqeval 0.0.12",
+    weigh=chunk_weights,
 )
 
 TOKEN_ACCURACY = Score(
@@ -134,4 +147,5 @@ TOKEN_ACCURACY = Score(
     statistics=token_statistics,
     reduce=token_reduce,
     source="right tags / tags",
+    weigh=last_column,
 )
