@@ -90,8 +90,13 @@ def beta(x: float, a: float, b: float) -> float:
     """The regularised incomplete beta function, by its continued fraction (DLMF 8.17.22)."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
+    # Its fraction converges on one side of this; the other side is the same with a and b changed.
     if x > (a + 1) / (a + b + 2):
-        return 1 - beta(1 - x, b, a)
+        return 1 - _fraction(1 - x, b, a)
+    return _fraction(x, a, b)
+
+
+def _fraction(x: float, a: float, b: float) -> float:
     logarithm = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     tiny = 1e-300
     # Lentz's method: numerators and denominators of the convergents as ratios of neighbours.

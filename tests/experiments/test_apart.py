@@ -105,9 +105,7 @@ def test_seeds_without_a_common_language_stand_in_rows_of_their_own(filled):
     keep(second, "sw", "en")
     (second.path / "scores/en.json").unlink()
     tables = tables_of([Entry("x", (first, second))], "full", store.cache)
-    assert [row.setup for table in tables for row in table.rows] == ["x seed 1", "x seed 1"] or len(
-        tables
-    ) == 2
+    assert [row.setup for table in tables for row in table.rows] == ["x seed 1", "x seed 1"]
     assert all(any("seeds of x share no scored language" in note for note in table.notes) for table in tables)
 
 
@@ -115,9 +113,7 @@ def test_tables_of_one_target_say_what_sets_them_apart(planner):
     from dataclasses import replace
 
     for limit in (4, 6):
-        part = replace(
-            planner, evaluation_for=lambda name, limit=limit: planner_evaluation(planner, name, limit)
-        )
+        part = replace(planner, evaluation_for=lambda name, limit=limit: limited(planner, name, limit))
         execute(plan(part, ("full",), ("xnli",)))
     tables = api.compare(planner.workspace.store.root)
     assert sorted(table.which for table in tables) == ["limit 4", "limit 6"]
