@@ -10,7 +10,8 @@ is one that is exact for counts:
   one language and answers that are right or wrong it is the interval of Clopper and Pearson (1934, Biometrika
   26:404).
 - Its upper end takes one more item than was seen. With none seen, that item is as bad as an item can be; else
-  its size is the mean of those seen and of one such item (the rule of succession).
+  its size is the mean of those seen and of one such item (the rule of succession). An item that languages share
+  is as bad as it can be: those wrong in one language do not tell how many are wrong in all.
 - Both sides are joined by the squares of their distances (MOVER; Zou and Donner 2008, Statistics in Medicine
   27:1693).
 
@@ -204,6 +205,8 @@ class _Group:
         weights: The most that each could matter, shape (items,).
         down: How far all together could lower the score.
         up: How far they could raise it.
+        least: Of items that languages share, the least number of differing ones in any language. Items that
+            are wrong in every language may not have been seen where those wrong in one were.
     """
 
     below: np.ndarray
@@ -211,15 +214,16 @@ class _Group:
     weights: np.ndarray
     down: float
     up: float
+    least: float = math.inf
 
     @property
     def number(self) -> float:
         """Number of items that do not score what most score; see `_alike`."""
-        return _alike(self.below + self.above)
+        return min(self.least, _alike(self.below + self.above))
 
     def one_more(self, gaps: np.ndarray, most: float) -> float:
         """By how much one more differing item would move the score."""
-        seen = gaps > 0
+        seen = (gaps > 0) & math.isinf(self.least)
         total = float(self.weights.sum())
         relative = most / total + float((gaps[seen] / self.weights[seen]).sum())
         return float((self.weights**2).sum()) / total * relative / (1 + int(seen.sum()))
@@ -253,12 +257,14 @@ def _groups(languages: Sequence[Items], parallel: bool) -> list[_Group]:
                 share * (1.0 - common),
             )
         )
-    if not parallel:
+    if not parallel or len(found) == 1:
         return found
     below, above, weights = (
         np.sum([getattr(one, name) for one in found], axis=0) for name in ("below", "above", "weights")
     )
-    return [_Group(below, above, weights, sum(one.down for one in found), sum(one.up for one in found))]
+    down, up = sum(one.down for one in found), sum(one.up for one in found)
+    least = min(one.number for one in found)
+    return [_Group(below, above, weights, down, up, least)]
 
 
 def _reach(groups: Sequence[_Group], level: float) -> Reach | None:

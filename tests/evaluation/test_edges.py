@@ -127,6 +127,7 @@ POINTS = [
     ("five languages", 0.99, 50),
     ("unequal languages", 0.98, 50),
     ("parallel languages", 0.98, 100),
+    ("parallel languages", 0.98, 200),
     ("question F1", 0.98, 50),
     ("chunk F1", 0.99, 50),
     ("chunk F1 of bad sentences", 0.98, 100),
