@@ -15,7 +15,8 @@ from typing import Any
 from adaptrans.errors import ArtefactError, FailedRunsError
 from adaptrans.evaluation.results import LanguageResult
 from adaptrans.evaluation.zero_shot import is_done
-from adaptrans.experiments.compare import TargetTable, compared, corrected
+from adaptrans.experiments.apart import tables_of, told_apart
+from adaptrans.experiments.compare import TargetTable, corrected
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.engine import Carried, Execution, Watch, Work, carry_out, execute, train, work
 from adaptrans.experiments.filled import filled_tables
@@ -185,11 +186,13 @@ def compare(
     """
     root = Store(Path(store))
     found = evaluated(root, target, baseline)
-    tables = [compared(entries, row, root.cache) for entries, row in found]
-    present = [table for table in tables if table is not None]
-    if not present:
-        raise ArtefactError(f"{root.root} holds no score yet", remedy="run adaptrans evaluate first")
-    return corrected(present)
+    tables = [table for entries, row in found for table in tables_of(entries, row, root.cache)]
+    if not tables:
+        raise ArtefactError(
+            f"the evaluations of {root.root} have no score: their data have no gold labels",
+            remedy="evaluate on a split with gold labels",
+        )
+    return corrected(told_apart(tables, {run.key: run for run in root.runs("evaluate")}))
 
 
 def compare_by(
@@ -213,7 +216,9 @@ def compare_by(
     """
     root = Store(Path(store))
     found = evaluated(root, target, baseline)
-    return [item for entries, row in found for item in grouped(entries, row, by, root.cache)]
+    groups = [item for entries, row in found for item in grouped(entries, row, by, root.cache)]
+    tables = told_apart([group.table for group in groups], {run.key: run for run in root.runs("evaluate")})
+    return [replace(group, table=table) for group, table in zip(groups, tables, strict=True)]
 
 
 def benchmark_means(

@@ -55,7 +55,7 @@ def compare(
         if as_json:
             common.print_json([asdict(table) for table in means])
         else:
-            tables.by_benchmark(means, benchmark, baseline or "full")
+            tables.by_benchmark(means, benchmark, baseline or "full", found)
         return
     beside = api.published(found, store)
     if as_json:

@@ -93,9 +93,7 @@ def by_language(found: TargetTable, baseline: str, lines: Sequence[Line] = ()) -
     columns = [*found.scored, *found.partial]
     out.print()
     compared = any(row.difference for row in found.rows)
-    second = (
-        f"; second line: difference to {baseline}" if compared else f"; no row is the baseline {baseline}"
-    )
+    second = f"; second line: difference to {baseline}" if compared else f"; {without(found, baseline)}"
     out.print(Text(f"{found.target}, {found.score} by language{second}{_seen(found)}", "bold"))
     for start in range(0, len(columns), LANGUAGES_PER_TABLE):
         part = columns[start : start + LANGUAGES_PER_TABLE]
@@ -118,6 +116,12 @@ def by_language(found: TargetTable, baseline: str, lines: Sequence[Line] = ()) -
         out.print(Text(f"* {MARK}"))
     sources = [line.note for line in lines]
     _print_notes(out, [*_seeds([found]), *found.notes, *_coverage(found), *sources])
+
+
+def without(found: TargetTable, baseline: str) -> str:
+    """Why a table has no differences."""
+    alone = [row.setup for row in found.rows] == [baseline]
+    return f"no row beside the baseline {baseline}" if alone else f"no row is the baseline {baseline}"
 
 
 def reasons(found: Sequence[Beside]) -> None:
@@ -181,7 +185,9 @@ def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str
             )
             table.add_column("setup")
             for found in part:
-                heading = f"{found.target}\n{found.score}, {len(found.scored)} languages"
+                number = len(found.scored)
+                heading = f"{found.target}\n{found.score}, {number} language{'' if number == 1 else 's'}"
+                heading += f"\n{found.which}" if found.which else ""
                 table.add_column(heading, justify="right")
             for setup in _in_order([row.setup for found in part for row in found.rows], order):
                 rows = [next((row for row in found.rows if row.setup == setup), None) for found in part]
@@ -199,15 +205,18 @@ def by_group(groups: Sequence[GroupTable], by: str, baseline: str) -> None:
     from itertools import groupby
 
     out = console()
-    for (target, regime, backbone), members in groupby(
-        groups, lambda group: (group.table.target, group.table.regime, group.table.backbone)
+    for (target, regime, backbone, which), members in groupby(
+        groups,
+        lambda group: (group.table.target, group.table.regime, group.table.backbone, group.table.which),
     ):
         own = list(members)
         for start in range(0, len(own), TARGETS_PER_TABLE):
             part = own[start : start + TARGETS_PER_TABLE]
             head = f"{target}, {own[0].table.score} by {by}, difference to {baseline}; backbone {backbone}"
             table = Table(
-                title=Text(f"{head}; {regime}" if regime else head), title_justify="left", show_lines=True
+                title=Text("; ".join(filter(None, (head, regime, which)))),
+                title_justify="left",
+                show_lines=True,
             )
             table.add_column("setup")
             for group in part:
@@ -222,8 +231,17 @@ def by_group(groups: Sequence[GroupTable], by: str, baseline: str) -> None:
     _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
 
 
-def by_benchmark(found: Sequence[OverallTable], name: str, baseline: str) -> None:
-    """Means of a benchmark: setups in rows, groups and all tasks in columns."""
+def by_benchmark(
+    found: Sequence[OverallTable], name: str, baseline: str, tables: Sequence[TargetTable] = ()
+) -> None:
+    """Means of a benchmark: setups in rows, groups and all tasks in columns.
+
+    Args:
+        found: The means.
+        name: The benchmark.
+        baseline: The setup that differences are taken to.
+        tables: What they were made of; a backbone or regime without a whole group is named.
+    """
     out = console()
     for means in found:
         head = f"{means.benchmark}, mean of task scores, difference to {baseline}; backbone {means.backbone}"
@@ -239,9 +257,17 @@ def by_benchmark(found: Sequence[OverallTable], name: str, baseline: str) -> Non
             table.add_row(Text(setup), *(_group_mean(own.get(column)) for column in means.columns))
         out.print()
         out.print(table)
-        _print_notes(out, [f"{task}: {reason}" for task, reason in means.lacking.items()])
+        without = [f"no group is whole for {', '.join(means.without)}"] if means.without else []
+        _print_notes(out, [*(f"{task}: {reason}" for task, reason in means.lacking.items()), *without])
     if not found:
         out.print(Text(f"note: no group of {name} is whole for any setup"))
+        return
+    shown = {(means.backbone, means.regime) for means in found}
+    others = dict.fromkeys((table.backbone, table.regime) for table in tables)
+    for backbone, regime in others:
+        if (backbone, regime) not in shown:
+            where = f"{backbone}; {regime}" if regime else backbone
+            out.print(Text(f"note: no group of {name} is whole for any setup on {where}"))
 
 
 def _group_mean(found: Mean | None) -> str:
@@ -254,19 +280,22 @@ def _group_mean(found: Mean | None) -> str:
 
 
 def _in_order(rows: Sequence[str], setups: Sequence[str]) -> list[str]:
-    """Names of rows, each once, in the order of the setups that they begin with.
+    """Names of rows, each once, in the order of the setups that they begin with; others last.
 
     Example:
         >>> _in_order(["full +5-shot", "adapter +5-shot"], ["adapter", "full"])
         ['adapter +5-shot', 'full +5-shot']
+        >>> _in_order(["full seed 1", "adapter"], ["full", "adapter"])
+        ['adapter', 'full seed 1']
     """
     own = dict.fromkeys(rows)
-    return [row for setup in setups for row in own if row == setup or row.startswith(f"{setup} +")]
+    known = [row for setup in setups for row in own if row == setup or row.startswith(f"{setup} +")]
+    return list(dict.fromkeys([*known, *own]))
 
 
 def _seen(found: TargetTable) -> str:
-    """What was seen of the target languages, after a title."""
-    return f"; {found.regime}" if found.regime else ""
+    """What was seen of the target languages, and what sets the table apart, after a title."""
+    return "".join(f"; {said}" for said in (found.regime, found.which) if said)
 
 
 def _seeds(tables: Sequence[TargetTable]) -> list[str]:

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.edges import Sample, Weigh, alike
 
 Reduce = Callable[[np.ndarray], np.ndarray]
 """Sums of counts, shape (..., k), to values, shape (..., parts)."""
@@ -43,11 +44,13 @@ class Means:
         observed: Of the whole test sets, shape (systems,), in points.
         draws: In each resample, shape (systems, samples), in points.
         n: Number of examples (of items, if languages share them).
+        sample: What they were computed from, the systems as seeds of one.
     """
 
     observed: np.ndarray
     draws: np.ndarray
     n: int
+    sample: Sample
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class Resampled:
         draws: Shape (systems, languages, samples), in points.
         sizes: Examples of each language.
         parallel: Whether languages share their items and draws.
+        systems: Counts of each system, one array per language.
+        reduce: Sums of counts to values.
+        part: Which of the values.
+        weigh: Weight of each example.
     """
 
     languages: tuple[str, ...]
@@ -67,6 +74,10 @@ class Resampled:
     draws: np.ndarray
     sizes: tuple[int, ...]
     parallel: bool
+    systems: tuple[tuple[np.ndarray, ...], ...]
+    reduce: Reduce
+    part: int
+    weigh: Weigh = alike
 
     def means(self, systems: Sequence[int], language: str | None = None) -> Means:
         """Scores in one language, or the plain means over all.
@@ -78,9 +89,15 @@ class Resampled:
         own = list(systems)
         if language is None:
             size = self.sizes[0] if self.parallel else sum(self.sizes)
-            return Means(self._over_languages[0][own], self._over_languages[1][own], size)
+            sample = self._sample(own, slice(None))
+            return Means(self._over_languages[0][own], self._over_languages[1][own], size, sample)
         place = self.languages.index(language)
-        return Means(self.observed[own, place], self.draws[own, place], self.sizes[place])
+        sample = self._sample(own, slice(place, place + 1))
+        return Means(self.observed[own, place], self.draws[own, place], self.sizes[place], sample)
+
+    def _sample(self, systems: Sequence[int], languages: slice) -> Sample:
+        own = [self.systems[at][languages] for at in systems]
+        return Sample(own, self.reduce, self.part, self.parallel, self.weigh)
 
     @cached_property
     def _over_languages(self) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +106,14 @@ class Resampled:
 
 
 def resample(
-    systems: Sequence[System], reduce: Reduce, part: int, samples: int, seed: int, *, parallel: bool
+    systems: Sequence[System],
+    reduce: Reduce,
+    part: int,
+    samples: int,
+    seed: int,
+    *,
+    parallel: bool,
+    weigh: Weigh = alike,
 ) -> Resampled:
     """Draw the test sets again and again, and score every system on each draw.
 
@@ -101,6 +125,7 @@ def resample(
         seed: Seed of the resampling.
         parallel: Whether row i is the same item in every language. Items are then drawn once for all
             languages, which keeps their correlation; otherwise each language is drawn on its own.
+        weigh: Weight of each example in the value, for intervals of few differing examples.
     """
     names = sorted(systems[0])
     sizes = tuple(len(systems[0][name]) for name in names)
@@ -115,7 +140,8 @@ def resample(
             for at, counts in columns.items():
                 values = values_of(counts.resampled(times), reduce, part)
                 draws[:, at, start : start + len(times)] = values.T
-    return Resampled(tuple(names), observed, draws, sizes, parallel)
+    own = tuple(tuple(system[name] for name in names) for system in systems)
+    return Resampled(tuple(names), observed, draws, sizes, parallel, own, reduce, part, weigh)
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from adaptrans.evaluation.edges import Sample
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.statistics import interval
+from adaptrans.evaluation.statistics import ends_of, interval
 from adaptrans.files import read_json, write_json, written_whole
 from adaptrans.hub.store import Run
 from adaptrans.runs.evaluations import EvaluateSpec
+
+INTERVALS = 2
+"""Raised when intervals get another rule; what an older one stored is brought up to it when it is read."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def language_result(
     if values:
         name = spec.task.scores[0]
         primary = scored.statistics[name]
-        bounds = interval(primary, SCORES[name].reduce, samples=spec.config.samples)
+        rule = SCORES[name]
+        bounds = interval(primary, rule.reduce, samples=spec.config.samples, weigh=rule.weigh)
         low, high, n = bounds.low, bounds.high, len(primary)
     return LanguageResult(
         language,
@@ -118,7 +123,8 @@ def save_language(run: Run, result: LanguageResult, scored: Scored) -> None:
             temporary.open("wb") as file,
         ):
             np.save(file, statistics, allow_pickle=False)
-    write_json(run.path / "scores" / f"{result.language}.json", asdict(result))
+    values = {**asdict(result), "intervals": INTERVALS}
+    write_json(run.path / "scores" / f"{result.language}.json", values)
 
 
 def statistics_path(run: Run, language: str, score: str) -> Path:
@@ -150,7 +156,22 @@ def load_language(run: Run, language: str) -> LanguageResult | None:
     if not path.is_file():
         return None
     values: dict[str, Any] = read_json(path)
-    return LanguageResult(**{**values, "notes": tuple(values["notes"]), "layers": tuple(values["layers"])})
+    made_by = values.pop("intervals", 1)
+    found = LanguageResult(**{**values, "notes": tuple(values["notes"]), "layers": tuple(values["layers"])})
+    return found if made_by >= INTERVALS else _brought_up(run, found)
+
+
+def _brought_up(run: Run, found: LanguageResult) -> LanguageResult:
+    """A result with the interval it would get now: the first rule was the bootstrap for all."""
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    rule = SCORES[next(iter(found.values)).partition(".")[0]]
+    if not statistics_path(run, found.language, rule.name).is_file():
+        return found
+    counts = load_statistics(run, found.language, rule.name)
+    sample = Sample([[counts]], rule.reduce, 0, parallel=False, weigh=rule.weigh)
+    low, high = ends_of(found.value, (found.low, found.high), sample)
+    return replace(found, low=low, high=high)
 
 
 def load_results(run: Run) -> dict[str, LanguageResult]:

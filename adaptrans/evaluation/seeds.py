@@ -20,6 +20,7 @@ from statistics import median
 import numpy as np
 
 from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.edges import Sample, Weigh, alike
 from adaptrans.evaluation.resampling import (
     Means,
     Reduce,
@@ -37,7 +38,9 @@ from adaptrans.evaluation.statistics import (
     Difference,
     Interval,
     difference_of,
+    ends_of,
     interval_of,
+    with_few,
 )
 from adaptrans.evaluation.student import quantile, two_sided
 
@@ -53,6 +56,7 @@ class Spread:
         interaction: Variance of the mean that comes from a seed's own choice of right examples.
         seeds: Number of seeds.
         n: Number of examples.
+        sample: What the scores were computed from.
     """
 
     value: float
@@ -61,6 +65,7 @@ class Spread:
     interaction: float
     seeds: int
     n: int
+    sample: Sample
 
     @property
     def freedom(self) -> float:
@@ -77,6 +82,7 @@ def median_over_seeds(
     seed: int = 0,
     *,
     parallel: bool,
+    weigh: Weigh = alike,
 ) -> Interval:
     """Median over seeds of the mean over languages, with an interval over seeds and examples.
 
@@ -88,12 +94,13 @@ def median_over_seeds(
         level: Coverage, as a fraction.
         seed: Seed of the resampling.
         parallel: Whether row i is the same item in every language, see `mean_interval`.
+        weigh: Weight of each example in the value, the score's own.
 
     Raises:
         AdaptransError: If there is no seed, or seeds were not scored on the same examples.
     """
     ordered = _checked(_distinct(systems), samples, level, parallel)
-    found = resample(ordered, reduce, part, samples, seed, parallel=parallel)
+    found = resample(ordered, reduce, part, samples, seed, parallel=parallel, weigh=weigh)
     return median_of(spread_of(found.means(range(len(ordered)))), level)
 
 
@@ -105,10 +112,11 @@ def median_of(own: Spread, level: float = 0.95) -> Interval:
         level: Coverage, as a fraction.
     """
     if own.seeds == 1:
-        return interval_of(own.value, own.draws, own.n, level)
+        return interval_of(own.value, own.draws, own.n, own.sample, level)
     error, freedom = _error([own], own.draws)
     width = quantile((1 + level) / 2, freedom) * error
-    return Interval(own.value, max(0.0, own.value - width), min(100.0, own.value + width), own.n)
+    low, high = max(0.0, own.value - width), min(100.0, own.value + width)
+    return Interval(own.value, *ends_of(own.value, (low, high), own.sample, level, seeds=own.seeds), own.n)
 
 
 def difference_over_seeds(
@@ -121,6 +129,7 @@ def difference_over_seeds(
     seed: int = 0,
     *,
     parallel: bool,
+    weigh: Weigh = alike,
 ) -> Difference:
     """Median over seeds of `a` minus that of `b`, paired by example.
 
@@ -135,13 +144,14 @@ def difference_over_seeds(
         level: Coverage, as a fraction.
         seed: Seed of the resampling.
         parallel: Whether row i is the same item in every language, see `mean_interval`.
+        weigh: Weight of each example in the value, the score's own.
 
     Raises:
         AdaptransError: If the systems were not scored on the same languages and examples.
     """
     first, second = _distinct(a), _distinct(b)
     ordered = _checked([*first, *second], samples, level, parallel)
-    found = resample(ordered, reduce, part, samples, seed, parallel=parallel)
+    found = resample(ordered, reduce, part, samples, seed, parallel=parallel, weigh=weigh)
     number = len(first)
     differing = differing_examples(ordered[:number], ordered[number:], parallel)
     own, other = (spread_of(found.means(places)) for places in (range(number), range(number, len(ordered))))
@@ -159,13 +169,16 @@ def difference_of_medians(a: Spread, b: Spread, differing: int, level: float = 0
     """
     value, draws = a.value - b.value, a.draws - b.draws
     if a.seeds == b.seeds == 1:
-        return difference_of(value, draws, differing, a.n, level)
+        return difference_of(value, draws, differing, a.n, a.sample.beside(b.sample), level)
     error, freedom = _error([a, b], draws)
     width = quantile((1 + level) / 2, freedom) * error
     tie = 1.0 if abs(value) < TIE else SMALLEST
     p_value = two_sided(value / error, freedom) if error > 0 else tie
+    number = max(a.seeds, b.seeds)
+    sample = a.sample.beside(b.sample)
+    ends, p_value = with_few(value, (value - width, value + width), p_value, sample, level, seeds=number)
     p_value = min(1.0, max(p_value, SMALLEST, 2.0 ** (1 - differing)))
-    return Difference(value, value - width, value + width, p_value, a.n)
+    return Difference(value, *ends, p_value, a.n)
 
 
 def _distinct(systems: Sequence[System]) -> list[System]:
@@ -194,11 +207,12 @@ def spread_of(seeds: Means) -> Spread:
     """
     number = len(seeds.observed)
     if number == 1:
-        return Spread(float(seeds.observed[0]), seeds.draws[0], 0.0, 0.0, 1, seeds.n)
+        return Spread(float(seeds.observed[0]), seeds.draws[0], 0.0, 0.0, 1, seeds.n, seeds.sample)
     draws = seeds.draws.mean(axis=0)
     own = float(np.var(seeds.draws - draws, axis=1, ddof=1).mean()) * number / (number - 1)
     of_seeds = median_factor(number) * float(np.var(seeds.observed, ddof=1)) / number
-    return Spread(median(seeds.observed.tolist()), draws, of_seeds, own / number, number, seeds.n)
+    value = median(seeds.observed.tolist())
+    return Spread(value, draws, of_seeds, own / number, number, seeds.n, seeds.sample)
 
 
 def _error(spreads: Sequence[Spread], draws: np.ndarray) -> tuple[float, float]:

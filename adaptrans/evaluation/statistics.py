@@ -1,4 +1,8 @@
-"""Percentile bootstrap over test examples, for one score, a mean over languages, a difference. No torch."""
+"""Percentile bootstrap over test examples, for one score, a mean over languages, a difference. No torch.
+
+Where fewer than ten examples differ from what most score (all right, or nearly), the interval is another one;
+see `adaptrans.evaluation.edges`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adaptrans.evaluation.edges import Sample, Weigh, alike
 from adaptrans.evaluation.resampling import (
     Reduce,
     check_examples,
@@ -85,6 +90,8 @@ def interval(
     samples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    *,
+    weigh: Weigh = alike,
 ) -> Interval:
     """Percentile bootstrap interval of one score.
 
@@ -95,6 +102,7 @@ def interval(
         samples: Number of resamples.
         level: Coverage, as a fraction.
         seed: Seed of the resampling.
+        weigh: Weight of each example in the value, the score's own.
 
     Raises:
         AdaptransError: If there are no examples.
@@ -105,8 +113,11 @@ def interval(
         >>> counts = score.statistics([1] * 100, [1] * 80 + [0] * 20)
         >>> interval(counts, score.reduce)
         Interval(value=80.0, low=72.0, high=88.0, n=100)
+        >>> perfect = interval(score.statistics([1] * 50, [1] * 50), score.reduce)
+        >>> round(perfect.low, 1), perfect.high
+        (92.9, 100.0)
     """
-    return mean_interval({"": statistics}, reduce, part, samples, level, seed, parallel=False)
+    return mean_interval({"": statistics}, reduce, part, samples, level, seed, parallel=False, weigh=weigh)
 
 
 def mean_interval(
@@ -118,6 +129,7 @@ def mean_interval(
     seed: int = 0,
     *,
     parallel: bool,
+    weigh: Weigh = alike,
 ) -> Interval:
     """Percentile bootstrap interval of the plain mean of a score over languages.
 
@@ -131,6 +143,7 @@ def mean_interval(
         parallel: Whether row i is the same item in every language. Items are then drawn
             once for all languages, which keeps their correlation; otherwise each language
             is drawn on its own.
+        weigh: Weight of each example in the value, the score's own.
 
     Raises:
         AdaptransError: If there are no examples, or a parallel test set differs in size.
@@ -138,21 +151,47 @@ def mean_interval(
     check_options(samples, level)
     languages = in_order(statistics)
     check_examples(languages, parallel)
-    found = resample([languages], reduce, part, samples, seed, parallel=parallel).means([0])
-    return interval_of(float(found.observed[0]), found.draws[0], found.n, level)
+    found = resample([languages], reduce, part, samples, seed, parallel=parallel, weigh=weigh).means([0])
+    return interval_of(float(found.observed[0]), found.draws[0], found.n, found.sample, level)
 
 
-def interval_of(value: float, draws: np.ndarray, n: int, level: float = 0.95) -> Interval:
-    """Percentile interval of a value.
+def interval_of(value: float, draws: np.ndarray, n: int, sample: Sample, level: float = 0.95) -> Interval:
+    """Percentile interval of a value, or that of few differing examples.
 
     Args:
         value: The value as observed.
         draws: The same in each resample, shape (samples,).
         n: Number of examples.
+        sample: What the value was computed from.
         level: Coverage, as a fraction.
     """
-    low, high = _ends(draws, level)
-    return Interval(value, low, high, n)
+    return Interval(value, *ends_of(value, _ends(draws, level), sample, level), n)
+
+
+def ends_of(
+    value: float,
+    otherwise: tuple[float, float],
+    sample: Sample,
+    level: float = 0.95,
+    least: float = 0.0,
+    *,
+    seeds: int = 1,
+) -> tuple[float, float]:
+    """The ends of an interval: those of few differing examples, otherwise as they are.
+
+    Args:
+        value: The value, in points.
+        otherwise: The ends by the bootstrap; of several seeds they stand where they lie further out.
+        sample: What the value was computed from.
+        level: Coverage, as a fraction.
+        least: The least that the value can be; the most is 100.
+        seeds: Number of seeds.
+    """
+    reach = sample.reach(level)
+    if reach is None:
+        return otherwise
+    low, high = max(least, value - reach.below), min(100.0, value + reach.above)
+    return (low, high) if seeds == 1 else (min(low, otherwise[0]), max(high, otherwise[1]))
 
 
 def paired_difference(
@@ -165,6 +204,7 @@ def paired_difference(
     seed: int = 0,
     *,
     parallel: bool,
+    weigh: Weigh = alike,
 ) -> Difference:
     """Mean score of `a` minus that of `b`, both resampled with the same draws.
 
@@ -174,7 +214,9 @@ def paired_difference(
     marked after correction: then it is that of a normal distribution as wide as the resamples, if
     this is less, but at least 1e-9. A bootstrap of very
     few examples is overconfident, so the p-value is at least 2^(1-m), with m the number of
-    examples on which the systems differ: no paired test can give less.
+    examples on which the systems differ: no paired test can give less. Where fewer than ten differ, it is
+    at least that of the exact test that deals out their signs (McNemar's, for right and wrong answers), and
+    the interval is that of few examples; a system beside itself has no width.
 
     Args:
         a: Additive counts of each language, shape (examples, k).
@@ -185,6 +227,7 @@ def paired_difference(
         level: Coverage, as a fraction.
         seed: Seed of the resampling.
         parallel: Whether row i is the same item in every language, see `mean_interval`.
+        weigh: Weight of each example in the value, the score's own.
 
     Raises:
         AdaptransError: If the systems were not scored on the same languages and numbers of
@@ -201,13 +244,16 @@ def paired_difference(
     first, second = in_order(a), in_order(b)
     check_pairs(first, second)
     check_examples(first, parallel)
-    found = resample([first, second], reduce, part, samples, seed, parallel=parallel).means([0, 1])
+    found = resample([first, second], reduce, part, samples, seed, parallel=parallel, weigh=weigh)
+    (one, other), means = (found.means([at]) for at in (0, 1)), found.means([0, 1])
     differing = differing_examples([first], [second], parallel)
-    value, draws = found.observed[0] - found.observed[1], found.draws[0] - found.draws[1]
-    return difference_of(float(value), draws, differing, found.n, level)
+    value, draws = means.observed[0] - means.observed[1], means.draws[0] - means.draws[1]
+    return difference_of(float(value), draws, differing, means.n, one.sample.beside(other.sample), level)
 
 
-def difference_of(value: float, draws: np.ndarray, differing: int, n: int, level: float = 0.95) -> Difference:
+def difference_of(
+    value: float, draws: np.ndarray, differing: int, n: int, sample: Sample, level: float = 0.95
+) -> Difference:
     """Paired difference of two systems, see `paired_difference`.
 
     Args:
@@ -215,6 +261,7 @@ def difference_of(value: float, draws: np.ndarray, differing: int, n: int, level
         draws: The same in each resample, shape (samples,).
         differing: Number of examples on which the systems differ.
         n: Number of examples.
+        sample: What the difference was computed from.
         level: Coverage, as a fraction.
     """
     low, high = _ends(draws, level)
@@ -222,7 +269,24 @@ def difference_of(value: float, draws: np.ndarray, differing: int, n: int, level
     p_value = (extreme + 1) / (len(draws) + 1)
     if not extreme:
         p_value = min(p_value, max(SMALLEST, _normal_tails(value, draws)))
-    return Difference(value, low, high, min(1.0, max(p_value, 2.0 ** (1 - differing))), n)
+    ends, p_value = with_few(value, (low, high), p_value, sample, level)
+    return Difference(value, *ends, min(1.0, max(p_value, 2.0 ** (1 - differing))), n)
+
+
+def with_few(
+    value: float,
+    otherwise: tuple[float, float],
+    p_value: float,
+    sample: Sample,
+    level: float = 0.95,
+    *,
+    seeds: int = 1,
+) -> tuple[tuple[float, float], float]:
+    """Ends and p-value of a difference: those of few differing examples, otherwise as they are."""
+    if sample.of_itself:
+        return otherwise, p_value
+    ends = ends_of(value, otherwise, sample, level, -100.0, seeds=seeds)
+    return ends, p_value if ends == otherwise else max(p_value, sample.flipped())
 
 
 def _normal_tails(value: float, resampled: np.ndarray) -> float:

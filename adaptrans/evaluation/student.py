@@ -1,4 +1,4 @@
-"""Student's t: tails and quantiles, also for degrees of freedom that are no whole number. No torch."""
+"""Student's t and the beta distribution: tails and quantiles. No torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def two_sided(t: float, freedom: float) -> float:
     """
     if freedom > NORMAL:
         return math.erfc(abs(t) / math.sqrt(2))
-    return _beta(freedom / (freedom + t * t), freedom / 2, 0.5)
+    return beta(freedom / (freedom + t * t), freedom / 2, 0.5)
 
 
 def quantile(share: float, freedom: float) -> float:
@@ -65,12 +65,38 @@ def _density(t: float, freedom: float) -> float:
     return math.exp(scale - half * math.log1p(t * t / freedom))
 
 
-def _beta(x: float, a: float, b: float) -> float:
+@functools.lru_cache(maxsize=4096)
+def beta_quantile(share: float, a: float, b: float) -> float:
+    """The value below which a share of a beta distribution lies.
+
+    Example:
+        >>> round(beta_quantile(0.025, 50, 1), 4), round(beta_quantile(0.5, 3, 3), 4)
+        (0.9289, 0.5)
+    """
+    low, high = 0.0, 1.0
+    # Near 0 the middle is that of the exponents, so that small values get as many figures.
+    for _ in range(200):
+        middle = math.sqrt(low * high) if low > 0 and high < 0.5 else (low + high) / 2
+        if beta(middle, a, b) < share:
+            low = middle
+        else:
+            high = middle
+        if high - low <= 1e-10 * high:
+            break
+    return (low + high) / 2
+
+
+def beta(x: float, a: float, b: float) -> float:
     """The regularised incomplete beta function, by its continued fraction (DLMF 8.17.22)."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
+    # Its fraction converges on one side of this; the other side is the same with a and b changed.
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(1 - x, b, a)
+        return 1 - _fraction(1 - x, b, a)
+    return _fraction(x, a, b)
+
+
+def _fraction(x: float, a: float, b: float) -> float:
     logarithm = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     tiny = 1e-300
     # Lentz's method: numerators and denominators of the convergents as ratios of neighbours.

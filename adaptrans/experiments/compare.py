@@ -22,8 +22,22 @@ from adaptrans.runs.regimes import Regime
 from adaptrans.runs.specs import RECIPE
 
 SAMPLES = 1000
-FORM = 4
+FORM = 5
 """Raised when a table gets another form."""
+
+SHARED = (
+    "task",
+    "definition",
+    "split",
+    "limit",
+    "backbone",
+    "precision",
+    "max_length",
+    "layer",
+    "pooling",
+    "regime",
+)
+"""Inputs of evaluations that stand in one table."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,7 @@ class TargetTable:
         notes: What the reader of the numbers has to know.
         regime: What was seen of the target languages, in words; empty for zero-shot.
         backbone: Name of the backbone.
+        which: What tells the table from others of the same target, backbone and regime; empty without any.
     """
 
     target: str
@@ -151,6 +166,7 @@ class TargetTable:
     notes: tuple[str, ...]
     regime: str = ""
     backbone: str = ""
+    which: str = ""
 
 
 def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTable | None:

@@ -81,7 +81,7 @@ def drawn(
         {code: _compact(load_statistics(run, code, rule.name)) for code in languages} for run in own.values()
     )
     jointly = bool(parallel) and len({len(rows) for rows in counts[0].values()}) == 1
-    scores = resample(counts, rule.reduce, 0, samples, 0, parallel=jointly)
+    scores = resample(counts, rule.reduce, 0, samples, 0, parallel=jointly, weigh=rule.weigh)
     return Drawn({path: place for place, path in enumerate(own)}, counts, scores)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptrans.experiments.compare import Entry, TargetTable, compared, corrected
+from adaptrans.experiments.apart import tables_of
+from adaptrans.experiments.compare import Entry, TargetTable, corrected
 from adaptrans.experiments.plan import Cell, Plan
 from adaptrans.models.control import control_name, control_of
 from adaptrans.models.setup import parse
@@ -39,11 +40,10 @@ def filled_tables(
                 entries = row_entries(found, backbone)
                 if not entries:
                     continue
-                table = compared(entries, regime.row(str(parse(baseline))), cache)
-                if table is None:
+                made = tables_of(entries, regime.row(str(parse(baseline))), cache)
+                tables += made
+                if not made:
                     unscored.append(regime.row(target))
-                else:
-                    tables.append(table)
     lacking = [name for name in targets if name not in {cell.target for cell in own}]
     return corrected(tables), list(dict.fromkeys([*unscored, *lacking]))
 

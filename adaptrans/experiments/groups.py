@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from adaptrans import languages
 from adaptrans.errors import UnknownNameError
+from adaptrans.experiments.apart import data_of, scored_in, together
 from adaptrans.experiments.compare import Entry, TargetTable, compared, corrected
 
 By = Literal["family", "resource"]
@@ -59,7 +60,8 @@ def group_of(code: str, by: str) -> str:
 def grouped(entries: Sequence[Entry], baseline: str, by: str, cache: Path) -> list[GroupTable]:
     """Compare setups on one target, over the languages of each group apart.
 
-    P-values are corrected over all groups of the target together.
+    P-values are corrected over all groups of the target together. Languages that only some setups have are
+    named in the notes, and setups that share none stand in groups of their own.
 
     Args:
         entries: One per setup, all of the same target.
@@ -67,14 +69,20 @@ def grouped(entries: Sequence[Entry], baseline: str, by: str, cache: Path) -> li
         by: How languages are grouped, see `group_of`.
         cache: Folder in which tables are kept.
     """
-    shared = frozenset.intersection(*(entry.scored for entry in entries))
-    groups: dict[str, list[str]] = {}
-    for code in sorted(shared):
-        groups.setdefault(group_of(code, by), []).append(code)
+    parts, notes = together(entries, baseline)
     found = []
-    for name, codes in sorted(groups.items()):
-        table = compared([replace(entry, languages=tuple(codes)) for entry in entries], baseline, cache)
-        if table is not None:
-            found.append((name, table))
+    for part in parts:
+        shared = {code for code, _ in frozenset.intersection(*map(data_of, part))}
+        partial = sorted({code for entry in part for code in entry.scored} - shared)
+        lacking = [f"in no group, because not every setup has them: {', '.join(partial)}"] if partial else []
+        which = scored_in(part) if len(parts) > 1 else ""
+        groups: dict[str, list[str]] = {}
+        for code in sorted(shared):
+            groups.setdefault(group_of(code, by), []).append(code)
+        for name, codes in sorted(groups.items()):
+            table = compared([replace(entry, languages=tuple(codes)) for entry in part], baseline, cache)
+            if table is not None:
+                said = dict.fromkeys([*table.notes, *notes, *lacking])
+                found.append((name, replace(table, notes=tuple(said), which=which)))
     tables = corrected([table for _, table in found])
     return [GroupTable(name, table.scored, table) for (name, _), table in zip(found, tables, strict=True)]

@@ -49,6 +49,7 @@ class OverallTable:
         columns: Groups, the overall score last.
         rows: Means by setup and column; a mean of which a task is missing is not there.
         lacking: Tasks that no setup has whole, each with the reason.
+        without: Setups of the whole tasks of which no group is whole.
     """
 
     benchmark: str
@@ -57,6 +58,7 @@ class OverallTable:
     columns: tuple[str, ...]
     rows: dict[str, dict[str, Mean]]
     lacking: dict[str, str]
+    without: tuple[str, ...] = ()
 
 
 def overall(tables: Sequence[TargetTable], name: str, runs: Mapping[str, Run]) -> list[OverallTable]:
@@ -114,7 +116,8 @@ def _table(
     if not rows:
         return None
     first = tables[0]
-    return OverallTable(str(benchmark), first.backbone, first.regime, tuple(groups), rows, lacking)
+    without = tuple(setup for setup in setups if setup not in rows)
+    return OverallTable(str(benchmark), first.backbone, first.regime, tuple(groups), rows, lacking, without)
 
 
 def _retrieval(table: TargetTable, runs: Mapping[str, Run]) -> bool:

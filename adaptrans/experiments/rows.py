@@ -6,25 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptrans.errors import ArtefactError, UnknownNameError
-from adaptrans.experiments.compare import Entry
+from adaptrans.experiments.compare import SHARED, Entry
 from adaptrans.files import digest
 from adaptrans.hub.store import Run, Store
 from adaptrans.models.setup import Setup, below_target, parse
 from adaptrans.runs.evaluations import BARE
-
-SHARED = (
-    "task",
-    "definition",
-    "split",
-    "limit",
-    "backbone",
-    "precision",
-    "max_length",
-    "layer",
-    "pooling",
-    "regime",
-)
-"""Inputs of evaluations that stand in one table."""
 
 OF_A_SEED = ("seed", "parents", "trained")
 """Inputs that differ between the seeds of a row; runs among them are compared by what made them."""

@@ -159,6 +159,8 @@ def content(
     others = tuple(beside(table, runs) for table in tables)
     notes = [note for table in tables for note in table.notes]
     notes += [line.note for found in others for line in found.lines]
+    wanted = experiment.baseline if experiment else baseline
+    notes += [note for table in tables if (note := _without_baseline(table, wanted))]
     notes += [text] if (text := why_not(others)) else []
     return Content(
         title=experiment.name if experiment else store.root.name,
@@ -177,6 +179,14 @@ def content(
         published=others,
         benchmarks=tuple(found for name in benchmarks.names() for found in overall(tables, name, runs)),
     )
+
+
+def _without_baseline(table: TargetTable, baseline: str) -> str:
+    """That a table has no differences, where it has several rows."""
+    if len(table.rows) == 1 or any(row.difference for row in table.rows):
+        return ""
+    which = f" ({table.which})" if table.which else ""
+    return f"{table.target}{which}: no row is the baseline {baseline}, so there are no differences"
 
 
 def _backbone(run: Run) -> str:

@@ -119,7 +119,7 @@ def _name(*parts: str) -> str:
 def _table_name(table: TargetTable, page: Content) -> tuple[str, ...]:
     """What tells a table from the others of a page."""
     backbone = table.backbone if len(page.backbones) > 1 else ""
-    return table.target, backbone, table.regime.partition(":")[2]
+    return table.target, backbone, table.regime.partition(":")[2], table.which
 
 
 def _setups(page: Content) -> Iterator[tuple[str, list[Any]]]:

@@ -32,7 +32,8 @@ def draws(seed, n, rate=0.7):
 
 
 def test_interval_equals_a_plain_loop():
-    counts = np.random.default_rng(3).integers(0, 5, size=(40, 3)).astype(float)
+    # No more right chunks than there are.
+    counts = np.sort(np.random.default_rng(3).integers(0, 5, size=(40, 3)), axis=1).astype(float)
     reduce = SCORES["chunk_f1"].reduce
     found = interval(counts, reduce, part=1, samples=200, level=0.9, seed=11)
     generator = np.random.default_rng([11])
@@ -57,18 +58,21 @@ def test_same_seed_same_interval():
     assert interval(counts, ACCURACY.reduce, seed=5) != interval(counts, ACCURACY.reduce, seed=6)
 
 
-@given(st.integers(1, 60), st.sampled_from([ACCURACY, SQUAD]))
+@given(st.integers(1, 60), st.sampled_from([ACCURACY, SQUAD]), st.sampled_from([1, 0]))
 @settings(max_examples=20, deadline=None)
-def test_all_right_is_100_without_width(n, score):
-    counts = score.statistics([("x",)] * n if score is SQUAD else ["x"] * n, ["x"] * n)
-    found = interval(counts, score.reduce, samples=50)
-    assert (found.value, found.low, found.high, found.n) == (100, 100, 100, n)
+def test_all_right_or_all_wrong_has_the_width_of_clopper_and_pearson(n, score, share):
+    given = [("x",)] * n if score is SQUAD else ["x"] * n
+    found = interval(score.statistics(given, ["x" if share else "y"] * n), score.reduce, samples=50)
+    unseen = 100 * (1 - 0.025 ** (1 / n))
+    assert (found.value, found.n) == (100 * share, n)
+    assert (found.low, found.high) == pytest.approx((100 - unseen, 100) if share else (0, unseen))
 
 
-def test_one_example_has_no_width():
+def test_one_example_tells_next_to_nothing():
     found = interval(SQUAD.statistics([("black cat",)], ["cat"]), SQUAD.reduce, part=1)
     assert found.value == pytest.approx(200 / 3)
-    assert found.low == found.high == found.value
+    assert found.low < 5
+    assert found.high > 95
 
 
 def test_wider_level_holds_the_narrower():

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from adaptrans.errors import UnknownNameError
-from adaptrans.evaluation import zero_shot
+from adaptrans.evaluation import results, zero_shot
 from adaptrans.evaluation.counting import CONSTANT_GOLD, NO_GOLD, score
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import load_results, load_statistics
 from adaptrans.evaluation.submission import read_predictions
 from adaptrans.evaluation.zero_shot import evaluate, is_done
+from adaptrans.files import read_json, write_json
 from adaptrans.models.setup import parse
 from adaptrans.runs.config import EvaluationConfig
 from adaptrans.training.phases import run_training
@@ -242,3 +243,17 @@ def test_every_result_knows_its_chance_level(planner):
             assert 0 <= result.chance < 100
             assert result.above_chance is (result.low > result.chance)
             assert load_results(evaluation_of(planner, "full", task).run)[result.language] == result
+
+
+def test_an_interval_stored_by_an_older_rule_is_brought_up_when_it_is_read(planner):
+    spec = evaluation_of(planner, "full", "tatoeba")
+    (code, found), *_ = evaluate(spec).items()
+    path = spec.run.path / "scores" / f"{code}.json"
+    stored = read_json(path)
+    assert stored["intervals"] == results.INTERVALS
+    old = {name: value for name, value in stored.items() if name != "intervals"}
+    write_json(path, {**old, "low": found.value, "high": found.value})
+    assert results.load_language(spec.run, code) == found
+    # The few sentences of the test are too few for the bootstrap.
+    assert found.low < found.value or found.value == 0
+    assert found.high > found.value or found.value == 100

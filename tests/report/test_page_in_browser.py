@@ -92,6 +92,50 @@ def test_it_is_quiet_alone_and_readable(browser, page, width, dark):
         assert found[fault] == [], fault
 
 
+TABLES = r"""
+[...document.querySelectorAll("table")].filter(t => t.checkVisibility()).map(t => {
+  const box = t.closest(".scroll"), frame = box && box.getBoundingClientRect();
+  if (!box) return {name: t.outerHTML.slice(0, 80), box: false};
+  const cells = [...t.querySelectorAll("th, td")];
+  box.scrollLeft = box.scrollWidth;
+  const last = Math.max(...cells.map(c => c.getBoundingClientRect().right));
+  const reached = last <= frame.right + 1;
+  box.scrollLeft = 0;
+  return {
+    name: box.getAttribute("aria-label"), box: true, reached,
+    framed: frame.left >= 0 && frame.right <= innerWidth,
+    spills: cells.filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.textContent),
+    scrolls: box.scrollWidth > box.clientWidth,
+    bar: box.offsetHeight - box.clientHeight,
+    shade: getComputedStyle(box).backgroundImage.split("linear-gradient").length - 1,
+  };
+})
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1000, 1400, 1920])
+@pytest.mark.parametrize("targets", [7, 14])
+def test_no_cell_is_cut_off_and_what_scrolls_shows_that_it_does(browser, tmp_path, width, targets):
+    path = tmp_path / "page.html"
+    path.write_text(render(report_content(targets=targets)), encoding="utf-8")
+    browser.open(path, width)
+    browser.ask("document.querySelectorAll('details').forEach(e => e.open = true)")
+    found = browser.ask(TABLES)
+    assert len(found) > targets
+    for table in found:
+        assert table["box"], table
+        assert table["reached"], table
+        assert table["framed"], table
+        assert table["spills"] == [], table
+        if table["scrolls"]:
+            assert table["shade"] == 4, table
+            # A telephone draws its bar over the page, and only while it moves.
+            assert width < 600 or table["bar"] > 5, table
+    wide = {table["name"] for table in found if table["scrolls"]}
+    # Seven targets, as many as the quickstart has, fit from 1,400 pixels on.
+    assert ("Means over languages" in wide) == (width < 1400 or targets == 14), wide
+
+
 def test_the_heat_map_and_the_bars_are_seen(browser, page):
     browser.open(page, 1600)
     shades = browser.ask(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
 
 
 def statistics(golds: Sequence[Any], predictions: Sequence[Sequence[int]]) -> np.ndarray:
@@ -35,4 +35,5 @@ SCORE = Score(
     statistics=statistics,
     reduce=reduce,
     source="pieces guessed right / pieces hidden, by the masks of adaptrans.tasks.kinds.mlm",
+    weigh=last_column,
 )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 import numpy as np
 
 from adaptrans.evaluation.metrics.score import Score, check_counts
-from adaptrans.evaluation.metrics.tagging import chunk_reduce
+from adaptrans.evaluation.metrics.tagging import chunk_reduce, chunk_weights
 
 Partners = Sequence[Collection[Hashable]]
 """For each sentence of one side the ids of its partners on the other; most have none."""
@@ -75,4 +75,5 @@ SCORE = Score(
     statistics=statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py: F1 over the sets of pairs",
+    weigh=chunk_weights,
 )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from adaptrans.errors import AdaptransError
+from adaptrans.evaluation.edges import Weigh, alike
 
 Statistics = Callable[[Sequence[Any], Sequence[Any]], np.ndarray]
 """Golds and predictions to additive counts, shape (examples, k), float64."""
@@ -32,6 +33,8 @@ class Score:
         in_language: The statistics under the rules of a language, where these differ; `statistics`
             are then those of English.
         whole: Whether the counts of an example depend on the others, so that all are counted at once.
+        weigh: Counts, shape (examples, k), to the weight of each example in the primary value, which is the
+            mean of the examples' own values by these weights; by default all alike.
 
     Example:
         >>> from adaptrans.evaluation.metrics import SCORES
@@ -47,6 +50,7 @@ class Score:
     source: str
     in_language: Callable[[str], Statistics] | None = None
     whole: bool = False
+    weigh: Weigh = alike
 
     @property
     def primary(self) -> str:
@@ -119,3 +123,8 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     )
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+
+
+def last_column(counts: np.ndarray) -> np.ndarray:
+    """The denominator of a quotient of sums, as weights of the examples, shape (examples,)."""
+    return np.asarray(counts[:, -1], dtype=np.float64)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
 from adaptrans.tasks.tag_schemes import BEGINS, ENDS, OUTSIDE, SINGLE, last_part, taken_apart
 
 Tags = Sequence[str]
@@ -109,6 +109,18 @@ def chunk_reduce(sums: np.ndarray) -> np.ndarray:
     return 100 * np.stack([f1, precision, recall], axis=-1)
 
 
+def chunk_weights(counts: np.ndarray) -> np.ndarray:
+    """Predicted and gold chunks of each sentence: F1 is the mean of the sentences' own F1 by them.
+
+    Example:
+        >>> counts = np.array([[1.0, 2.0, 1.0], [3.0, 3.0, 4.0]])
+        >>> own, weights = chunk_reduce(counts)[:, 0], chunk_weights(counts)
+        >>> bool(np.isclose(own @ weights / weights.sum(), chunk_reduce(counts.sum(axis=0))[0]))
+        True
+    """
+    return np.asarray(counts[:, 1] + counts[:, 2], dtype=np.float64)
+
+
 def chunk_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
     """Micro F1, precision and recall x 100 over the chunks of all sentences.
 
@@ -175,6 +187,7 @@ CHUNK_F1 = Score(
     statistics=chunk_statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py with seqeval 0.0.12",
+    weigh=chunk_weights,
 )
 
 ENTITY_F1 = Score(
@@ -184,6 +197,7 @@ ENTITY_F1 = Score(
     statistics=partial(chunk_statistics, spans=entities),
     reduce=chunk_reduce,
     source="conlleval of CoNLL-2000, and seqeval 1.2.2 in its default mode",
+    weigh=chunk_weights,
 )
 
 TOKEN_ACCURACY = Score(
@@ -193,4 +207,5 @@ TOKEN_ACCURACY = Score(
     statistics=token_statistics,
     reduce=token_reduce,
     source="right tags / tags",
+    weigh=last_column,
 )
