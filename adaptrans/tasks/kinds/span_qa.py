@@ -17,6 +17,7 @@ import torch
 from adaptrans.errors import ConfigError
 from adaptrans.tasks.examples import SpanQAExample
 from adaptrans.tasks.kinds import Answers, Batch, Feature, Kind
+from adaptrans.tasks.kinds.framing import pair_frame
 from adaptrans.tasks.kinds.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
@@ -112,13 +113,13 @@ def encode(
         return_offsets_mapping=True,
         verbose=False,
     )
-    extra = tokenizer.num_special_tokens_to_add(pair=True)
+    frame = pair_frame(tokenizer)
     features: list[Feature] = []
     for index, example in enumerate(examples):
         question = questions[index][: min(QUESTION_PIECES, max_length // 2)]
         offsets = trimmed(example.context, contexts["offset_mapping"][index])
         ids = contexts["input_ids"][index]
-        capacity = max_length - len(question) - extra
+        capacity = max_length - len(question) - frame.size
         if capacity < 1:
             raise ConfigError(f"max_length {max_length} leaves no room for a passage", remedy="raise it")
         spans = windows(len(ids), capacity)
@@ -130,9 +131,8 @@ def encode(
         # Of a question whose answers stand nowhere in the passage nothing can be learnt.
         outside = IGNORED if example.answers and not placed else 0
         for number, (start, end) in enumerate(spans):
-            whole = tokenizer.build_inputs_with_special_tokens(question, ids[start:end])
-            # The passage is followed by one closing token in every pair form of XLM-R.
-            first_piece = len(whole) - 1 - (end - start)
+            whole = frame.around(question, ids[start:end])
+            first_piece = len(whole) - len(frame.after) - (end - start)
             inside = answer is not None and start <= answer[0] and answer[1] < end
             features.append(
                 {
