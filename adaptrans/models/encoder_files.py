@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,25 @@ def save_encoder(model: Model, folder: Path) -> None:
         own[trimming.WEIGHT] = cut.whole()
     stored = {key.removeprefix("roberta."): value for key, value in own.items()}
     write_tensors(folder / "model.safetensors", stored)
-    encoder_config(model, "XLMRobertaModel").save_pretrained(str(folder))
+    held = functools.reduce(torch.promote_types, (value.dtype for value in stored.values()))
+    encoder_config(model, "XLMRobertaModel", dtype=held).save_pretrained(str(folder))
 
 
-def encoder_config(model: Model, architecture: str, **more: Any) -> XLMRobertaConfig:
+def encoder_config(
+    model: Model, architecture: str, *, dtype: torch.dtype = torch.float32, **more: Any
+) -> XLMRobertaConfig:
     """The configuration of a model's encoder for a class of transformers, without traces of the library.
 
-    It states the numbers that the file beside it holds, float32, whatever the backbone's own file held:
-    `pipeline`, and transformers 5 everywhere, load a model in the `dtype` of its configuration.
+    Args:
+        model: The model.
+        architecture: The class.
+        dtype: What the file beside it holds; by default float32, in which models are computed and written.
+            That of the backbone's file would be taken over else, and by readers for this one's.
+        more: Further keys.
     """
     values = model.config.to_dict()
     kept = {key: value for key, value in values.items() if key not in NOT_OF_THE_ENCODER}
-    stated = {**kept, "dtype": "float32", "architectures": [architecture], **more}
-    return XLMRobertaConfig.from_dict(stated)
+    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], "dtype": dtype, **more})
 
 
 def load_encoder(model: Model, folder: Path) -> None:

@@ -15,12 +15,14 @@ from adaptrans.errors import ArtefactError, ConfigError, DataError
 from adaptrans.models.backbone import REGEX_AS_IT_IS
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
 
 BEGIN, PADDING, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
 SPECIALS = (BEGIN, PADDING, END, UNKNOWN)
 """Ids 0 to 3, in the order of XLM-R; `<mask>` is the last id."""
 MASK = "<mask>"
+MODEL_INPUTS = ("input_ids", "attention_mask")
+"""What a tokenizer hands on: XLM-R has one type of token, so their types are left out."""
 BOUNDARY = "▁"
 """What begins a word in the pieces (the metaspace)."""
 
@@ -97,7 +99,6 @@ def train(lines: Sequence[str], *, vocabulary: int, coverage: float = 0.9995) ->
         ConfigError: If there is no text, or it has more characters than the vocabulary.
     """
     from tokenizers import (
-        AddedToken,
         Regex,
         Tokenizer,
         decoders,
@@ -129,9 +130,16 @@ def train(lines: Sequence[str], *, vocabulary: int, coverage: float = 0.9995) ->
             f"cannot train a tokenizer of {vocabulary} pieces on {len(lines)} lines: {error}",
             remedy="lower tokenizer.vocabulary or give more text",
         ) from None
-    tokenizer.add_special_tokens([AddedToken(MASK, lstrip=True, normalized=False, special=True)])
+    tokenizer.add_special_tokens([_mask()])
     tokenizer.post_processor = _template(tokenizer)
     return tokenizer
+
+
+def _mask() -> AddedToken:
+    """The mask takes the space before it."""
+    from tokenizers import AddedToken
+
+    return AddedToken(MASK, lstrip=True, normalized=False, special=True)
 
 
 def _template(tokenizer: Tokenizer) -> Any:
@@ -145,16 +153,31 @@ def _template(tokenizer: Tokenizer) -> Any:
 
 
 def save(tokenizer: Tokenizer, folder: Path, *, max_length: int = 512) -> None:
-    """Write the tokenizer as `AutoTokenizer` loads it, as an XLM-R tokenizer.
+    """Write the tokenizer as `AutoTokenizer` loads it: as tokenizer.json says, of no named class.
+
+    transformers 5 builds the tokenizers of classes that it knows, XLM-R's among them, anew from their pieces,
+    with another normaliser than the file's: of Chinese text with its own punctuation other ids come out.
 
     Args:
         tokenizer: Result of `train`.
         folder: Where the files go; made if needed.
         max_length: Longest input in pieces, special tokens included.
     """
-    from transformers import XLMRobertaTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    wrapped = XLMRobertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        model_input_names=list(MODEL_INPUTS),
+        clean_up_tokenization_spaces=False,
+        bos_token=BEGIN,
+        cls_token=BEGIN,
+        eos_token=END,
+        sep_token=END,
+        pad_token=PADDING,
+        unk_token=UNKNOWN,
+        mask_token=_mask(),
+    )
     wrapped.save_pretrained(str(folder))
 
 

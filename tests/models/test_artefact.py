@@ -5,11 +5,14 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from adaptrans.errors import ArtefactError
 from adaptrans.models import library
 from adaptrans.models.artefact import load_artefact, save_artefact
+from adaptrans.models.backbone import identify
 from adaptrans.models.manifest import read_manifest
+from adaptrans.models.plain import save_plain
 
 SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "mnli > squad > target"]
 
@@ -57,6 +60,24 @@ def test_full_models_are_read_by_transformers(build, tools, tmp_path):
     ids = tools.batch_of("classification")["input_ids"]
     with torch.inference_mode():
         assert torch.equal(plain(ids)[0], assembled.model.base_model(ids)[0])
+
+
+def test_the_config_beside_weights_says_what_they_are(backbone_maker, build, tools, tmp_path):
+    """Of a backbone in float16 the artefact holds float32, and readers take what the config says."""
+    folder = backbone_maker(tmp_path / "b")
+    half = {key: value.half() for key, value in load_file(folder / "model.safetensors").items()}
+    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    assembled = build("full", tools.spec("classification"), backbone=identify(folder, tmp_path / "hashes"))
+    save_artefact(assembled, tmp_path / "a")
+    (tmp_path / "plain").mkdir()
+    save_plain(assembled, tmp_path / "plain")
+    for written in (tmp_path / "a" / "backbone", tmp_path / "plain"):
+        types = {value.dtype for value in load_file(written / "model.safetensors").values()}
+        said = json.loads((written / "config.json").read_text())
+        assert (types, said["dtype"]) == ({torch.float32}, "float32")
+        assert "torch_dtype" not in said
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -92,7 +93,8 @@ def test_result_loads_as_xlmr(tmp_path, text_folder, values):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.model_type == "xlm-roberta"
     assert model.config.hidden_dropout_prob == 0.1
-    assert load_file(folder + "/model.safetensors")["lm_head.bias"].dtype == torch.float16
+    assert {value.dtype for value in load_file(folder + "/model.safetensors").values()} == {torch.float16}
+    assert json.loads(Path(folder, "config.json").read_text())["dtype"] == "float16"
     for name, weight in model.named_parameters():
         assert torch.allclose(weight.float(), going.average[name], atol=1e-2), name
     assert torch.isfinite(model(**tokenizer("house <mask>", return_tensors="pt")).logits).all()

@@ -1,6 +1,9 @@
-import pytest
-from transformers import AutoTokenizer
+import json
 
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from adaptrans import mini
 from adaptrans.errors import ArtefactError, ConfigError
 from adaptrans.pretraining import tokenizer as pieces
 
@@ -16,6 +19,24 @@ def test_special_tokens_are_where_xlmr_has_them(saved):
     assert [saved.convert_tokens_to_ids(name) for name in pieces.SPECIALS] == [0, 1, 2, 3]
     assert saved.mask_token_id == len(saved) - 1
     assert saved.model_max_length == 512
+
+
+def test_the_file_and_no_class_says_how_text_is_read(saved, shared):
+    """transformers 5 makes tokenizers of classes that it knows anew, and forgets the file's normaliser."""
+    assert type(saved) is PreTrainedTokenizerFast
+    text = "Haus，Hund！ ｗａｔｅｒ  Brot"
+    assert saved(text)["input_ids"] == shared[2].encode(text).ids
+    assert list(saved(text)) == ["input_ids", "attention_mask"]
+    named = {name: getattr(saved, name) for name in ("bos_token", "cls_token", "eos_token", "sep_token")}
+    assert named == {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"}
+
+
+def test_the_bundled_tokenizer_is_of_no_named_class():
+    said = json.loads((mini.FOLDER / "tokenizer_config.json").read_text())
+    assert said["tokenizer_class"] == "PreTrainedTokenizerFast"
+    ids = AutoTokenizer.from_pretrained(str(mini.FOLDER))("他说：“你好！”", "Ｈｅ  left.")["input_ids"]
+    by_file = pieces.read_file(mini.FOLDER / "tokenizer.json")
+    assert ids == by_file.encode("他说：“你好！”", "Ｈｅ  left.").ids
 
 
 def test_pair_template(saved):

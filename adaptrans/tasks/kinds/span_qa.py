@@ -17,6 +17,7 @@ import torch
 from adaptrans.errors import ConfigError
 from adaptrans.tasks.examples import SpanQAExample
 from adaptrans.tasks.kinds import Answers, Batch, Feature, Kind
+from adaptrans.tasks.kinds.framing import pair_frame
 from adaptrans.tasks.kinds.letters import Blanks, whole_letters
 from adaptrans.tasks.kinds.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
@@ -82,16 +83,6 @@ def answer_pieces(offsets: Sequence[tuple[int, int]], start: int, end: int) -> W
     return (touched[0], touched[-1]) if touched else None
 
 
-def pair_of(question: Sequence[int], passage: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Ids of a question and a passage in XLM-R's form of a pair, `<s> A </s></s> B </s>`.
-
-    The tokenizer's own method for ids puts no special tokens in where it was loaded as a
-    `PreTrainedTokenizerFast`, as that of an exported model is.
-    """
-    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    return [begin, *question, end, end, *passage, end]
-
-
 def encode(
     examples: Sequence[SpanQAExample],
     tokenizer: PreTrainedTokenizerFast,
@@ -113,13 +104,13 @@ def encode(
         return_offsets_mapping=True,
         verbose=False,
     )
-    extra, blanks = tokenizer.num_special_tokens_to_add(pair=True), Blanks.of(tokenizer)
+    frame, blanks = pair_frame(tokenizer), Blanks.of(tokenizer)
     features: list[Feature] = []
     for index, example in enumerate(examples):
         question = questions[index][: min(QUESTION_PIECES, max_length // 2)]
         offsets = whole_letters(example.context, contexts["offset_mapping"][index], blanks)
         ids = contexts["input_ids"][index]
-        capacity = max_length - len(question) - extra
+        capacity = max_length - len(question) - frame.size
         if capacity < 1:
             raise ConfigError(f"max_length {max_length} leaves no room for a passage", remedy="raise it")
         spans = windows(len(ids), capacity)
@@ -131,9 +122,8 @@ def encode(
         # Of a question whose answers stand nowhere in the passage nothing can be learnt.
         outside = IGNORED if example.answers and not placed else 0
         for number, (start, end) in enumerate(spans):
-            whole = pair_of(question, ids[start:end], tokenizer)
-            # The passage is followed by one closing token in every pair form of XLM-R.
-            first_piece = len(whole) - 1 - (end - start)
+            whole = frame.around(question, ids[start:end])
+            first_piece = len(whole) - len(frame.after) - (end - start)
             inside = answer is not None and start <= answer[0] and answer[1] < end
             features.append(
                 {
