@@ -12,7 +12,7 @@ from adaptrans.errors import ArtefactError, ConfigError
 from adaptrans.files import digest, remove
 from adaptrans.hub.address import HUGGING_FACE, Address, parse_artefact
 from adaptrans.hub.adopting import adopt
-from adaptrans.hub.configurations import MODULE_KEYS, adapter_config_problem, runs_code
+from adaptrans.hub.configurations import MODULE_KEYS, adapter_config_problem, code_problem
 from adaptrans.hub.huggingface import HuggingFaceHub
 from adaptrans.hub.package import LARGEST_TEXT, File
 from adaptrans.hub.refusals import Refusal, Refused
@@ -109,10 +109,9 @@ def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
         return [Refusal("json", CONFIG, str(error)[:200])]
     if not isinstance(values, dict):
         return [Refusal("json", CONFIG, "is not a JSON object")]
-    keys = sorted(key for key in set(values) - MODULE_KEYS if runs_code(key))
-    problem = adapter_config_problem(values.get("config"))
-    found = [Refusal("class", CONFIG, f"has the key {key!r}") for key in keys]
-    found += [Refusal("class", CONFIG, problem)] if problem else []
+    others = {key: value for key, value in values.items() if key not in MODULE_KEYS}
+    problems = (code_problem(others), adapter_config_problem(values.get("config")))
+    found = [Refusal("class", CONFIG, problem) for problem in problems if problem]
     if WEIGHTS in names:
         try:
             bad = not_finite(folder / WEIGHTS, read_header(folder / WEIGHTS))

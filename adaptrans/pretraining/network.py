@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ArtefactError, ConfigError
+from adaptrans.models.kernels import refuse_repositories
 from adaptrans.pretraining.config import PretrainConfig, Shape
 
 EXPORTED_DROPOUT = 0.1
@@ -80,6 +81,8 @@ def take_over(config: PretrainConfig) -> Any:
         raise ArtefactError(
             f"{config.base} is a {found.model_type}", remedy="pretraining goes on from XLM-R models only"
         )
+    named = {"attn_implementation": found._attn_implementation}
+    refuse_repositories({**found.to_dict(), **named}, str(config.base))
     torch.manual_seed(config.seed)
     return XLMRobertaForMaskedLM.from_pretrained(
         config.base,
