@@ -31,6 +31,43 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True)
+class Advisory:
+    """A published weakness of a package that this version stands on.
+
+    Args:
+        name: Its number.
+        package: The package.
+        fixed: First version without it.
+        needs: Another package without which it has no effect; empty if there is none.
+        what: What can happen, and what is done here about it.
+        remedy: What to do about the rest.
+    """
+
+    name: str
+    package: str
+    fixed: str
+    needs: str
+    what: str
+    remedy: str
+
+
+ADVISORIES = (
+    Advisory(
+        name="CVE-2026-4372",
+        package="transformers",
+        fixed="5.3.0",
+        needs="kernels",
+        what=(
+            "a model's configuration can name a repository of attention code, which is fetched and run;"
+            " adaptrans refuses such backbones and artefacts and computes with sdpa, other programs may not"
+        ),
+        remedy="pip uninstall kernels; nothing here needs it",
+    ),
+)
+"""Source: GitHub's advisories for the packages in `PACKAGES` whose usable versions lack the fix."""
+
+
 def examine(
     store: Path, data: Path | None, backbone: str | None, tasks: Sequence[Path] = ()
 ) -> list[Finding]:
@@ -44,6 +81,7 @@ def examine(
     """
     looks: dict[str, Callable[[], list[Finding]]] = {
         "packages": _packages,
+        "advisories": _advisories,
         "devices": _devices,
         "hub": _hub,
         "store": lambda: _folder_sizes(store),
@@ -76,6 +114,29 @@ def _packages() -> list[Finding]:
         else:
             findings.append(Finding(name, "ok", version))
     return findings
+
+
+def _advisories() -> list[Finding]:
+    return [found for advisory in ADVISORIES if (found := _advisory(advisory)) is not None]
+
+
+def _advisory(advisory: Advisory) -> Finding | None:
+    """What a weakness means for this installation; nothing where its package is missing or mended."""
+    versions = package_versions([advisory.package, advisory.needs] if advisory.needs else [advisory.package])
+    own, other = versions[advisory.package], versions.get(advisory.needs)
+    if own is None:
+        return None
+    from packaging.version import Version  # transformers needs it, so it is there
+
+    if Version(own) >= Version(advisory.fixed):
+        return None
+    found = f"{advisory.package} {own} (mended in {advisory.fixed}): {advisory.what}"
+    if advisory.needs and other is None:
+        return Finding(
+            advisory.name, "ok", f"without effect, {advisory.needs} is not installed; else: {found}"
+        )
+    with_other = f"{advisory.needs} {other} is installed; " if advisory.needs else ""
+    return Finding(advisory.name, "note", f"{with_other}{found}", advisory.remedy)
 
 
 def _devices() -> list[Finding]:
@@ -169,10 +230,17 @@ def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
 
 
 def _backbone(backbone: str | None) -> list[Finding]:
+    from adaptrans.files import read_json
     from adaptrans.models.backbone import identify
+    from adaptrans.models.kernels import named_attention
 
     if backbone is None:
         return [Finding("backbone", "note", "none given", "add --backbone FOLDER, a hub id or mini")]
     found = identify(backbone)
     shape = f"{found.depth} layers of {found.width}, vocabulary {found.vocabulary:,}"
-    return [Finding("backbone", "ok", f"{found.name}: {shape}, fingerprint {found.fingerprint[:12]}")]
+    findings = [Finding("backbone", "ok", f"{found.name}: {shape}, fingerprint {found.fingerprint[:12]}")]
+    for key, value in named_attention(read_json(found.path / "config.json")):
+        if value not in (None, "sdpa"):
+            says = f"config.json says {key} {value!r}, which has no effect: sdpa is used"
+            findings.append(Finding("attention", "note", says))
+    return findings

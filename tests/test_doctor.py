@@ -94,3 +94,39 @@ def test_a_folder_that_cannot_be_read_is_a_finding(offline, tmp_path, monkeypatc
     assert found["store"].level == "missing"
     assert "Permission denied" in found["store"].found
     assert "backbone" in found
+
+
+@pytest.mark.parametrize(
+    ("versions", "level", "said"),
+    [
+        ({"transformers": "4.57.6", "kernels": None}, "ok", "kernels is not installed"),
+        (
+            {"transformers": "4.57.6", "kernels": "0.9.0"},
+            "note",
+            "kernels 0.9.0 is installed; transformers",
+        ),
+        ({"transformers": "5.3.0", "kernels": "0.9.0"}, None, ""),
+        ({"transformers": None, "kernels": None}, None, ""),
+    ],
+)
+def test_advisories_are_told_where_they_matter(offline, monkeypatch, tmp_path, versions, level, said):
+    from adaptrans import doctor
+
+    monkeypatch.setattr(
+        doctor, "package_versions", lambda names: {name: versions.get(name, "1") for name in names}
+    )
+    found = by_subject(examine(tmp_path / "none", None, None)).get("CVE-2026-4372")
+    assert (found.level if found else None) == level
+    if found:
+        assert said in found.found
+        assert "5.3.0" in found.found
+        assert ("pip uninstall kernels" in found.remedy) == (level == "note")
+
+
+def test_an_attention_without_effect_is_a_note(offline, tmp_path, backbone_maker):
+    folder = backbone_maker(tmp_path / "base", depth=1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "_attn_implementation": "eager"}))
+    found = by_subject(examine(tmp_path / "none", None, str(folder)))
+    assert (found["attention"].level, found["backbone"].level) == ("note", "ok")
+    assert "_attn_implementation 'eager', which has no effect" in found["attention"].found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from adaptrans.models import peft_files
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.foreign import CONFIG, check_base, convert, is_untold, read_foreign
 from adaptrans.models.methods import SUBTRACTS_NOTHING
+from adaptrans.tasks.names import name_problem, plain_name
 
 PHASE, LANGUAGE_PHASE = "adopted", "language"
 AS_READ = "noreft"
@@ -38,7 +38,7 @@ def adopt(
         folder: What the library's `save_adapter` wrote, or PEFT's `save_pretrained`.
         store: Where to.
         backbone: The base that it is to be used with.
-        name: What setups call it; by default the name that it has.
+        name: What setups call it; by default the name that it has, or what comes nearest to it.
         language: For a language adapter, its language; setups with `{lang}` then use it.
         above_language: Whether it was trained above a language adapter, and is used so.
         pickles: Also read `pytorch_adapter.bin`, as bare tensors.
@@ -68,7 +68,10 @@ def adopt(
             remedy="leave --method out",
         )
     code = languages.get(language).code if language is not None else None
-    called = code or plain_name(name or found.name)
+    problem = name_problem(name) if name is not None else None
+    if problem:
+        raise ConfigError(f"the name {name!r} {problem}", remedy=f"call it {plain_name(name or '')!r}")
+    called = code or name or plain_name(found.name)
     inputs: dict[str, Any] = {
         "phase": PHASE if code is None else LANGUAGE_PHASE,
         "task": called,
@@ -104,13 +107,3 @@ def adopt(
             )
             run.finish({"source_languages": [], "notes": notes, "method": str(made)})
     return run
-
-
-def plain_name(name: str) -> str:
-    """A name as setups can write it.
-
-    Example:
-        >>> plain_name("@ukp/sentiment sst-2"), plain_name("mnli")
-        ('ukp-sentiment-sst-2', 'mnli')
-    """
-    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-_") or "adapter"

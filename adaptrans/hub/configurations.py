@@ -8,6 +8,7 @@ from typing import Any
 
 from adaptrans.hub.package import Base, Package
 from adaptrans.hub.refusals import Refusal
+from adaptrans.models.kernels import ATTENTION_KEYS
 from adaptrans.models.manifest import NAME as ARTEFACT
 
 ENCODER_CONFIG = "backbone/config.json"
@@ -55,20 +56,20 @@ def adapter_config_problem(config: Any) -> str | None:
     if not isinstance(inner, list) or len(inner) > 8:
         return "has no list of configurations"
     problem = next((found for item in inner if (found := adapter_config_problem(item))), None)
-    return problem or next((f"has the key {key!r}" for key in config if runs_code(key)), None)
+    return problem or code_problem(config)
 
 
 def _fusion_config(config: Any) -> str | None:
     if not isinstance(config, dict):
         return "has no configuration of a fusion"
-    return next((f"has the key {key!r}" for key in config if runs_code(key)), None)
+    return code_problem(config)
 
 
 def _head_config(config: Any) -> str | None:
     if not isinstance(config, dict) or config.get("head_type") not in HEAD_TYPES:
         said = config.get("head_type") if isinstance(config, dict) else config
         return f"names the head type {str(said)[:80]!r}"
-    return next((f"has the key {key!r}" for key in config if runs_code(key)), None)
+    return code_problem(config)
 
 
 CONFIGS: dict[str, Callable[[Any], str | None]] = {
@@ -78,9 +79,27 @@ CONFIGS: dict[str, Callable[[Any], str | None]] = {
 }
 
 
+def code_problem(value: Any) -> str | None:
+    """What is wrong with a configuration that has, at any depth, a key that makes some library run code.
+
+    Example:
+        >>> code_problem({"inner": [{"_attn_implementation": "eager"}]})
+        "has the key '_attn_implementation', which can make a library run code"
+    """
+    if isinstance(value, Mapping):
+        found = next((key for key in value if runs_code(key)), None)
+        if found is not None:
+            return f"has the key {found!r}, which can make a library run code"
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return None
+    return next((problem for item in value if (problem := code_problem(item))), None)
+
+
 def runs_code(key: str) -> bool:
-    """Whether a key of a configuration makes some library import code."""
+    """Whether a key of a configuration makes some library import, or fetch and run, code."""
     return key in (
+        *ATTENTION_KEYS,
         "auto_map",
         "custom_pipelines",
         "trust_remote_code",
@@ -92,9 +111,9 @@ def runs_code(key: str) -> bool:
 
 
 def _encoder_class(path: str, value: Mapping[str, Any], base: Base) -> Iterator[Refusal]:
-    for key in value:
-        if runs_code(key):
-            yield Refusal("class", path, f"has the key {key!r}, which makes a library import code")
+    problem = code_problem(value)
+    if problem:
+        yield Refusal("class", path, problem)
     if value.get("model_type") != base.architecture or value.get("architectures") not in (
         None,
         ["XLMRobertaModel"],

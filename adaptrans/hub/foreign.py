@@ -12,7 +12,7 @@ from adaptrans.errors import ArtefactError, ConfigError
 from adaptrans.files import digest, remove
 from adaptrans.hub.address import HUGGING_FACE, Address, parse_artefact
 from adaptrans.hub.adopting import adopt
-from adaptrans.hub.configurations import MODULE_KEYS, adapter_config_problem, runs_code
+from adaptrans.hub.configurations import MODULE_KEYS, adapter_config_problem, code_problem
 from adaptrans.hub.huggingface import HuggingFaceHub
 from adaptrans.hub.package import LARGEST_TEXT, File
 from adaptrans.hub.refusals import Refusal, Refused
@@ -122,11 +122,10 @@ def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
         return [Refusal("json", CONFIG, str(error)[:200])]
     if not isinstance(values, dict):
         return [Refusal("json", CONFIG, "is not a JSON object")]
-    keys = sorted(key for key in set(values) - MODULE_KEYS if runs_code(key))
+    others = {key: value for key, value in values.items() if key not in MODULE_KEYS}
     # What PEFT says is taken key by key, and whatever has no place is refused.
-    problem = None if peft_files.is_peft(values) else adapter_config_problem(values.get("config"))
-    found = [Refusal("class", CONFIG, f"has the key {key!r}") for key in keys]
-    found += [Refusal("class", CONFIG, problem)] if problem else []
+    own = None if peft_files.is_peft(values) else adapter_config_problem(values.get("config"))
+    found = [Refusal("class", CONFIG, problem) for problem in (code_problem(others), own) if problem]
     for name in {WEIGHTS, peft_files.WEIGHTS} & {*names}:
         try:
             bad = not_finite(folder / name, read_header(folder / name))

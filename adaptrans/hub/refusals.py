@@ -10,7 +10,7 @@ from adaptrans.errors import ArtefactError
 REASONS = {
     "address": "its name is not the one that was asked for",
     "base": "it contradicts itself about its base",
-    "class": "a configuration names another class than the ones it may",
+    "class": "a configuration names another class than the ones it may, or makes a library run code",
     "content": "its weights are not those that it was scored with",
     "depth": "it belongs to a base of another depth",
     "file type": "a file is none of those that an artefact may hold",
@@ -23,6 +23,7 @@ REASONS = {
     "look-alike": "a name has a character that looks like another one",
     "manifest": "the manifest cannot be read",
     "missing": "a file is missing",
+    "name": "setups cannot say the name of its task",
     "not finite": "weights are infinite or not a number",
     "parent": "what it was built on is missing or another one",
     "path": "a path leads out of the artefact",

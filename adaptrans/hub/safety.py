@@ -16,12 +16,13 @@ from typing import Any
 from adaptrans.errors import ArtefactError
 from adaptrans.hashes import sha256
 from adaptrans.hub.address import name_problem
-from adaptrans.hub.configurations import ENCODER_CONFIG, class_refusals
+from adaptrans.hub.configurations import ENCODER_CONFIG, class_refusals, code_problem
 from adaptrans.hub.package import CARD, LARGEST_TEXT, NAME, Base, Package, key_of, module_folder
 from adaptrans.hub.refusals import Refusal
 from adaptrans.models.backbone import Backbone
 from adaptrans.models.manifest import BACKBONE_KEYS, Manifest, read_manifest
 from adaptrans.models.manifest import NAME as ARTEFACT
+from adaptrans.tasks import names
 
 LARGEST = 20 << 30
 """Bytes of a whole package, unless the user allows more."""
@@ -125,6 +126,9 @@ def _name(package: Package, name: str | None) -> Iterator[Refusal]:
         yield Refusal("look-alike", "name", f"the name {package.name!a} {problem}")
     elif name is not None and package.name != name:
         yield Refusal("address", "name", f"is {package.name!r}, asked for was {name!r}")
+    unsayable = names.name_problem(package.target)
+    if unsayable:
+        yield Refusal("name", "target", f"is {package.target[:80]!a}, which {unsayable}")
 
 
 def _listed(package: Package, listing: Sequence[Remote]) -> Iterator[Refusal]:
@@ -236,6 +240,9 @@ def own_base(package: Package, backbone: Backbone | None) -> Iterator[Refusal]:
     for key, value in said.items():
         if base.config.get(key, value) != value:
             yield Refusal("base", f"base.config.{key}", f"is {base.config[key]}, elsewhere it says {value}")
+    problem = code_problem(base.config)
+    if problem:
+        yield Refusal("class", "base.config", problem)
     if package.inputs.get("backbone") not in (None, base.fingerprint):
         yield Refusal("base", "inputs.backbone", "is another fingerprint than that of the base")
     if backbone is None:

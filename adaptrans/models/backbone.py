@@ -15,6 +15,7 @@ from adaptrans.files import digest
 from adaptrans.hashes import cache_folder, cached_sha256
 from adaptrans.models.configkeys import DECODING, PAD, RETRIEVAL_LAYER, deciding, longest_input
 from adaptrans.models.control import control_of, make_control
+from adaptrans.models.kernels import refuse_repositories
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -117,6 +118,7 @@ def identify(
         _locate(name, fetch) if shuffled is None else _control(shuffled, cache, controls, fetch)
     )
     config = _read_object(folder / "config.json", name)
+    refuse_repositories(config, f"backbone {name}")
     architecture = config.get("model_type")
     if architecture not in ARCHITECTURES:
         raise ArtefactError(

@@ -18,6 +18,7 @@ from adaptrans.errors import ArtefactError, SetupError
 from adaptrans.files import read_json, write_json, written_whole
 from adaptrans.models import methods, peft_files
 from adaptrans.models.backbone import Backbone
+from adaptrans.models.kernels import named_attention
 from adaptrans.models.manifest import FORMAT, NAME
 from adaptrans.models.methods import Method
 
@@ -98,6 +99,11 @@ def read_foreign(folder: Path, *, pickles: bool = False) -> Foreign:
         raise ArtefactError(
             f"{path} is no configuration of the adapters library, nor of PEFT",
             remedy="save it with save_adapter",
+        )
+    for key, _ in named_attention(values):
+        raise ArtefactError(
+            f"{path} has the key {key!r}, which no adapter has and which can make a library run code",
+            remedy="delete the key, if you trust the rest",
         )
     weights = folder / WEIGHTS
     if not weights.is_file() and (folder / PICKLE).is_file():

@@ -155,6 +155,8 @@ def _config(backbone: Backbone) -> XLMRobertaConfig:
     for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
         if hasattr(config, name):
             delattr(config, name)
+    # Whatever the file says: what it names may be a repository whose code transformers would run.
+    config._attn_implementation = "sdpa"
     return config
 
 

@@ -15,6 +15,13 @@ _OWNER = re.compile(
 # The library's container of fusions; the next name is the fusion's.
 _FUSION = re.compile(r"\.adapter_fusion_layer\.([^.]+)\.")
 
+# Attributes by which this package, the library and transformers tell modules apart: a container that held a
+# module of such a name would be taken for another kind.
+_TOLD_BY = (
+    *("loras", "adapter_fusion_layer", "use_dora", "loaded_embeddings", "gradient_checkpointing"),
+    *("gradient_checkpointing_func", "_gradient_checkpointing_func"),
+)
+
 
 def module_name(name: str, taken: Sequence[str] = ()) -> str:
     """A name that a torch module can have, different from those taken.
@@ -22,9 +29,11 @@ def module_name(name: str, taken: Sequence[str] = ()) -> str:
     Example:
         >>> module_name("tydiqa.gold"), module_name("items"), module_name("mnli", ["mnli"])
         ('tydiqa_gold', 'items_', 'mnli_2')
+        >>> module_name("loras")
+        'loras_'
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
-    if hasattr(nn.ModuleDict(), plain):
+    if plain in _TOLD_BY or hasattr(nn.ModuleDict(), plain):
         plain += "_"
     free, number = plain, 1
     while free in taken:

@@ -11,6 +11,7 @@ The parts are replaced by those below where an adapter needs them; names and sha
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from adaptrans.models.library import ForwardContext, ReftModule
 
 LEAST = 1e-7
 """A mean gate nearer to 0 or 1 than this counts as so near: about one unit in the last place of float32."""
+
+
+_GATE = re.compile(r"\.(?:prefix_tuning\.prefix_gates\.[^.]+|(?:adapters|loras)\.[^.]+\.gate)\Z")
 
 
 def ignore_padding(model: nn.Module) -> None:
@@ -59,9 +63,7 @@ def _is_gate(name: str) -> bool:
         >>> _is_gate("heads.gate")
         False
     """
-    container, _, last = name.rpartition(".")
-    owner = container.rpartition(".")[0].rpartition(".")[2]
-    return container.endswith(".prefix_gates") or (last == "gate" and owner in ("adapters", "loras"))
+    return _GATE.search(name) is not None
 
 
 def text_of(states: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -52,6 +52,7 @@ from adaptrans.models.nodes import (
     sources_of,
 )
 from adaptrans.models.words import WORDS, Token, split
+from adaptrans.tasks.names import NAME, SLOT, name_problem
 
 __all__ = [
     "Adapter",
@@ -130,6 +131,10 @@ class Parser:
         """Whether the current word is of a kind, and one of `texts` if any are given."""
         return self.token.kind == kind and (not texts or self.token.text in texts)
 
+    def at_name(self) -> bool:
+        """Whether the current word is a name; one of digits alone looks like a number."""
+        return self.at("name") or (self.at("number") and NAME.fullmatch(self.token.text) is not None)
+
     def take(self) -> Token:
         """The current word; the next one becomes current."""
         token = self.token
@@ -183,7 +188,7 @@ class Parser:
     def layer(self) -> Layer:
         """One layer of the chain."""
         if self.at("slot"):
-            if self.token.text.strip("{} ") != "lang":
+            if self.token.text.strip("{} ") != SLOT:
                 raise self.error(f"{self.token.text!r} is not a slot", "the only one is '{lang}'")
             self.take()
             return LanguageSlot()
@@ -302,7 +307,8 @@ class Parser:
 
     def weighted(self) -> tuple[float | None, tuple[Reference, ...]]:
         """A reference with or without `number*` before it, or those that a word stands for."""
-        if not self.at("number"):
+        following = self.tokens[self.index + 1] if not self.at("end") else self.token
+        if not self.at("number") or (following.text != "*" and self.at_name()):
             return None, self.group()
         weight = float(self.token.text)
         if not math.isfinite(weight) or weight <= 0:
@@ -327,11 +333,11 @@ class Parser:
             if not self.token.text.strip():
                 raise self.error("the address is empty", 'write for instance "./runs/mnli"')
             return Reference(address=self.take().text)
-        if not self.at("name"):
+        if not self.at_name():
             raise self.error(
                 f"expected a task name, found {self.found()}", "name a task, for instance 'mnli'"
             )
-        if self.token.text in WORDS or self.token.text == "lang":
+        if name_problem(self.token.text) is not None:
             raise self.error(
                 f"{self.token.text!r} is a word of the grammar, not a task",
                 "name a task, for instance 'mnli'",

@@ -6,15 +6,16 @@ import re
 from dataclasses import dataclass
 
 from adaptrans.models.nodes import BARE_ADDRESS
+from adaptrans.tasks.names import NAME
+from adaptrans.tasks.names import WORDS as WORDS
 
-WORDS = ("full", "adapter", "continue", "mix", "nine", "fuse", "average", "target")
 TOKEN = re.compile(
     rf"""(?P<space>\s+)
     |"(?P<quoted>[^"\x00-\x1f\x7f-\x9f\u2028\u2029]*)"
     |(?P<slot>\{{[^{{}}]*\}})
     |(?P<address>{BARE_ADDRESS.pattern.replace("#", "[#]")})
-    |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_]))
-    |(?P<name>[A-Za-z0-9][A-Za-z0-9_]*(?:-+[A-Za-z0-9_]+)*)
+    |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_]|-+[A-Za-z0-9_]))
+    |(?P<name>{NAME.pattern})
     |[#](?P<run>[A-Za-z0-9]+)
     |(?P<sign>[>()+\-*@,\[\]])""",
     re.VERBOSE,

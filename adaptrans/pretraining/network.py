@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adaptrans.errors import ArtefactError, ConfigError
 from adaptrans.models.backbone import check_encoder
+from adaptrans.models.kernels import refuse_repositories
 from adaptrans.pretraining.config import PretrainConfig, Shape
 
 EXPORTED_DROPOUT = 0.1
@@ -82,6 +83,8 @@ def take_over(config: PretrainConfig) -> Any:
             f"{config.base} is a {found.model_type}", remedy="pretraining goes on from XLM-R models only"
         )
     check_encoder(found.to_dict(), str(config.base))
+    named = {"attn_implementation": found._attn_implementation}
+    refuse_repositories({**found.to_dict(), **named}, str(config.base))
     torch.manual_seed(config.seed)
     return XLMRobertaForMaskedLM.from_pretrained(
         config.base,

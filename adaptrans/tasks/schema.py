@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from adaptrans.errors import AdaptransError, UnknownNameError
 from adaptrans.tasks.examples import KINDS
+from adaptrans.tasks.names import SLOT, WORDS, name_problem, plain_name
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _PART = re.compile(
     r"(?P<task>[A-Za-z0-9_-]+)\.(?P<split>[A-Za-z0-9_]+)(?:\[(?P<language>[A-Za-z0-9_-]+)\])?\Z"
 )
@@ -26,10 +26,21 @@ def is_name(text: str) -> bool:
     """Whether a task may have this name.
 
     Example:
-        >>> is_name("my_task-2"), is_name("My task")
-        (True, False)
+        >>> is_name("my_task-2"), is_name("My task"), is_name("mix")
+        (True, False, False)
     """
-    return bool(_NAME.match(text))
+    return text == text.lower() and name_problem(text) is None
+
+
+def like(text: str) -> str:
+    """A name that a task may have, as like a given one as can be.
+
+    Example:
+        >>> like("My task"), like("mix")
+        ('my-task', 'my-mix')
+    """
+    plain = plain_name(text).lower()
+    return plain if text.lower() not in (*WORDS, SLOT) else f"my-{text.lower()}"
 
 
 def _as_tuple(value: Any) -> Any:
@@ -249,7 +260,8 @@ class Task(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Task:
         if not is_name(self.name):
-            raise ValueError(f'name "{self.name}" may hold only a-z, 0-9, "_" and "-"')
+            problem = name_problem(self.name.lower()) or "may hold no capitals"
+            raise ValueError(f'name "{self.name}" {problem}; call it for instance "{like(self.name)}"')
         try:
             kind = KINDS[self.kind]
         except UnknownNameError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from adaptrans.errors import ConfigError
 from adaptrans.files import written_whole
 from adaptrans.registry import Registry
-from adaptrans.tasks.schema import is_name
+from adaptrans.tasks.schema import is_name, like
 from adaptrans.tasks.template_rows import choices, numbered, ranked, squad
 
 
@@ -386,6 +386,7 @@ def name_of(path: Path) -> str:
     """
     if path.suffix not in (".yaml", ".yml") or not is_name(path.stem):
         raise ConfigError(
-            f"{path.name} is no name of a task file", remedy="as my_task.yaml: a-z, 0-9, _ and -"
+            f"{path.name} is no name of a task file",
+            remedy=f"as {like(path.stem)}.yaml: a-z, 0-9, _ and -, and no word of setups",
         )
     return path.stem

@@ -1,5 +1,6 @@
 """Plain adapters of the library in a store: found again, used by setups, named in notes."""
 
+import json
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from adaptrans.hub.adopting import adopt
 from adaptrans.hub.resolving import resolve
 from adaptrans.hub.store import Store
 from adaptrans.models.backbone import identify
+from adaptrans.models.setup import parse, references
 from adaptrans.runs.language import language_runs
 from adaptrans.runs.workspace import Workspace
 
@@ -98,3 +100,38 @@ def test_a_changed_folder_is_another_run(base, saved, tmp_path):
     with pytest.raises(ArtefactError, match="has shape"):
         adopt(folder, store, base)
     assert store.runs() == [first]
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_a_folder_that_names_an_attention_is_refused(base, saved, tmp_path, key):
+    folder = saved("seq_bn", "sst-2")
+    values = json.loads((folder / "adapter_config.json").read_text())
+    values["config"][key] = "eager"
+    (folder / "adapter_config.json").write_text(json.dumps(values))
+    for take in (
+        lambda: adopt(folder, Store(tmp_path), base),
+        lambda: resolve(str(folder), Store(tmp_path), base),
+    ):
+        with pytest.raises(ArtefactError, match=f"has the key '{key}'.*delete the key"):
+            take()
+    assert Store(tmp_path).runs() == []
+
+
+@pytest.mark.parametrize(
+    ("own", "called"),
+    [("adapter", "adopted-adapter"), ("mix", "adopted-mix"), ("2024", "2024")],
+)
+def test_what_adopt_says_can_be_said_in_a_setup(base, saved, tmp_path, own, called):
+    folder = saved("seq_bn", own)
+    run = adopt(folder, Store(tmp_path), base)
+    assert run.config()["task"] == called
+    for text in ("{} > target", "continue({})", "fuse({}, squad)", "average(2*{}, 1*squad) > target"):
+        (found, *_) = references(parse(text.format(f"{called}#{run.key}")))
+        assert (found.name, found.run) == (called, run.key)
+
+
+@pytest.mark.parametrize("name", ["full", "lang", "nine", "a b", "-a", "a-"])
+def test_a_given_name_that_no_setup_can_say_is_refused(base, saved, tmp_path, name):
+    with pytest.raises(ConfigError, match=r"the name '.*' (is a word of setups|may hold).*; call it '"):
+        adopt(saved("seq_bn", "sst-2"), Store(tmp_path), base, name=name)
+    assert Store(tmp_path).runs() == []

@@ -237,6 +237,31 @@ def remote_code(forge: Forge) -> None:
     forge.content()
 
 
+def attention_of_an_adapter(forge: Forge) -> None:
+    config = json.loads(forge.path(CONFIG).read_text())["config"]
+    forge.change(CONFIG, config={**config, "inner": [{"_attn_implementation": "eager"}]})
+    forge.content()
+
+
+def attention_of_a_head(forge: Forge) -> None:
+    config = json.loads(forge.path(HEAD).read_text())["config"]
+    forge.change(HEAD, config={**config, "attn_implementation": "eager"})
+    forge.content()
+
+
+def attention_of_the_base(forge: Forge) -> None:
+    forge.manifest["base"]["config"]["_attn_implementation_internal"] = "eager"
+
+
+def attention_of_an_encoder(forge: Forge) -> None:
+    config = {"model_type": "xlm-roberta", "_attn_implementation": "eager"}
+    forge.write("backbone/config.json", json.dumps(config).encode())
+
+
+def word_of_setups(forge: Forge) -> None:
+    forge.manifest["target"] = "mix"
+
+
 def alike(forge: Forge) -> None:
     forge.manifest["name"] = "nl\u0456"
 
@@ -321,6 +346,11 @@ CORPUS = [
     (configuration_elsewhere, "class"),
     (other_head, "class"),
     (remote_code, "class"),
+    (attention_of_an_adapter, "class"),
+    (attention_of_a_head, "class"),
+    (attention_of_the_base, "class"),
+    (attention_of_an_encoder, "class"),
+    (word_of_setups, "name"),
     (alike, "look-alike"),
     (alike_path, "look-alike"),
     (other_name, "address"),

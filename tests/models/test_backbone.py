@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from adaptrans import hashes
 from adaptrans.errors import ArtefactError
 from adaptrans.models import backbone as b
-from adaptrans.models.library import bare_model
+from adaptrans.models.library import bare_model, empty_model
 
 
 @pytest.fixture
@@ -296,3 +296,31 @@ def test_models_do_not_share_a_config(tiny_backbone, cache):
     second = bare_model(found)
     second.add_classification_head("xnli", num_labels=3)
     assert second.config is not first.config
+
+
+@pytest.mark.parametrize(
+    "key", ["attn_implementation", "_attn_implementation", "_attn_implementation_internal"]
+)
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("eager", False),
+        ("sdpa", False),
+        (None, False),
+        ("ann/attention", True),
+        ({"": "ann/attention"}, True),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_attention_from_a_repository_is_refused(tmp_path, backbone_maker, key, value, refused, nested):
+    folder = backbone_maker(tmp_path / "base", depth=1, mlm=False)
+    config = json.loads((folder / "config.json").read_text())
+    own = {"other": [{key: value}]} if nested else {key: value}
+    (folder / "config.json").write_text(json.dumps({**config, **own}))
+    if refused:
+        with pytest.raises(ArtefactError, match=rf"names the attention .*delete the key '{key}'"):
+            b.identify(folder)
+        return
+    found = b.identify(folder)
+    assert bare_model(found).config._attn_implementation == "sdpa"
+    assert empty_model(found).config._attn_implementation == "sdpa"
