@@ -10,8 +10,8 @@ is one that is exact for counts:
   one language and answers that are right or wrong it is the interval of Clopper and Pearson (1934, Biometrika
   26:404).
 - Its upper end takes one more item than was seen. With none seen, that item is as bad as an item can be; else
-  its size is the mean of those seen and of one such item (the rule of succession). An item that languages share
-  is as bad as it can be: those wrong in one language do not tell how many are wrong in all.
+  its size is the mean of those seen and of one such item (the rule of succession). An item that languages
+  share is as bad as it can be: those wrong in one language do not tell how many are wrong in all.
 - Both sides are joined by the squares of their distances (MOVER; Zou and Donner 2008, Statistics in Medicine
   27:1693).
 
