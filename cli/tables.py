@@ -67,7 +67,10 @@ def language_results(title: str, facts: dict[str, Any], results: Sequence[Langua
         zero_shot = "" if mean.zero_shot is None else f", zero-shot languages alone {mean.zero_shot:.1f}"
         out.print(Text(f"task score {mean}{zero_shot}"))
     notes = [f"{result.language}: {note}" for result in results for note in result.notes]
-    _print_notes(out, [*facts["notes"], *notes])
+    from adaptrans.evaluation.layers import told
+
+    better = told(facts, [result.half for result in results])
+    _print_notes(out, [*facts["notes"], *better, *notes])
 
 
 def averages(facts: dict[str, Any], scored: dict[str, dict[str, float]]) -> TaskScore | None:

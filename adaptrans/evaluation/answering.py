@@ -50,6 +50,7 @@ class Language:
         notes: Filled by the last row, with what was left out.
         told: What the reader of the score has to know besides.
         layers: For retrieval, the primary value at every layer.
+        half: The same on the first half of the sentences.
     """
 
     language: str
@@ -58,6 +59,7 @@ class Language:
     notes: list[str]
     told: tuple[str, ...] = ()
     layers: tuple[float, ...] = ()
+    half: tuple[float, ...] = ()
 
 
 def languages(sessions: Sequence[Session], keys: Mapping[str, str], layer: int | None) -> Iterator[Language]:
@@ -88,7 +90,7 @@ def _one_by_one(session: Session, keys: Mapping[str, str], layer: int | None) ->
             outcome = session.answer(language, data_key, examples, meter.to, layer)
             found = zip(examples, outcome.golds, outcome.predictions, strict=True)
             rows = ((example.id, gold, (prediction,)) for example, gold, prediction in found)
-            yield Language(language, examples, rows, notes, outcome.notes, outcome.layers)
+            yield Language(language, examples, rows, notes, outcome.notes, outcome.layers, outcome.half)
 
 
 def _together(sessions: Sequence[Session], keys: Mapping[str, str]) -> Iterator[Language]:

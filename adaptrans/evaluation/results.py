@@ -37,6 +37,7 @@ class LanguageResult:
         whole: Whether no bad row was left out, so that row i is the data's item i.
         notes: What the reader of the number has to know.
         layers: For retrieval, the primary value at every layer, 0 = embeddings.
+        half: The same on the first half of the sentences, on which a layer may be chosen.
         chance: The primary value without reading the text, see `adaptrans.evaluation.chance`.
     """
 
@@ -51,6 +52,7 @@ class LanguageResult:
     notes: tuple[str, ...] = ()
     layers: tuple[float, ...] = ()
     chance: float | None = None
+    half: tuple[float, ...] = ()
 
     @property
     def value(self) -> float | None:
@@ -73,6 +75,7 @@ class Scored:
         statistics: Additive counts by score name, shape (examples, k).
         notes: What the reader has to know.
         layers: For retrieval, the primary value at every layer.
+        half: The same on the first half of the sentences.
         whole: Whether no bad row was left out.
         chance: The primary value without reading the text.
     """
@@ -81,6 +84,7 @@ class Scored:
     notes: tuple[str, ...] = ()
     whole: bool = True
     layers: Sequence[float] = field(default=())
+    half: Sequence[float] = field(default=())
     chance: float | None = None
 
 
@@ -112,6 +116,7 @@ def language_result(
         scored.notes,
         tuple(scored.layers),
         scored.chance,
+        tuple(scored.half),
     )
 
 
@@ -157,7 +162,8 @@ def load_language(run: Run, language: str) -> LanguageResult | None:
         return None
     values: dict[str, Any] = read_json(path)
     made_by = values.pop("intervals", 1)
-    found = LanguageResult(**{**values, "notes": tuple(values["notes"]), "layers": tuple(values["layers"])})
+    lists = {name: tuple(values.get(name, ())) for name in ("notes", "layers", "half")}
+    found = LanguageResult(**{**values, **lists})
     return found if made_by >= INTERVALS else _brought_up(run, found)
 
 

@@ -163,6 +163,7 @@ def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], k
                 counts,
                 notes=(*counts.notes, *told, *answered.told, *answered.notes),
                 layers=answered.layers,
+                half=answered.half,
                 whole=counts.whole and not answered.notes,
             )
             data_key = keys[answered.language]
@@ -228,6 +229,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     if is_retrieval(spec.task):
         which = f"vectors: hidden_states[{spec.layer}]" if spec.layer is not None else layers.note(spec.run)
         notes[f"{which}, {spec.config.pooling} pooling"] = None
+    if compares_vectors(spec.task):
+        notes[layers.direction_note(spec.task.kind)] = None
     return {
         "target": str(spec.task),
         "score": spec.task.scores[0],
@@ -235,8 +238,20 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         "task_languages": list(spec.task.languages),
         "source_languages": sorted({code for result in trained for code in result["source_languages"]}),
         "regime": asdict(spec.regime),
+        "vectors": _vectors(spec),
         "notes": list(notes),
     }
+
+
+def _vectors(spec: EvaluateSpec) -> dict[str, Any]:
+    """Which vectors were compared and how; empty where none were."""
+    if not compares_vectors(spec.task):
+        return {}
+    found: dict[str, Any] = layers.direction(spec.task.kind)
+    if is_retrieval(spec.task):
+        layer = layers.chosen(spec.run, spec.layer)
+        found |= {"layer": layer, "chosen": spec.layer is None, "pooling": spec.config.pooling}
+    return found
 
 
 def _base_note(spec: EvaluateSpec) -> str | None:
@@ -271,6 +286,12 @@ class Outcome:
         """For retrieval, the accuracy x 100 at every layer."""
         right = np.arange(self.neighbours.shape[1])
         return tuple(float(100 * (found == right).mean()) for found in self.neighbours)
+
+    @property
+    def half(self) -> tuple[float, ...]:
+        """The same on the first half of the sentences, among all; empty where there is one sentence."""
+        number = self.neighbours.shape[1]
+        return tuple(layers.on_half(self.neighbours, range(number // 2))) if number > 1 else ()
 
 
 def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:

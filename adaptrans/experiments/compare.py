@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from adaptrans.evaluation.layers import told
 from adaptrans.evaluation.metrics import SCORES, Score
 from adaptrans.evaluation.multiple import holm
 from adaptrans.evaluation.results import LanguageResult, load_results
@@ -155,6 +156,7 @@ class TargetTable:
         regime: What was seen of the target languages, in words; empty for zero-shot.
         backbone: Name of the backbone.
         which: What tells the table from others of the same target, backbone and regime; empty without any.
+        vectors: For what compares vectors, their layer, pooling, direction and prefix; else empty.
     """
 
     target: str
@@ -167,6 +169,7 @@ class TargetTable:
     regime: str = ""
     backbone: str = ""
     which: str = ""
+    vectors: dict[str, Any] = field(default_factory=dict)
 
 
 def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTable | None:
@@ -212,6 +215,8 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     base = next((entry for entry in entries if entry.setup == baseline), None)
     rows = tuple(_row(entry, scores, base, rule, order) for entry in entries)
     notes = dict.fromkeys(note for entry in entries for run in entry.runs for note in run.result()["notes"])
+    halves = [found[code].half for entry in entries for found in entry.results for code in order]
+    notes |= dict.fromkeys(told(facts, halves))
     return TargetTable(
         target=facts["target"],
         score=rule.primary,
@@ -222,6 +227,7 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
         notes=tuple(notes),
         regime=_regime(entries[0].run).words,
         backbone=str(entries[0].run.config().get("backbone_name", "")),
+        vectors=facts.get("vectors") or {},
     )
 
 

@@ -32,6 +32,10 @@ COLUMNS = (
     "n",
     "chance",
     "training_language",
+    "layer",
+    "pooling",
+    "direction",
+    "prefix",
     "data",
     "run",
 )
@@ -57,6 +61,7 @@ def long_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
             "split": config["split"],
             "seed": config["seed"],
             "run": run.name,
+            **vectors_of(run),
         }
         for code, result in load_results(run).items():
             own = {
@@ -71,6 +76,12 @@ def long_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
                 bounds = (result.low, result.high) if place == 0 else (None, None)
                 row = {**shared, **own, "score": score, "value": value, "low": bounds[0], "high": bounds[1]}
                 yield {name: row[name] for name in COLUMNS}
+
+
+def vectors_of(run: Run) -> dict[str, Any]:
+    """Which vectors a retrieval compared; empty where none were, or where an older version did not say."""
+    known = {**run.config(), **(run.result().get("vectors") or {})}
+    return {name: known.get(name) for name in ("layer", "pooling", "direction", "prefix")}
 
 
 def _described(code: str) -> dict[str, Any]:

@@ -257,3 +257,36 @@ def test_an_interval_stored_by_an_older_rule_is_brought_up_when_it_is_read(plann
     # The few sentences of the test are too few for the bootstrap.
     assert found.low < found.value or found.value == 0
     assert found.high > found.value or found.value == 100
+
+
+def test_retrieval_says_its_direction_and_another_layer_that_is_better(planner, capsys):
+    from adaptrans_cli.evaluate import report
+
+    spec = evaluation_of(planner, "full", "tatoeba")
+    found = list(evaluate(spec).values())
+    facts = spec.run.result()
+    assert facts["vectors"] == {
+        "layer": spec.layer,
+        "chosen": False,
+        "pooling": "mean",
+        "direction": "english_to_language",
+        "prefix": "",
+    }
+    said = "direction: each English sentence looks for its translation in the language; no text prefix"
+    assert said in facts["notes"]
+    for result in found:
+        assert len(result.half) == len(result.layers)
+        path = spec.run.path / "predictions" / f"{result.language}.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        first = [row["gold"] == row["prediction"] for row in rows[: len(rows) // 2]]
+        assert result.half[spec.layer] == pytest.approx(100 * np.mean(first))
+    # As if the last layer were far better.
+    for result in found:
+        path = spec.run.path / "scores" / f"{result.language}.json"
+        better = [0.0] * (len(result.half) - 1) + [90.0]
+        write_json(path, {**read_json(path), "half": better})
+    report(spec, 0, as_json=False)
+    last = len(found[0].half) - 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"layer {last} is better than layer {spec.layer} on the first half" in shown
+    assert any(f"--layer {last} takes it" in note for note in report(spec, 0, as_json=True)["notes"])
