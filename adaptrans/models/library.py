@@ -46,7 +46,7 @@ from adaptrans.models import trimming
 from adaptrans.models.backbone import Backbone, weight_files
 from adaptrans.models.heads import HeadSpec
 from adaptrans.models.manifest import subtracts_nothing
-from adaptrans.models.methods import SUBTRACTS_NOTHING, Method, left_out
+from adaptrans.models.methods import SUBTRACTS_NOTHING, Method, check_layers, left_out
 from adaptrans.models.names import fusion_of, owner, renamed
 from adaptrans.models.tensorfiles import copy_tensors, read_tensors, write_tensors
 from adaptrans.models.weightfiles import StoredTensor, fill, open_tensors
@@ -187,6 +187,7 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
     options = dict(method.options)
     if options.get("leave_out"):
         options["leave_out"] = left_out(options["leave_out"], model.config.num_hidden_layers)
+    check_layers(options.get("layers", "all"), model.config.num_hidden_layers)
     try:
         config = ADAPTER_CONFIG_MAP[method.name].replace(**options)
         with seeded(seed, "adapter"):
@@ -196,6 +197,8 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
         raise SetupError(
             f"method {method} makes no adapter for this model: {error}", remedy="change its options"
         ) from error
+    if not adapter_tensors(model, name):
+        raise SetupError(f"method {method} makes an adapter without weights", remedy="change its options")
 
 
 def _mend(model: Model) -> None:

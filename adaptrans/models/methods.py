@@ -185,6 +185,24 @@ def left_out(value: Value, depth: int) -> list[int]:
     )
 
 
+def check_layers(value: Value, depth: int) -> None:
+    """Refuse an option `layers` that names layers which the encoder has not got.
+
+    Args:
+        value: `all`, or a list of 0-based layers.
+        depth: Layers of the encoder.
+
+    Raises:
+        SetupError: If one does not exist; the library would leave it out without a word.
+    """
+    layers = value if isinstance(value, list) else []
+    if value != "all" and not (layers and all(type(item) is int and 0 <= item < depth for item in layers)):
+        raise SetupError(
+            f"layers={value!r} names no layers of an encoder with {depth}",
+            remedy=f"write 'all', or a list of layers from 0 to {depth - 1}",
+        )
+
+
 def names() -> list[str]:
     """All adapter methods, sorted."""
     return sorted(CELLS)
@@ -221,7 +239,33 @@ def parse(text: str) -> Method:
         raise UnknownNameError("method", name, [FORMER[name]], remedy=f"it is now called '{FORMER[name]}'")
     if name not in CELLS:
         raise UnknownNameError("method", name, [*CELLS, FULL])
-    return Method(name, _options(name, inside) if inside and inside.strip() else {})
+    method = Method(name, _options(name, inside) if inside and inside.strip() else {})
+    reason = _failure(method)
+    if reason:
+        raise SetupError(f"method {method}: {reason[0]}", remedy=reason[1])
+    return method
+
+
+def _failure(method: Method) -> tuple[str, str] | None:
+    """Why options that the library takes fail later or make another method, and the remedy; None if not.
+
+    Source: forward passes of adapters 1.3.0.
+    """
+    options = method.options
+    if options.get("inv_adapter") not in (None, "nice"):
+        return "its invertible part fails in the adapters library", "write inv_adapter='nice'"
+    if method.name == "vera":
+        for key in ("vera_d", "vera_b"):
+            if key in options and not isinstance(options[key], float):
+                return f"{key} that is no decimal number makes a lora of it", f"write for instance {key}=0.1"
+        places = [
+            options.get("selfattn_lora", True),
+            options.get("intermediate_lora"),
+            options.get("output_lora"),
+        ]
+        if sum(map(bool, places)) > 1:
+            return "its matrices are shared, and these layers have other shapes", "choose one kind of layer"
+    return None
 
 
 def _options(name: str, inside: str) -> dict[str, Value]:

@@ -26,7 +26,7 @@ from adaptrans.models.decay import decays
 from adaptrans.models.dropping import drop_swiftly
 from adaptrans.models.frugal import keep_frozen_in, recompute_activations
 from adaptrans.models.fusing import regularisation
-from adaptrans.models.library import fusion_of
+from adaptrans.models.names import fusion_of, owner
 from adaptrans.progress import progress
 from adaptrans.runs.config import TrainingConfig
 from adaptrans.training import checkpoint
@@ -268,11 +268,25 @@ class _Training:
             self.changes.clear()
         if not math.isfinite(summed.loss):
             self.stop(log, source, f"the loss is {summed.loss}", summed.failed)
+        if self.place.step == 0:
+            self.check_adapter()
         extra = self.regularise()
         norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
         if not math.isfinite(norm):
             self.stop(log, source, f"the gradient norm is {norm}", draw.items)
         return summed, extra, norm
+
+    def check_adapter(self) -> None:
+        """Stop before the first step where nothing of the adapter can learn, whatever else is trained."""
+        adapter = self.job.assembled.adapter
+        own = [parameter for name, parameter in self.parameters.items() if owner(name) == adapter]
+        if adapter is None or any(item.grad is not None and bool(item.grad.any()) for item in own):
+            return
+        raise TrainingError(
+            f"{self.job.description}: no gradient reaches the adapter, so {self.job.assembled.method} would"
+            " learn nothing",
+            remedy="change the options of the method",
+        )
 
     def regularise(self) -> dict[str, float]:
         """Add the gradient of what keeps fusions near the identity; returns its value by name."""

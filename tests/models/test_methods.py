@@ -150,3 +150,32 @@ def test_every_form_runs_or_is_refused_with_one_that_runs(method):
             nearest = said.partition("nearest that runs: '")[2].rstrip("'")
             assert not said or (nearest and not refusal(nearest, retrieval)), said
     assert found == RUNS[str(methods.parse(method))]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "seq_bn[inv_adapter='glow',inv_adapter_reduction_factor=2]",
+            "fails in the adapters library; write inv",
+        ),
+        (
+            "vera[vera_d=1]",
+            "vera_d that is no decimal number makes a lora of it; write for instance vera_d=0.1",
+        ),
+        ("vera[vera_b=None]", "vera_b that is no decimal number"),
+        ("vera[output_lora=True]", "these layers have other shapes; choose one kind of layer"),
+    ],
+)
+def test_options_that_fail_in_the_first_forward_pass_are_refused(text, message):
+    with pytest.raises(SetupError) as caught:
+        methods.parse(text)
+    assert message in str(caught.value)
+
+
+def test_layers_are_those_of_the_encoder():
+    for value in ("all", [0, 3]):
+        methods.check_layers(value, 4)
+    for value in ([], [0, 4], [-1], "last", [True], None):
+        with pytest.raises(SetupError, match="names no layers of an encoder with 4"):
+            methods.check_layers(value, 4)

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 
 from adaptrans.errors import ArtefactError, MissingDataError, TrainingError
-from adaptrans.models import fusing
+from adaptrans.models import fusing, methods
 from adaptrans.models.adapting import logits, trained_state
 from adaptrans.models.artefact import load_artefact
 from adaptrans.models.setup import parse
@@ -284,3 +284,17 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
     assert not any(kept[name].equal(bare[name]) for name in layers)
     assert spec.run.key != frozen_spec.run.key
     assert frozen_run.result()["trained_parameters"] < run.result()["trained_parameters"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("seq_bn[scaling=0.0]", "lora[alpha=0]", "vera[init_weights='lora']", "vera[vera_d=0.0]"),
+        *("prefix_tuning[prefix_length=0]", "loreft[prefix_positions=0]", "noreft[r=0]"),
+    ],
+)
+def test_an_adapter_that_no_gradient_reaches_stops_before_the_first_step(planner, method):
+    spec = replace(spec_of(planner, "adapter", "xnli"), method=str(methods.parse(method)))
+    with pytest.raises(TrainingError, match=r"no gradient reaches the adapter.*would learn nothing"):
+        run_training(spec)
+    assert not spec.run.is_done
