@@ -21,7 +21,7 @@ from adaptrans.tasks.locate import Located, find, missing
 from adaptrans.tasks.schema import HubSource, Task
 
 # Raised when the same files begin to give other examples.
-READING_VERSION = 2
+READING_VERSION = 3
 
 _log = logging.getLogger(__name__)
 

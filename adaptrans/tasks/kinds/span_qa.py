@@ -3,8 +3,8 @@
 Settings and search of XTREME (google-research/xtreme `third_party/run_squad.py`
 and its SQuAD processor): windows step by 128 pieces, questions take at most 64,
 n-best 20, answers at most 30 pieces. Answers are cut out of the passage by the
-tokenizer's character offsets; the reference re-aligns them through whitespace
-words instead, which ruins Chinese with XLM-R.
+tokenizer's character offsets, widened to whole letters; the reference re-aligns
+them through whitespace words instead, which ruins Chinese with XLM-R.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from adaptrans.errors import ConfigError
 from adaptrans.tasks.examples import SpanQAExample
 from adaptrans.tasks.kinds import Answers, Batch, Feature, Kind
+from adaptrans.tasks.kinds.letters import Blanks, whole_letters
 from adaptrans.tasks.kinds.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
@@ -70,16 +71,6 @@ def best_window(piece: int, spans: Sequence[Window]) -> int:
     return max(range(len(spans)), key=lambda index: (context(spans[index]), -index))
 
 
-def trimmed(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Character offsets without leading white space, which some tokenizers count to the piece."""
-    result = []
-    for start, end in offsets:
-        while start < end and text[start].isspace():
-            start += 1
-        result.append((start, end))
-    return result
-
-
 def answer_pieces(offsets: Sequence[tuple[int, int]], start: int, end: int) -> Window | None:
     """First and last piece that overlap characters [start, end), None if none does.
 
@@ -122,11 +113,11 @@ def encode(
         return_offsets_mapping=True,
         verbose=False,
     )
-    extra = tokenizer.num_special_tokens_to_add(pair=True)
+    extra, blanks = tokenizer.num_special_tokens_to_add(pair=True), Blanks.of(tokenizer)
     features: list[Feature] = []
     for index, example in enumerate(examples):
         question = questions[index][: min(QUESTION_PIECES, max_length // 2)]
-        offsets = trimmed(example.context, contexts["offset_mapping"][index])
+        offsets = whole_letters(example.context, contexts["offset_mapping"][index], blanks)
         ids = contexts["input_ids"][index]
         capacity = max_length - len(question) - extra
         if capacity < 1:
@@ -224,4 +215,4 @@ def gold(example: SpanQAExample) -> Any:
     return [answer.text for answer in example.answers]
 
 
-KIND = Kind("span_qa", 1, encode, collate, Answers("span_qa", loss, decode, predict, gold))
+KIND = Kind("span_qa", 2, encode, collate, Answers("span_qa", loss, decode, predict, gold))

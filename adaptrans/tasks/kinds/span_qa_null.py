@@ -50,7 +50,7 @@ def predict(
 
 KIND = Kind(
     "span_qa_null",
-    1,
+    2,
     span_qa.encode,
     span_qa.collate,
     Answers("span_qa", span_qa.loss, decode, predict, span_qa.gold),
