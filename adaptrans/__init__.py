@@ -15,18 +15,9 @@ from typing import TYPE_CHECKING, Any
 from adaptrans.errors import AdaptransError
 
 if TYPE_CHECKING:
-    from adaptrans.api import (
-        adopt,
-        compare,
-        evaluate,
-        intermediate,
-        language,
-        predict,
-        run,
-        target,
-        workspace,
-    )
-    from adaptrans.exporting import export
+    from adaptrans.api import adopt, compare, evaluate, intermediate, language, predict, run, target
+    from adaptrans.experiments.commands import workspace
+    from adaptrans.export.transformers import export
 
 __all__ = [
     "AdaptransError",
@@ -42,7 +33,7 @@ __all__ = [
     "workspace",
 ]
 
-_PLACES = {"export": "adaptrans.exporting"}
+_PLACES = {"export": "adaptrans.export.transformers"}
 
 
 def __getattr__(name: str) -> Any:

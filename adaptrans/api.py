@@ -12,23 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import ArtefactError, FailedRunsError
+from adaptrans.analysis.aggregates import GroupTable, OverallTable, grouped, overall
+from adaptrans.analysis.comparison import TargetTable, corrected
+from adaptrans.analysis.entries import evaluated, planned_tables
+from adaptrans.analysis.published import PublishedBaselines, published_baselines
+from adaptrans.analysis.tidy import export, long_rows
+from adaptrans.analysis.unshared import tables_of, told_apart
+from adaptrans.errors import ArtifactError, FailedRunsError
+from adaptrans.evaluation.evaluator import is_done
 from adaptrans.evaluation.results import LanguageResult
-from adaptrans.evaluation.zero_shot import is_done
-from adaptrans.experiments.apart import tables_of, told_apart
-from adaptrans.experiments.compare import TargetTable, corrected
-from adaptrans.experiments.config import Experiment, load_experiment
-from adaptrans.experiments.engine import Carried, Execution, Watch, Work, carry_out, execute, train, work
-from adaptrans.experiments.filled import filled_tables
-from adaptrans.experiments.forecast import forecasts
-from adaptrans.experiments.groups import GroupTable, grouped
-from adaptrans.experiments.longform import export, long_rows
-from adaptrans.experiments.overall import OverallTable, overall
-from adaptrans.experiments.plan import Plan
-from adaptrans.experiments.published import Beside, beside
-from adaptrans.experiments.rows import evaluated
-from adaptrans.hub.store import DEFAULT_STORE, Run, Store
-from adaptrans.planning import (
+from adaptrans.experiments.commands import (
     plan_evaluate,
     plan_intermediate,
     plan_language,
@@ -36,7 +29,12 @@ from adaptrans.planning import (
     plan_target,
     workspace,
 )
-from adaptrans.runs.evaluations import EvaluateSpec
+from adaptrans.experiments.config import Experiment, load_experiment
+from adaptrans.experiments.cost_forecast import forecasts
+from adaptrans.experiments.execution.base import Carried, Execution, Watch, carry_out, execute
+from adaptrans.experiments.plan import Plan, Work, train, work
+from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.store import DEFAULT_STORE, Run, Store
 from adaptrans.runs.workspace import Workspace
 
 __all__ = [
@@ -83,7 +81,7 @@ def language(code: str, *, text: str | Path, where: Workspace, **options: Any) -
     Returns:
         The finished run; the same call again finds it.
     """
-    from adaptrans.training.language import train_language
+    from adaptrans.training.train import train_language
 
     return train_language(plan_language(code, text=text, where=where, **options))
 
@@ -101,7 +99,7 @@ def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
     Returns:
         The run: setups name it `NAME#KEY`, or its folder, and a language adapter `{lang}`.
     """
-    from adaptrans.hub.adopting import adopt as take
+    from adaptrans.hub.import_adapterhub import adopt as take
 
     return take(Path(folder), where.store, where.backbone, **options)
 
@@ -152,9 +150,9 @@ def evaluate(task: str, *, where: Workspace, **options: Any) -> dict[str, Langua
         Results by language; languages that are done are not computed again.
 
     Raises:
-        ArtefactError: If the setup has not been trained; says how.
+        ArtifactError: If the setup has not been trained; says how.
     """
-    from adaptrans.evaluation.zero_shot import evaluate as run_evaluation
+    from adaptrans.evaluation.evaluator import evaluate as run_evaluation
 
     return run_evaluation(plan_evaluate(task, where=where, **options))
 
@@ -165,7 +163,7 @@ def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult
     Args:
         specs: What `plan_evaluate` returned.
     """
-    from adaptrans.evaluation.zero_shot import evaluate_all as run_evaluations
+    from adaptrans.evaluation.evaluator import evaluate_all as run_evaluations
 
     return run_evaluations(specs)
 
@@ -181,14 +179,14 @@ def compare(
         baseline: The setup that differences are taken to; by default `full`, where it was evaluated.
 
     Raises:
-        ArtefactError: If the store holds no evaluation of it.
+        ArtifactError: If the store holds no evaluation of it.
         UnknownNameError: If a baseline is given that no table has.
     """
     root = Store(Path(store))
     found = evaluated(root, target, baseline)
     tables = [table for entries, row in found for table in tables_of(entries, row, root.cache)]
     if not tables:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the evaluations of {root.root} have no score: their data have no gold labels",
             remedy="evaluate on a split with gold labels",
         )
@@ -211,7 +209,7 @@ def compare_by(
         baseline: The setup that differences are taken to; by default `full`, where it was evaluated.
 
     Raises:
-        ArtefactError: If the store holds no evaluation of it.
+        ArtifactError: If the store holds no evaluation of it.
         UnknownNameError: If languages are not grouped so, or a baseline is given that no table has.
     """
     root = Store(Path(store))
@@ -237,7 +235,7 @@ def benchmark_means(
     return overall(tables, benchmark, {found.key: found for found in Store(Path(store)).runs()})
 
 
-def published(tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE) -> list[Beside]:
+def published(tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE) -> list[PublishedBaselines]:
     """Published scores that are comparable with each of some tables, or why none is.
 
     Args:
@@ -245,7 +243,7 @@ def published(tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE) 
         store: Where the runs behind the tables are.
     """
     runs = {found.key: found for found in Store(Path(store)).runs()}
-    return [beside(table, runs) for table in tables]
+    return [published_baselines(table, runs) for table in tables]
 
 
 def export_results(out: str | Path, store: str | Path = DEFAULT_STORE, *, target: str | None = None) -> Path:
@@ -257,7 +255,7 @@ def export_results(out: str | Path, store: str | Path = DEFAULT_STORE, *, target
         target: Only this target.
 
     Raises:
-        ArtefactError: If the store holds no evaluation of it.
+        ArtifactError: If the store holds no evaluation of it.
         ConfigError: If the file is of another kind.
     """
     root = Store(Path(store))
@@ -338,12 +336,12 @@ def finished(experiment: Experiment, *, where: Workspace, **options: Any) -> Out
     The control's runs take part if they are there.
 
     Raises:
-        ArtefactError: If nothing of it is finished.
+        ArtifactError: If nothing of it is finished.
     """
     planned = plan_run(experiment, where=where, **{"control": "random", **options})
     done = _finished_part(planned)
     if not done.cells:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{where.store.root} has nothing of experiment {experiment.name} yet",
             remedy="carry it out with adaptrans run",
         )
@@ -369,7 +367,7 @@ def report(
         baseline: The setup that differences are taken to, where there is no experiment to say it.
         figures: Folder for its figures (PNG, SVG) and tables (CSV, LaTeX) as files of their own.
     """
-    from adaptrans.report.page import write_page
+    from adaptrans.report.html import write_page
 
     folder = None if figures is None else Path(figures)
     return write_page(tables, Store(Path(store)), Path(out), experiment, baseline, folder)
@@ -380,7 +378,7 @@ def _outcome(found: Experiment, planned: Plan, where: Workspace, carried: Carrie
     # A target of which nothing is done has no table for another reason than a lack of gold labels.
     done = {cell.target for cell in planned.cells}
     targets = [name for name in found.targets if name in done or not carried.failed]
-    tables, unscored = filled_tables(planned, targets, found.baseline, where.store.cache)
+    tables, unscored = planned_tables(planned, targets, found.baseline, where.store.cache)
     return Outcome(found, tuple(tables), tuple(unscored), carried.computed, planned.left_out, carried)
 
 
@@ -399,6 +397,6 @@ def predict(
     Yields:
         Each row with its `prediction`.
     """
-    from adaptrans.evaluation.own_text import predict_rows
+    from adaptrans.evaluation.inference import predict_rows
 
     yield from predict_rows(plan_evaluate(task, where=where, **options), rows)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from adaptrans.environment import OTHER_PACKAGES, PACKAGES, package_versions
 from adaptrans.errors import AdaptransError
+from adaptrans.utils.environment import OTHER_PACKAGES, PACKAGES, package_versions
 
 Level = Literal["ok", "note", "missing"]
 
@@ -60,7 +60,7 @@ ADVISORIES = (
         needs="kernels",
         what=(
             "a model's configuration can name a repository of attention code, which is fetched and run;"
-            " adaptrans refuses such backbones and artefacts and computes with sdpa, other programs may not"
+            " adaptrans refuses such backbones and artifacts and computes with sdpa, other programs may not"
         ),
         remedy="pip uninstall kernels; nothing here needs it",
     ),
@@ -142,7 +142,7 @@ def _advisory(advisory: Advisory) -> Finding | None:
 def _devices() -> list[Finding]:
     import torch
 
-    from adaptrans.devices import has_fast_bf16
+    from adaptrans.utils.devices import has_fast_bf16
 
     cpu = torch.device("cpu")
     precision = "bf16 in hardware" if has_fast_bf16(cpu) else "no bf16 in hardware"
@@ -189,7 +189,7 @@ def _reach(endpoint: str) -> tuple[bool, str]:
 
 
 def _folder_sizes(store: Path) -> list[Finding]:
-    from adaptrans.hashes import cache_folder
+    from adaptrans.utils.io import cache_folder
 
     hashes = Finding(
         "file hashes", "ok", f"{cache_folder()}, {_size(cache_folder())}; may be deleted at any time"
@@ -210,7 +210,7 @@ def _size(folder: Path) -> str:
 
 def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
     from adaptrans.runs.workspace import data_places
-    from adaptrans.tasks import catalogue, sources
+    from adaptrans.tasks import catalogue, loading
 
     data, folders = data_places(data, tasks)
     if data is None:
@@ -220,7 +220,7 @@ def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
     findings = []
     for name in catalogue.names(folders):
         task = catalogue.get(name, folders)
-        there = {split: sources.available_languages(task, split, data) for split in task.splits}
+        there = {split: loading.available_languages(task, split, data) for split in task.splits}
         text = ", ".join(f"{split} {len(codes)}" for split, codes in there.items() if codes)
         lacking = [split for split, codes in there.items() if not codes]
         level: Level = "note" if lacking else "ok"
@@ -230,9 +230,9 @@ def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
 
 
 def _backbone(backbone: str | None) -> list[Finding]:
-    from adaptrans.files import read_json
-    from adaptrans.models.backbone import identify
-    from adaptrans.models.kernels import named_attention
+    from adaptrans.modeling.backbone import identify
+    from adaptrans.modeling.kernels import named_attention
+    from adaptrans.utils.io import read_json
 
     if backbone is None:
         return [Finding("backbone", "note", "none given", "add --backbone FOLDER, a hub id or mini")]

@@ -169,11 +169,11 @@ class ConfigError(AdaptransError):
     """A configuration with an unknown key or an impossible value."""
 
 
-class ArtefactError(AdaptransError):
-    """A stored run or artefact that is missing, damaged or does not fit its base."""
+class ArtifactError(AdaptransError):
+    """A stored run or artifact that is missing, damaged or does not fit its base."""
 
 
-class BusyError(ArtefactError):
+class BusyError(ArtifactError):
     """A run that another process is at work on."""
 
 

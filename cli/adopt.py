@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 
 def adopt(
@@ -29,14 +29,14 @@ def adopt(
         str | None,
         typer.Option("--method", help="direft or noreft, where the file does not tell which; else noreft."),
     ] = None,
-    backbone: common.Backbone = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    as_json: common.Json = False,
+    backbone: options.Backbone = None,
+    store: options.StoreFolder = DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Take an adapter made with the adapters library, or a LoRA of PEFT, for setups to use."""
-    from adaptrans.hub.adopting import adopt as take
+    from adaptrans.hub.import_adapterhub import adopt as take
 
-    where = common.workspace(backbone, None, store, None, "cpu")
+    where = options.workspace(backbone, None, store, None, "cpu")
     run = take(
         folder,
         where.store,
@@ -51,8 +51,8 @@ def adopt(
     made, notes = run.result()["method"], run.result()["notes"]
     if as_json:
         values = {"run": run.name, "folder": str(run.path), "name": called, "method": made}
-        common.print_json({**values, "notes": notes})
+        options.print_json({**values, "notes": notes})
         return
     for note in notes[1:]:
-        common.say(f"note: {note}")
+        options.say(f"note: {note}")
     print(f"{run.path}: {made}; setups call it {called}")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 
 def compare(
     target: Annotated[str | None, typer.Argument(help="Only this target.")] = None,
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = DEFAULT_STORE,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Setup that differences are taken to; full, if it is there."),
@@ -31,7 +31,7 @@ def compare(
     published: Annotated[
         bool, typer.Option("--published", help="Say why published scores are not shown, where they are not.")
     ] = False,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare all evaluated setups of a store: intervals, and paired differences to the baseline."""
     from dataclasses import asdict
@@ -45,7 +45,7 @@ def compare(
     if by is not None:
         groups = api.compare_by(by, store, target=target, baseline=baseline)
         if as_json:
-            common.print_json([asdict(group) for group in groups])
+            options.print_json([asdict(group) for group in groups])
         else:
             tables.by_group(groups, by, baseline or "full")
         return
@@ -53,14 +53,14 @@ def compare(
     if benchmark is not None:
         means = api.benchmark_means(benchmark, found, store)
         if as_json:
-            common.print_json([asdict(table) for table in means])
+            options.print_json([asdict(table) for table in means])
         else:
             tables.by_benchmark(means, benchmark, baseline or "full", found)
         return
     beside = api.published(found, store)
     if as_json:
         pairs = zip(found, beside, strict=True)
-        common.print_json([{**asdict(table), "published": asdict(other)} for table, other in pairs])
+        options.print_json([{**asdict(table), "published": asdict(other)} for table, other in pairs])
         return
     for table, other in zip(found, beside, strict=True):
         tables.by_language(table, baseline or "full", other.lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import common
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from adaptrans.experiments.explain import Explained
@@ -24,17 +24,16 @@ Overrides = Annotated[
 
 
 @app.command("list")
-def list_(as_json: common.Json = False) -> None:
+def list_(as_json: options.Json = False) -> None:
     """List presets and bundled experiments."""
-    from adaptrans.experiments.config import load_experiment
-    from adaptrans.experiments.files import bundled
+    from adaptrans.experiments.config import bundled, load_experiment
     from adaptrans.runs import presets
     from adaptrans_cli.tables import listing
 
     found = [presets.get(name) for name in presets.names()]
     experiments = {name: load_experiment(path) for name, path in bundled().items()}
     if as_json:
-        common.print_json(
+        options.print_json(
             {
                 "presets": [
                     {"name": item.name, "title": item.title, "source": item.source} for item in found
@@ -56,17 +55,16 @@ def show(
     file: Annotated[str | None, typer.Argument(help="Experiment file, or the name of a bundled one.")] = None,
     overrides: Overrides = None,
     preset: Annotated[str | None, typer.Option("--preset", help="Show a preset instead of a file.")] = None,
-    backbone: common.Backbone = None,
-    tasks: common.TaskFolders = None,
+    backbone: options.Backbone = None,
+    tasks: options.TaskFolders = None,
     everything: Annotated[bool, typer.Option("--all", help="Defaults too.")] = False,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show every option as it will hold, and where it came from: file, preset, default."""
     from adaptrans.errors import AdaptransError, ConfigError
-    from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.config import experiment_file, load_experiment
     from adaptrans.experiments.explain import BASE_DEPTH, explain_experiment, explain_preset
-    from adaptrans.experiments.files import experiment_file
-    from adaptrans.models.outline import outlined
+    from adaptrans.modeling.backbone import outlined
     from adaptrans.runs import presets
 
     if (file is None) == (preset is None):
@@ -96,7 +94,7 @@ def _about(preset: Any) -> list[str]:
 
 def _print(found: list[Explained], everything: bool, as_json: bool, about: list[str]) -> None:
     if as_json:
-        common.print_json(
+        options.print_json(
             [
                 {
                     "what": item.what,
@@ -133,7 +131,7 @@ def copy(
     import shutil
 
     from adaptrans.errors import ConfigError, UnknownNameError
-    from adaptrans.experiments.files import bundled
+    from adaptrans.experiments.config import bundled
 
     known = bundled()
     if name not in known:
@@ -149,12 +147,12 @@ def copy(
 
 
 @app.command()
-def validate(file: File, overrides: Overrides = None, tasks: common.TaskFolders = None) -> None:
+def validate(file: File, overrides: Overrides = None, tasks: options.TaskFolders = None) -> None:
     """Check an experiment file: keys, values, setups, task names."""
-    from adaptrans.experiments.config import load_experiment
+    from adaptrans.experiments.config import experiment_file, load_experiment
     from adaptrans.experiments.explain import explain_experiment
-    from adaptrans.experiments.files import experiment_file
-    from adaptrans.models.setup import check, parse
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.modeling.setup.validation import check
 
     path = experiment_file(file)
     found = load_experiment(path, overrides or ())
@@ -173,7 +171,7 @@ def schema(
     """Print the JSON schema of an experiment file, for editors."""
     import json
 
-    from adaptrans.experiments.schema import experiment_schema
+    from adaptrans.experiments.config import experiment_schema
 
     text = json.dumps(experiment_schema(), indent=2, ensure_ascii=False)
     if out is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from adaptrans.doctor import Finding
@@ -17,11 +17,11 @@ MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "missing": 
 
 
 def doctor(
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
-    as_json: common.Json = False,
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    store: options.StoreFolder = DEFAULT_STORE,
+    tasks: options.TaskFolders = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show versions, devices, hub, caches, data and backbone, and how to get what is missing.
 
@@ -33,7 +33,7 @@ def doctor(
 
     findings = examine(store, data, backbone, tasks or ())
     if as_json:
-        common.print_json([asdict(finding) for finding in findings])
+        options.print_json([asdict(finding) for finding in findings])
     else:
         _print(findings)
     if any(finding.level == "missing" for finding in findings):

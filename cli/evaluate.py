@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans_cli import common
+from adaptrans.experiments.commands import plan_evaluate
+from adaptrans.experiments.plan import work
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans_cli import options
 from adaptrans_cli.options import DataPlace, Printing, grouped
 
 if TYPE_CHECKING:
-    from adaptrans.runs.evaluations import EvaluateSpec
+    from adaptrans.runs.evaluation import EvaluateSpec
 
 
 @grouped
@@ -28,12 +30,12 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Split to score.")] = "test",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
-    method: common.Method = DEFAULT_METHOD,
-    seed: common.Seed = 1,
-    precision: common.Precision = None,
-    limit_eval: common.LimitEval = None,
-    trim_vocabulary: common.TrimVocabulary = None,
-    quantise: common.Quantise = None,
+    method: options.Method = DEFAULT_METHOD,
+    seed: options.Seed = 1,
+    precision: options.Precision = None,
+    limit_eval: options.LimitEval = None,
+    trim_vocabulary: options.TrimVocabulary = None,
+    quantize: options.Quantize = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
@@ -49,7 +51,6 @@ def evaluate(
     """Evaluate trained setups zero-shot: one load, all languages, predictions kept."""
     from adaptrans import api
     from adaptrans.errors import ConfigError
-    from adaptrans.experiments import engine
     from adaptrans.experiments.plan import Cell, Plan
 
     setups = list(dict.fromkeys(setup or ["full"]))
@@ -57,20 +58,20 @@ def evaluate(
         raise ConfigError("--run names one run", remedy="leave it out, or give one --setup")
     where = place.workspace().remembering()
     specs = [
-        api.plan_evaluate(
+        plan_evaluate(
             task,
             where=where,
             setup=text,
             method=method,
             seed=seed,
             run=run,
-            tell=common.say,
+            tell=options.say,
             languages=[code.strip() for code in languages.split(",") if code.strip()] if languages else (),
             split=split,
             precision=precision,
             limit=limit_eval,
             trim_vocabulary=trim_vocabulary,
-            quantise=quantise,
+            quantize=quantize,
             layer=layer,
             pooling=pooling,
             threshold=threshold,
@@ -78,24 +79,24 @@ def evaluate(
         for text in setups
     ]
     cells = tuple(Cell(text, task, spec) for text, spec in zip(setups, specs, strict=True))
-    items = engine.work(Plan((), cells))
+    items = work(Plan((), cells))
     if printing.dry_run:
-        common.show_plan(items, printing.as_json)
+        options.show_plan(items, printing.as_json)
         return
     to_do = [item for item in items if not item.done]
     for place_, item in enumerate(to_do, start=1):
-        common.announce(item, place_, len(to_do))
+        options.announce(item, place_, len(to_do))
     api.evaluate_all(specs)
     found = [report(spec, len(to_do), printing.as_json) for spec in specs]
     if printing.as_json:
-        common.print_json(found if len(found) > 1 else found[0])
+        options.print_json(found if len(found) > 1 else found[0])
 
 
 def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
     """Print the scores of an evaluation, or return them as JSON."""
     from dataclasses import asdict
 
-    from adaptrans.evaluation.layers import told
+    from adaptrans.evaluation.evaluator import told
     from adaptrans.evaluation.results import load_language
     from adaptrans_cli.tables import averages, language_results
 

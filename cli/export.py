@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Key of a trained run, or folder of a run or an artefact.")],
+    run: Annotated[str, typer.Argument(help="Key of a trained run, or folder of a run or an artifact.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     format_: Annotated[
         str,
@@ -25,12 +25,12 @@ def export(
     with_backbone: Annotated[
         bool, typer.Option("--with-backbone", help="For adapters: write the encoder too.")
     ] = False,
-    backbone: common.Backbone = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    as_json: common.Json = False,
+    backbone: options.Backbone = None,
+    store: options.StoreFolder = DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Write a trained run so that transformers or adapters loads it without adaptrans."""
-    from adaptrans.exporting import export as write
+    from adaptrans.export.transformers import export as write
 
     made = write(
         run,
@@ -43,7 +43,7 @@ def export(
         with_backbone=with_backbone,
     )
     if as_json:
-        common.print_json(
+        options.print_json(
             {
                 "folder": str(made.folder),
                 "format": made.format,
@@ -53,6 +53,6 @@ def export(
         )
         return
     if made.reason and format_ == "auto":
-        common.say(f"for adapters: {made.reason}")
+        options.say(f"for adapters: {made.reason}")
     print(f"{made.folder}, for {made.format}; its README.md says how to load it:")
     print("\n".join(made.lines))

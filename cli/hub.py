@@ -1,4 +1,4 @@
-"""`adaptrans hub`: share trained artefacts, and use those of others."""
+"""`adaptrans hub`: share trained artifacts, and use those of others."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
-from adaptrans_cli.shared_tables import GIB, shared_package, shared_rows, size
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
+from adaptrans_cli.tables import GIB, shared_package, shared_rows, size
 
 if TYPE_CHECKING:
-    from adaptrans.hub.pulling import Pulled
-    from adaptrans.hub.sharing import Shared
-    from adaptrans.hub.store import Store
-    from adaptrans.models.backbone import Backbone
+    from adaptrans.hub.pull import Pulled
+    from adaptrans.hub.push import Shared
+    from adaptrans.modeling.backbone import Backbone
+    from adaptrans.runs.store import Store
 
 app = typer.Typer(
-    help="Share trained artefacts in a folder, a store such as S3, or the Hugging Face Hub, and use others'.",
+    help="Share trained artifacts in a folder, a store such as S3, or the Hugging Face Hub, and use others'.",
     no_args_is_help=True,
 )
 
@@ -33,7 +33,7 @@ Base = Annotated[
         help="The base it has to fit: folder or hub id; mini is bundled.",
     ),
 ]
-MaxSize = Annotated[float, typer.Option("--max-size", min=0, help="Refuse artefacts of more GiB than this.")]
+MaxSize = Annotated[float, typer.Option("--max-size", min=0, help="Refuse artifacts of more GiB than this.")]
 
 
 @app.command()
@@ -46,7 +46,7 @@ def push(
     ],
     address: At,
     licence: Annotated[
-        str, typer.Option("--licence", help="Licence of the artefact, as apache-2.0 or cc-by-4.0.")
+        str, typer.Option("--licence", help="Licence of the artifact, as apache-2.0 or cc-by-4.0.")
     ] = "unknown",
     tag: Annotated[
         str | None, typer.Option("--tag", help="Further name of this version, such as best.")
@@ -59,24 +59,24 @@ def push(
         bool, typer.Option("--pull-request", help="hf: open a pull request instead of making a version.")
     ] = False,
     message: Annotated[str, typer.Option("--message", help="hf: message of the commit.")] = "",
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = DEFAULT_STORE,
     backbone: Base = None,
-    tasks: common.TaskFolders = None,
-    as_json: common.Json = False,
+    tasks: options.TaskFolders = None,
+    as_json: options.Json = False,
 ) -> None:
     """Share a run, and first what it was built on; nothing that is there is overwritten."""
-    from adaptrans.hub import sharing
-    from adaptrans.hub.hubs import Pushing
-    from adaptrans.hub.store import Store
+    from adaptrans.hub import push as sharing
+    from adaptrans.hub.base import PushOptions
+    from adaptrans.runs.store import Store
 
     root = Store(store)
-    how = Pushing(
+    how = PushOptions(
         new_version=new_version,
         tag=tag,
         private=private,
         pull_request=pull_request,
         message=message,
-        tell=common.say,
+        tell=options.say,
     )
     shared = sharing.push(
         root.named(run),
@@ -88,7 +88,7 @@ def push(
         tasks=tasks or (),
     )
     if as_json:
-        common.print_json(_pushed(shared))
+        options.print_json(_pushed(shared))
         return
     _print_pushed(shared)
 
@@ -118,7 +118,7 @@ def _print_pushed(shared: Shared) -> None:
 @app.command()
 def pull(
     address: At,
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = DEFAULT_STORE,
     backbone: Base = None,
     name: Annotated[
         str | None, typer.Option("--name", help="An adapter of the adapters library: what setups call it.")
@@ -134,19 +134,19 @@ def pull(
         typer.Option("--method", help="direft or noreft, where such an adapter's file does not tell."),
     ] = None,
     max_size: MaxSize = 20,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Fetch an artefact, and what it was built on, as finished runs of the store; all checked before.
+    """Fetch an artifact, and what it was built on, as finished runs of the store; all checked before.
 
     A repository of the Hugging Face Hub with an adapter of the adapters library is taken too.
     """
-    from adaptrans.hub.hubs import NoPackage
-    from adaptrans.hub.pulling import pull as fetch
-    from adaptrans.hub.store import Store
+    from adaptrans.hub.base import NoPackage
+    from adaptrans.hub.pull import pull as fetch
+    from adaptrans.runs.store import Store
 
     base, largest = _backbone(backbone), int(max_size * GIB)
     try:
-        found = fetch(address, Store(store), backbone=base, largest=largest, tell=common.say)
+        found = fetch(address, Store(store), backbone=base, largest=largest, tell=options.say)
     except NoPackage:
         if base is None:
             raise
@@ -154,7 +154,7 @@ def pull(
         _pull_foreign(address, Store(store), base, own, largest, as_json)
         return
     if as_json:
-        common.print_json(_pulled(found))
+        options.print_json(_pulled(found))
         return
     _print_pulled(found)
     package = found.package
@@ -174,15 +174,15 @@ def _pull_foreign(
     as_json: bool,
 ) -> None:
     """Take an adapter of the adapters library, and say how a setup names it."""
-    from adaptrans.hub.foreign import pull_foreign
+    from adaptrans.hub.import_adapterhub import pull_foreign
 
     run = pull_foreign(address, store, base, largest=largest, **own)
     notes = run.result()["notes"][1:]
     if as_json:
-        common.print_json({"run": run.name, "key": run.key, "folder": str(run.path), "notes": notes})
+        options.print_json({"run": run.name, "key": run.key, "folder": str(run.path), "notes": notes})
         return
     for note in notes:
-        common.say(f"note: {note}")
+        options.say(f"note: {note}")
     called = run.config()["task"]
     print(f"took {address} as {run.path}")
     use = "--setup '{lang} > target'" if own["language"] else f"--setup '{called}#{run.key} > target'"
@@ -225,20 +225,20 @@ def list_(
     language_adapters: Annotated[
         bool, typer.Option("--language-adapters", help="The public ones of MAD-X for XLM-R instead.")
     ] = False,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
-    """List the artefacts of a hub, or the public language adapters."""
+    """List the artifacts of a hub, or the public language adapters."""
     from adaptrans.errors import ConfigError
-    from adaptrans.hub import listing
+    from adaptrans.hub import resolve
 
     if language_adapters:
         _language_adapters(base, language, as_json)
         return
     if place is None:
         raise ConfigError("no hub given", remedy="name its address, or add --language-adapters")
-    found = listing.rows(place, base=base, task=task, language=language, method=method, score=score)
+    found = resolve.rows(place, base=base, task=task, language=language, method=method, score=score)
     if as_json:
-        common.print_json(found)
+        options.print_json(found)
         return
     shared_rows(place, found)
 
@@ -246,7 +246,7 @@ def list_(
 def _language_adapters(base: str | None, language: str | None, as_json: bool) -> None:
     """The public language adapters, those of one base or language."""
     from adaptrans import languages
-    from adaptrans.hub.language_adapters import LICENCE, METHOD, public_for, public_language_adapters
+    from adaptrans.hub.import_adapterhub import LICENCE, METHOD, public_for, public_language_adapters
 
     found = public_language_adapters() if base is None else public_for(base)
     code = None if language is None else languages.get(language).code
@@ -256,7 +256,7 @@ def _language_adapters(base: str | None, language: str | None, as_json: bool) ->
         if code in (None, row.language)
     ]
     if as_json:
-        common.print_json(rows)
+        options.print_json(rows)
         return
     from rich.box import SIMPLE
     from rich.table import Table
@@ -277,13 +277,13 @@ def _language_adapters(base: str | None, language: str | None, as_json: bool) ->
 
 
 @app.command()
-def show(address: At, as_json: common.Json = False) -> None:
-    """Show what an artefact says of itself; only its manifest is fetched."""
-    from adaptrans.hub import listing
+def show(address: At, as_json: options.Json = False) -> None:
+    """Show what an artifact says of itself; only its manifest is fetched."""
+    from adaptrans.hub import resolve
 
-    package, entry = listing.show(address)
+    package, entry = resolve.show(address)
     if as_json:
-        common.print_json(
+        options.print_json(
             {
                 **package.model_dump(mode="json"),
                 "version": entry.version,
@@ -298,21 +298,21 @@ def show(address: At, as_json: common.Json = False) -> None:
 @app.command()
 def verify(
     address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="An artefact in a hub, or the folder of a pulled one.")
+        str, typer.Argument(metavar="ADDRESS", help="An artifact in a hub, or the folder of a pulled one.")
     ],
     backbone: Base = None,
     max_size: MaxSize = 20,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Check an artefact without loading it, and explain every refusal; exit code 1 if there is one."""
+    """Check an artifact without loading it, and explain every refusal; exit code 1 if there is one."""
     from dataclasses import asdict
 
-    from adaptrans.hub.refusals import REASONS
-    from adaptrans.hub.verifying import verify as check
+    from adaptrans.hub.resolve import verify as check
+    from adaptrans.hub.verification.errors import REASONS
 
     found = check(address, backbone=_backbone(backbone), largest=int(max_size * GIB))
     if as_json:
-        common.print_json(
+        options.print_json(
             {"address": address, "sound": not found, "refusals": [asdict(item) for item in found]}
         )
     elif not found:
@@ -336,6 +336,6 @@ def login() -> None:
 def _backbone(name: str | None) -> Backbone | None:
     if name is None:
         return None
-    from adaptrans.models.backbone import identify
+    from adaptrans.modeling.backbone import identify
 
     return identify(name)

@@ -8,56 +8,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from adaptrans.evaluation.attention import AttentionRecord
-    from adaptrans.hub.store import Run, Store
+    from adaptrans.evaluation.fusion_attention import AttentionRecord
+    from adaptrans.runs.store import Run, Store
 
 
 def inspect(
     run: Annotated[str, typer.Argument(help="Key, or start of a key, of an evaluated run.")],
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = DEFAULT_STORE,
     languages: Annotated[
         str | None, typer.Option("--languages", help="Comma-separated; by default all evaluated ones.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw it: a file that ends in .png, .svg or .pdf.")
     ] = None,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show how much attention a fusion gives to each of its adapters, by language and by layer."""
-    from adaptrans.evaluation.attention import load_attention
-    from adaptrans.hub.store import Store
+    from adaptrans.evaluation.fusion_attention import load_attention
+    from adaptrans.runs.store import Store
 
     found = _evaluation(Store(store), run)
     chosen = [code.strip() for code in (languages or "").split(",") if code.strip()]
     records = load_attention(found, chosen)
     if plot is not None:
-        from adaptrans.evaluation.attention_plot import draw
+        from adaptrans.report.charts import draw
 
         draw(records, found.config()["setup"], plot)
     if as_json:
         from dataclasses import asdict
 
         values = {code: asdict(record) for code, record in records.items()}
-        common.print_json({"run": found.name, "setup": found.config()["setup"], "languages": values})
+        options.print_json({"run": found.name, "setup": found.config()["setup"], "languages": values})
         return
     _print(found, records)
     if plot is not None:
-        common.say(f"drawn: {plot}")
+        options.say(f"drawn: {plot}")
 
 
 def _evaluation(store: Store, key: str) -> Run:
     """The evaluation that a key names: its own, or that of the trained run that the key names.
 
     Raises:
-        ArtefactError: If there is none, or more than one.
+        ArtifactError: If there is none, or more than one.
     """
-    from adaptrans.errors import ArtefactError
+    from adaptrans.errors import ArtifactError
 
     # A folder's name may stand for its key.
     run = store.find(key.rstrip("/").rpartition("/")[2].rpartition("-")[2])
@@ -67,17 +67,17 @@ def _evaluation(store: Store, key: str) -> Run:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{run.name} was not evaluated yet", remedy=f"run adaptrans evaluate TASK --run {run.key}"
         )
     names = ", ".join(other.name for other in found)
-    raise ArtefactError(f"{run.name} was evaluated several times: {names}", remedy="name one of them")
+    raise ArtifactError(f"{run.name} was evaluated several times: {names}", remedy="name one of them")
 
 
 def _print(run: Run, records: Mapping[str, AttentionRecord]) -> None:
     from rich.text import Text
 
-    from adaptrans.evaluation.attention import mean_over_languages
+    from adaptrans.evaluation.fusion_attention import mean_over_languages
     from adaptrans_cli.tables import console
 
     out = console()

@@ -24,19 +24,15 @@ from adaptrans_cli import (
     export,
     hub,
     inspect,
-    intermediate,
-    language,
     memory,
     methods,
     mine,
     predict,
-    pretrain,
-    quickstart,
     report,
     run,
     score,
-    target,
     tasks,
+    train,
 )
 
 app = typer.Typer(
@@ -50,11 +46,10 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(config.app, name="config")
 app.add_typer(hub.app, name="hub")
 for command in (
-    quickstart.quickstart,
-    pretrain.pretrain,
-    language.language,
-    intermediate.intermediate,
-    target.target,
+    run.quickstart,
+    train.language,
+    train.intermediate,
+    train.target,
     evaluate.evaluate,
     inspect.inspect,
     compare.compare,
@@ -70,6 +65,17 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+
+
+@app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def pretrain() -> None:
+    """Moved: pretraining of small encoders lies beside the package, in `tools/`."""
+    from adaptrans.errors import ConfigError
+
+    raise ConfigError(
+        "pretraining is no part of the installed package any more",
+        remedy="in a checkout: PYTHONPATH=tools python -m mini_pretraining CONFIG, see tools/README.md",
+    )
 
 
 def _print_version(wanted: bool) -> None:
@@ -108,12 +114,12 @@ def _silence() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line: an expected failure is one line on standard error and exit code 2."""
-    from adaptrans import processes
     from adaptrans.errors import AdaptransError, one_line
+    from adaptrans.utils import distributed
 
     try:
         # Of several processes that train together one is enough to talk; failures are told by each.
-        with contextlib.nullcontext() if processes.is_main() else _silence():
+        with contextlib.nullcontext() if distributed.is_main() else _silence():
             app()
     except Exception as error:
         line = one_line(error)

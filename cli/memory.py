@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans_cli import common
+from adaptrans.experiments.commands import plan_run
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans_cli import options
 from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
-    from adaptrans.models.memory import Case
+    from adaptrans.modeling.efficiency.memory_case import Case
 
-PARTS = ("weights", "gradients", "optimiser", "activations", "peak")
+PARTS = ("weights", "gradients", "optimizer", "activations", "peak")
 
 
 @grouped
@@ -23,15 +24,15 @@ def memory(
     experiment: Annotated[
         str | None, typer.Argument(help="Experiment file, or the name of a bundled one; or else --setup.")
     ] = None,
-    setup: common.SetupText = "adapter",
-    method: common.Method = DEFAULT_METHOD,
+    setup: options.SetupText = "adapter",
+    method: options.Method = DEFAULT_METHOD,
     head: Annotated[
         str, typer.Option("--head", help="classification, tagging, span_qa, multiple_choice or mlm.")
     ] = "classification",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Inputs computed at once.")] = 32,
     length: Annotated[int, typer.Option("--length", min=1, help="Pieces of each.")] = 128,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
-    quantise: common.Quantise = None,
+    quantize: options.Quantize = None,
     vocabulary: Annotated[
         int | None,
         typer.Option("--vocabulary", min=1, help="Pieces of a cut vocabulary; 40000 where not given."),
@@ -39,12 +40,13 @@ def memory(
     budget: Annotated[
         str | None, typer.Option("--memory-budget", help="Also say how many inputs fit, as 8GB.")
     ] = None,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Forecast weights, gradients, optimiser, activations and peak, per option; no weights are loaded."""
-    from adaptrans.models.memory import Case, bytes_of, forecast, most_items, shape_of
-    from adaptrans.models.outline import outlined
-    from adaptrans.progress import progress
+    """Forecast weights, gradients, optimizer, activations and peak, per option; no weights are loaded."""
+    from adaptrans.modeling.backbone import outlined
+    from adaptrans.modeling.efficiency.memory_case import Case, bytes_of, shape_of
+    from adaptrans.modeling.efficiency.memory_estimation import forecast, most_items
+    from adaptrans.utils.progress import progress
 
     most = bytes_of(budget) if budget is not None else None
     if experiment is not None:
@@ -60,7 +62,7 @@ def memory(
             items=batch_size,
             length=length,
             precision=precision,
-            quantise=quantise or "none",
+            quantize=quantize or "none",
         )
         cases = list(_variants(_checked(asked), rows))
     found: list[dict[str, Any]] = []
@@ -73,7 +75,7 @@ def memory(
             found.append(row)
             meter.to(number)
     if as_json:
-        common.print_json({"backbone": place.backbone, "memory_budget": most, "cases": found})
+        options.print_json({"backbone": place.backbone, "memory_budget": most, "cases": found})
         return
     _print(found)
 
@@ -85,7 +87,7 @@ def _no_backbone() -> str:
 
 
 def _rows() -> int:
-    from adaptrans.models.memory import TRIMMED_ROWS
+    from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS
 
     return TRIMMED_ROWS
 
@@ -93,8 +95,9 @@ def _rows() -> int:
 def _checked(case: Case) -> Case:
     """Refuse what no run would take."""
     from adaptrans.errors import ConfigError, UnknownNameError
-    from adaptrans.models.bits import QUANTISED, check_quantised
-    from adaptrans.models.setup import check, is_full, parse
+    from adaptrans.modeling.setup.nodes import is_full
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.modeling.setup.validation import QUANTIZED, check, check_quantized
 
     heads = ("classification", "tagging", "span_qa", "multiple_choice", "mlm")
     if case.head not in heads:
@@ -107,9 +110,9 @@ def _checked(case: Case) -> Case:
             remedy=f"at most {case.shape.positions - 2}",
         )
     check(parse(case.setup), case.method)
-    if case.quantise not in ("none", *QUANTISED):
-        raise UnknownNameError("--quantise", case.quantise, ("none", *QUANTISED))
-    check_quantised(case.quantise, "full" if is_full(parse(case.setup)) else case.method, case.setup)
+    if case.quantize not in ("none", *QUANTIZED):
+        raise UnknownNameError("--quantize", case.quantize, ("none", *QUANTIZED))
+    check_quantized(case.quantize, "full" if is_full(parse(case.setup)) else case.method, case.setup)
     return case
 
 
@@ -117,16 +120,17 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     """The case as asked, and what each option makes of it."""
     from dataclasses import replace
 
-    from adaptrans.models import methods
-    from adaptrans.models.setup import is_full, parse
+    from adaptrans.modeling import adapter_methods
+    from adaptrans.modeling.setup.nodes import is_full
+    from adaptrans.modeling.setup.parser import parse
 
     whole = is_full(parse(asked.setup))
     cut = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
     own = asked if whole else cut
-    base = "" if asked.quantise == "none" else f", base in {asked.quantise}"
+    base = "" if asked.quantize == "none" else f", base in {asked.quantize}"
     yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}{base}", own
     if base:
-        yield "base not quantised", replace(own, quantise="none")
+        yield "base not quantized", replace(own, quantize="none")
     if asked.head != "mlm":
         name = "with --trim-vocabulary" if whole else "with --no-trim"
         yield name, cut if whole else asked
@@ -136,25 +140,22 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     if asked.items > 1:
         yield "a quarter of the inputs at once", replace(own, items=max(1, asked.items // 4))
     if not whole:
-        method = methods.parse(asked.method)
-        if "leave_out" in methods.OPTIONS_OF[method.name] and not method.options:
+        method = adapter_methods.parse(asked.method)
+        if "leave_out" in adapter_methods.OPTIONS_OF[method.name] and not method.options:
             half = f"{asked.method}[leave_out='first:{asked.shape.depth // 2}']"
             yield "lower half left out", replace(own, method=half)
-        yield "full", replace(asked, setup="full", quantise="none")
+        yield "full", replace(asked, setup="full", quantize="none")
 
 
 def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:
     """The training runs of an experiment that differ in what they take."""
-    from adaptrans import api
-    from adaptrans.experiments.config import load_experiment
-    from adaptrans.experiments.files import experiment_file
-    from adaptrans.runs.memory import case_of
-    from adaptrans.runs.specs import TrainSpec
+    from adaptrans.experiments.config import experiment_file, load_experiment
+    from adaptrans.runs.train import TrainSpec, case_of
 
     found = load_experiment(experiment_file(name), []).on(place.backbone)
     where = place.workspace(found.first_backbone, shown=True)
     seen: set[Case] = set()
-    for spec in api.plan_run(found, where=where).training:
+    for spec in plan_run(found, where=where).training:
         if isinstance(spec, TrainSpec) and case_of(spec) not in seen:
             seen.add(case_of(spec))
             method = f", {spec.method}" if not spec.whole_model else ""

@@ -6,36 +6,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import common
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
-    from adaptrans.models.sizes import Size
+    from adaptrans.modeling.efficiency.memory_estimation import Size
 
 SHOWN = ("a > target", "fuse(a, b)", "fuse(a, b) > target", "average(a, b) > target", "a + b - c > target")
 
 
 def methods(
-    backbone: common.Backbone = None,
+    backbone: options.Backbone = None,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="Also one with options, as seq_bn\\[reduction_factor=8]; repeatable."),
     ] = None,
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show every adapter method: which setups take it, and with --backbone its parameters and bytes."""
-    from adaptrans.models import methods as known
+    from adaptrans.modeling import adapter_methods as known
 
     further = [str(known.parse(text)) for text in method or ()]
     found: dict[str, Size] = {}
     if backbone is not None:
-        from adaptrans.models.backbone import identify
-        from adaptrans.models.sizes import sizes
+        from adaptrans.modeling.backbone import identify
+        from adaptrans.modeling.efficiency.memory_estimation import sizes
 
         found = {size.name: size for size in sizes(identify(backbone), further)}
     rows = [_row(name, found) for name in (*known.names(), *further)]
     others = [_cost(name, found) for name in ("full", "fusion") if name in found]
     if as_json:
-        common.print_json({"backbone": backbone, "methods": rows, "others": others})
+        options.print_json({"backbone": backbone, "methods": rows, "others": others})
         return
     _print(rows, others, bool(found))
 
@@ -47,7 +47,8 @@ def _row(name: str, found: dict[str, Size]) -> dict[str, Any]:
 def _refusal(setup: str, method: str) -> str | None:
     """Why a setup does not run with a method, None if it does."""
     from adaptrans.errors import SetupError
-    from adaptrans.models.setup import check, parse
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.modeling.setup.validation import check
 
     try:
         check(parse(setup), method)

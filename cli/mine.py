@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans_cli import common
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options as common
 
 
 def mine(
@@ -18,8 +18,8 @@ def mine(
     out: Annotated[Path, typer.Option("--out", help="File of pairs: score, both lines, both sentences.")],
     backbone: common.Backbone = None,
     setup: common.SetupText = "full",
-    artefact: Annotated[
-        Path | None, typer.Option("--artefact", help="Folder of a trained artefact, in place of --setup.")
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", help="Folder of a trained artifact, in place of --setup.")
     ] = None,
     threshold: Annotated[
         float | None,
@@ -49,7 +49,7 @@ def mine(
     """Find sentences that translate each other in two unaligned files, by ratio margin."""
     from dataclasses import asdict
 
-    from adaptrans.mining import Options, artefact_model, mine_files, setup_model
+    from adaptrans.evaluation.bitext_mining.files import Options, artifact_model, mine_files, setup_model
 
     where = common.workspace(backbone, data, store, tasks, device)
     options = Options(
@@ -61,7 +61,7 @@ def mine(
         threshold=threshold,
         top=top,
     )
-    model = setup_model(where, setup, method, seed) if artefact is None else artefact_model(where, artefact)
+    model = setup_model(where, setup, method, seed) if artifact is None else artifact_model(where, artifact)
     found = mine_files(source, target, out, where=where, model=model, options=options)
     if as_json:
         common.print_json(asdict(found))

@@ -1,32 +1,238 @@
-"""Groups of options that several commands take, declared once.
-
-A command declares a group as one parameter; `grouped` turns it into the options of the group and hands the
-command the group filled in.
-"""
+"""Options that several commands share, and how they print."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+import typer
+
+from adaptrans.runs.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
+    from adaptrans.experiments.plan import Work
     from adaptrans.runs.workspace import Workspace
+
+
+Backbone: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        envvar="ADAPTRANS_BACKBONE",
+        help="Folder or hub id of an XLM-R encoder; mini is bundled.",
+    ),
+]
+Data: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="ADAPTRANS_DATA",
+        help="Folder of original data files or hub copies; samples is bundled.",
+    ),
+]
+StoreFolder: TypeAlias = Annotated[
+    Path, typer.Option("--store", envvar="ADAPTRANS_STORE", help="Folder of the runs.")
+]
+TaskFolders: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--tasks", help="Folder of own task files; may be repeated.")
+]
+Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Method: TypeAlias = Annotated[
+    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, lora\\[r=4].")
+]
+MethodOrPreset: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--method", help="Adapter method: seq_bn, lora, ...; by default the preset's, or seq_bn."),
+]
+LARGEST_SEED = 2**63 - 1
+"""What the generators of torch take."""
+
+
+def possible_seed(seed: int | None) -> int | None:
+    """A seed as it was given.
+
+    Raises:
+        ConfigError: If it is larger than a generator takes.
+    """
+    from adaptrans.errors import ConfigError
+
+    if seed is not None and seed > LARGEST_SEED:
+        raise ConfigError(f"--seed {seed} is too large", remedy=f"choose one up to {LARGEST_SEED}")
+    return seed
+
+
+Seed: TypeAlias = Annotated[
+    int,
+    typer.Option("--seed", min=0, callback=possible_seed, help="Seed of weights, batches and dropout."),
+]
+OwnSeed: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, callback=possible_seed, help="Seed; wins over the file's."),
+]
+SetupText: TypeAlias = Annotated[
+    str,
+    typer.Option("--setup", help="full, full(mnli), adapter, continue(mnli), 'mnli > target', ..."),
+]
+Precision: TypeAlias = Annotated[
+    str | None, typer.Option("--precision", help="auto, fp32 or bf16; auto takes bf16 where it is fast.")
+]
+LimitTrain: TypeAlias = Annotated[
+    int | None, typer.Option("--limit-train", min=1, help="Train on N examples, a fixed random part.")
+]
+LimitEval: TypeAlias = Annotated[
+    int | None, typer.Option("--limit-eval", min=1, help="Score N examples a language, a fixed random part.")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other training option, as weight_decay=0.01; may be repeated."),
+]
+Preset: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--preset", help="Options of a study, which options given by hand win over: config list."),
+]
+SkipBadRows: TypeAlias = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Leave out and list bad rows instead of stopping at the first."),
+]
+Control: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--control", help="random: also the same runs with the backbone's weights shuffled."),
+]
+Jobs: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Runs at a time, each in a process with its share of the cores."),
+]
+Engine: TypeAlias = Annotated[
+    str, typer.Option("--engine", help="local, or ray: on all machines of a Ray cluster.")
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Of a running Ray cluster: auto, or HOST:PORT; without it or RAY_ADDRESS Ray starts here.",
+    ),
+]
+DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be computed, and compute nothing.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+LearningRate: TypeAlias = Annotated[
+    float | None, typer.Option("--learning-rate", help="Peak rate; 2e-5 for full, 1e-4 for adapters.")
+]
+Epochs: TypeAlias = Annotated[float | None, typer.Option("--epochs", help="Passes over the training data.")]
+TrimVocabulary: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--trim-vocabulary/--no-trim",
+        help="Load the embeddings of the pieces in the data alone, with the same results; adapters: on.",
+    ),
+]
+Quantize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize",
+        help="none, 8bit or 4bit: linear layers of the frozen encoder; needs adaptrans\\[quant].",
+    ),
+]
+MemoryBudget: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--memory-budget", help="As 8GB: train such that the forecast of memory stays below it."),
+]
+MaxSteps: TypeAlias = Annotated[int | None, typer.Option("--max-steps", help="Stop after N optimizer steps.")]
+BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", help="Inputs per optimizer step.")]
+MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Pieces per model input.")]
+
+
+def workspace(
+    backbone: str | None,
+    data: Path | None,
+    store: Path,
+    tasks: Sequence[Path] | None,
+    device: str,
+    skip_bad_rows: bool = False,
+    shown: bool = False,
+) -> Workspace:
+    """The workspace of a command; of a plan that is only `shown`, backbone and data may be absent."""
+    from adaptrans.experiments.commands import workspace as make
+
+    return make(
+        backbone=backbone,
+        data=data,
+        store=store,
+        tasks=tasks or (),
+        device=device,
+        skip_bad_rows=skip_bad_rows,
+        shown=shown,
+    )
+
+
+def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
+    """Training options from `--set name=value` and from options of their own, which win.
+
+    Raises:
+        ConfigError: If a setting is not of the form name=value.
+    """
+    import yaml
+
+    from adaptrans.errors import ConfigError
+
+    values: dict[str, Any] = {}
+    for item in given or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise ConfigError(f'--set "{item}" is not of the form name=value', remedy="as --set patience=3")
+        try:
+            values[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f'--set "{item}" has no readable value', remedy="as --set patience=3") from None
+    return {**values, **{name: value for name, value in named.items() if value is not None}}
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output; pydantic's models and dataclasses too."""
+    from pydantic_core import to_json
+
+    print(to_json(value, indent=2, inf_nan_mode="constants").decode())
+
+
+def say(text: str) -> None:
+    """Print a line about what is going on, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def announce(item: Work, place: int, total: int) -> None:
+    """Say which run is computed now."""
+    say(f"[{place}/{total}] {item.what}")
+
+
+def show_plan(items: Sequence[Work], as_json: bool) -> None:
+    """Print what a command would compute."""
+    rows = [
+        {"run": item.run.name, "what": item.what, "done": item.done, "folder": str(item.run.path)}
+        for item in items
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print(f"{'done ' if row['done'] else 'to do'}  {row['what']}  [{row['run']}]")
+    print(f"{sum(not item.done for item in items)} of {len(items)} runs to compute")
+
 
 C = TypeVar("C", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
-class Place:
+class ParamSource:
     """Where a command works: backbone, store and device."""
 
-    backbone: common.Backbone = None
-    store: common.StoreFolder = DEFAULT_STORE
-    device: common.Device = "auto"
+    backbone: Backbone = None
+    store: StoreFolder = DEFAULT_STORE
+    device: Device = "auto"
 
     def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
         """The workspace of a command.
@@ -35,22 +241,20 @@ class Place:
             backbone: Taken where none is given on the command line.
             shown: For a plan that is only shown: backbone and data may be absent.
         """
-        return common.workspace(self.backbone or backbone, None, self.store, None, self.device, shown=shown)
+        return workspace(self.backbone or backbone, None, self.store, None, self.device, shown=shown)
 
 
 @dataclass(frozen=True)
-class TaskPlace(Place):
+class TaskPlace(ParamSource):
     """Where a command works that knows tasks."""
 
-    data: common.Data = None
-    tasks: common.TaskFolders = None
+    data: Data = None
+    tasks: TaskFolders = None
 
     def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
         """The workspace of a command; see `Place.workspace`."""
         chosen = self.backbone or backbone
-        return common.workspace(
-            chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows, shown
-        )
+        return workspace(chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows, shown)
 
     @property
     def skips_bad_rows(self) -> bool:
@@ -62,7 +266,7 @@ class TaskPlace(Place):
 class DataPlace(TaskPlace):
     """Where a command works that reads the rows of tasks."""
 
-    skip_bad_rows: common.SkipBadRows = False
+    skip_bad_rows: SkipBadRows = False
 
     @property
     def skips_bad_rows(self) -> bool:
@@ -74,31 +278,31 @@ class DataPlace(TaskPlace):
 class Training:
     """Options of one training run; what is not given is left to the defaults."""
 
-    seed: common.Seed = 1
-    precision: common.Precision = None
-    learning_rate: common.LearningRate = None
-    epochs: common.Epochs = None
-    max_steps: common.MaxSteps = None
-    batch_size: common.BatchSize = None
-    max_length: common.MaxLength = None
-    trim_vocabulary: common.TrimVocabulary = None
-    quantise: common.Quantise = None
-    set_: common.Settings = None
+    seed: Seed = 1
+    precision: Precision = None
+    learning_rate: LearningRate = None
+    epochs: Epochs = None
+    max_steps: MaxSteps = None
+    batch_size: BatchSize = None
+    max_length: MaxLength = None
+    trim_vocabulary: TrimVocabulary = None
+    quantize: Quantize = None
+    set_: Settings = None
 
     def given(self) -> dict[str, Any]:
         """The training options that were given, those of `--set` too; the seed is none of them."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         pairs, _ = named.pop("set_"), named.pop("seed")
-        return common.settings(pairs, **named)
+        return settings(pairs, **named)
 
 
 @dataclass(frozen=True)
 class TaskTraining(Training):
     """Options of one training run on tasks."""
 
-    limit_train: common.LimitTrain = None
-    memory_budget: common.MemoryBudget = None
-    preset: common.Preset = None
+    limit_train: LimitTrain = None
+    memory_budget: MemoryBudget = None
+    preset: Preset = None
 
     def given(self) -> dict[str, Any]:
         """The training options that were given; neither seed nor preset is one of them."""
@@ -109,8 +313,8 @@ class TaskTraining(Training):
 class Printing:
     """What a command shows, and as what."""
 
-    dry_run: common.DryRun = False
-    as_json: common.Json = False
+    dry_run: DryRun = False
+    as_json: Json = False
 
 
 def grouped(command: C) -> C:

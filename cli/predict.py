@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans_cli import common
+from adaptrans.experiments.commands import plan_evaluate
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans_cli import options as common
 from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
-    from adaptrans.runs.evaluations import EvaluateSpec
+    from adaptrans.runs.evaluation import EvaluateSpec
 
 
 @grouped
@@ -36,7 +37,7 @@ def predict(
     method: common.Method = DEFAULT_METHOD,
     seed: common.Seed = 1,
     precision: common.Precision = None,
-    quantise: common.Quantise = None,
+    quantize: common.Quantize = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
     ] = False,
@@ -49,7 +50,7 @@ def predict(
 
     from adaptrans import api
     from adaptrans.errors import ConfigError
-    from adaptrans.files import written_whole
+    from adaptrans.utils.io import atomic_write
 
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder", remedy="name a file")
@@ -59,17 +60,17 @@ def predict(
     rows = _rows(input_) if input_ is not None else [_row(where.task(task).kind, given)]
     options: dict[str, Any] = {
         "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
-        "quantise": quantise,
+        "quantize": quantize,
     }  # fmt: skip
     if dry_run:
-        _show_plan(api.plan_evaluate(task, where=where, **options), len(rows), as_json)
+        _show_plan(plan_evaluate(task, where=where, **options), len(rows), as_json)
         return
     answers = api.predict(task, rows, where=where, **options)
     if out is None:
         for row in answers:
             print(json.dumps(row, ensure_ascii=False))
         return
-    with written_whole(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in answers:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -96,6 +97,6 @@ def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    from adaptrans.tasks.formats import read_jsonl
+    from adaptrans.tasks.readers.tables import read_jsonl
 
     return [row.values for row in read_jsonl(path) if row.values is not None]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.hub.store import DEFAULT_STORE
-from adaptrans_cli import common
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options
 
 
 def report(
@@ -19,10 +19,10 @@ def report(
         list[str] | None, typer.Argument(help="Values that win over the file, as for run: seeds=[1,2,3].")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
-    backbone: common.Backbone = None,
-    data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
-    tasks: common.TaskFolders = None,
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    store: options.StoreFolder = DEFAULT_STORE,
+    tasks: options.TaskFolders = None,
     figures: Annotated[
         Path | None,
         typer.Option("--figures", help="Folder for each figure as PNG and SVG, each table as CSV and LaTeX."),
@@ -44,7 +44,7 @@ def report(
 
         found = load_experiment(experiment, overrides or ())
         found = found.on(backbone)
-        where = common.workspace(found.first_backbone, data, store, tasks, "auto")
+        where = options.workspace(found.first_backbone, data, store, tasks, "auto")
         tables = list(api.finished(found, where=where).tables)
         page = api.report(tables, out=out, store=store, experiment=found, figures=figures)
     print(f"page: {page}")

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import common
+from adaptrans.experiments.commands import plan_run
+from adaptrans.experiments.execution.base import Execution, cores
+from adaptrans.experiments.plan import work
+from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans_cli import options as common
 from adaptrans_cli.options import DataPlace, Printing, grouped
 from adaptrans_cli.tree import show_plan
 
 if TYPE_CHECKING:
     from adaptrans.api import Outcome
     from adaptrans.experiments.config import Experiment
-    from adaptrans.experiments.engine import Carried, Execution
+    from adaptrans.experiments.execution.base import Carried, Execution
     from adaptrans.runs.workspace import Workspace
 
 
@@ -50,9 +54,8 @@ def run(
     report: Annotated[Path | None, typer.Option("--report", help="Also write a page of it here.")] = None,
 ) -> None:
     """Train and evaluate every setup of an experiment and compare them; what is done is not done again."""
-    from adaptrans.experiments.config import load_experiment
-    from adaptrans.experiments.executors import Execution
-    from adaptrans.experiments.files import experiment_file
+    from adaptrans.experiments.config import experiment_file, load_experiment
+    from adaptrans.experiments.execution.base import Execution
 
     named = [("preset", preset), ("seeds", seeds), ("shots", shots), ("select", select)]
     given = [f"{name}=[{text}]" if name != "preset" else f"{name}={text}" for name, text in named if text]
@@ -66,7 +69,7 @@ def run(
         "control": control,
     }
     if printing.dry_run:
-        from adaptrans.planning import plan_run
+        from adaptrans.experiments.commands import plan_run
 
         planned = plan_run(found, where=where, **options)
         show_plan(found.name, planned, printing.as_json)
@@ -90,7 +93,7 @@ def carry_out(
     """
     from adaptrans import api
     from adaptrans.errors import FailedRunsError
-    from adaptrans.experiments.live import experiment_view
+    from adaptrans.experiments.execution.display import experiment_view
 
     failure = None
     try:
@@ -161,3 +164,38 @@ def failures(carried: Carried) -> dict[str, list[dict[str, Any]]]:
         for one in carried.waiting
     ]
     return {"failed": failed, "waiting": waiting}
+
+
+DEFAULT_OUT = Path("adaptrans-quickstart")
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = DEFAULT_OUT,
+    control: common.Control = None,
+    store: common.StoreFolder = DEFAULT_STORE,
+    seed: common.OwnSeed = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Runs at a time; by default two, if there are cores.")
+    ] = None,
+    dry_run: common.DryRun = False,
+    as_json: common.Json = False,
+) -> None:
+    """Compare six setups on the bundled encoder and sample suite, offline; ends with tables and a page."""
+    from adaptrans.experiments.config import load_experiment
+    # IMPORTGONE
+
+    found = load_experiment(shipped("quickstart"))
+    where = common.workspace("mini", Path("samples"), store, None, "auto")
+    options = {"seed": seed, "control": control}
+    if dry_run:
+        common.show_plan(work(plan_run(found, where=where, **options)), as_json)
+        return
+    at_once = jobs or min(2, cores())
+    carry_out(found, where, Execution(jobs=at_once), as_json, out / "report.html", **options)
+
+
+def shipped(name: str) -> Path:
+    """The file of an experiment that ships."""
+    from importlib.resources import files
+
+    return Path(str(files("adaptrans_configs") / f"{name}.yaml"))

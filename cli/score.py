@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import common
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from adaptrans.evaluation.scoring import Scores
@@ -23,21 +23,21 @@ def score(
     ],
     labels: Annotated[Path, typer.Option("--labels", help="Folder of the same form with the labels.")],
     benchmark: Annotated[str, typer.Option("--benchmark", help="xtreme or xtreme-r.")] = "xtreme",
-    as_json: common.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Score prediction files in XTREME's layout: languages, tasks, groups, overall."""
     from dataclasses import asdict
 
     from adaptrans import benchmarks
     from adaptrans.evaluation.scoring import score_folder
-    from adaptrans.progress import progress
+    from adaptrans.utils.progress import progress
 
     rules = benchmarks.get(benchmark)
     total = sum(len(task.languages) for task in rules.tasks.values())
     with progress(f"scoring by {rules}", total) as meter:
         found = score_folder(rules, predictions, labels, lambda what: meter.advance(note=what))
     if as_json:
-        common.print_json(asdict(found))
+        options.print_json(asdict(found))
     else:
         _print(found)
 

@@ -10,13 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from adaptrans.evaluation.averages import TaskScore
+    from collections.abc import Sequence
+
+    from adaptrans.analysis.aggregates import GroupTable, Mean, OverallTable
+    from adaptrans.analysis.comparison import Row, TargetTable
+    from adaptrans.analysis.published import Line, PublishedBaselines
     from adaptrans.evaluation.results import LanguageResult
-    from adaptrans.evaluation.statistics import Difference
-    from adaptrans.experiments.compare import Row, TargetTable
-    from adaptrans.experiments.groups import GroupTable
-    from adaptrans.experiments.overall import Mean, OverallTable
-    from adaptrans.experiments.published import Beside, Line
+    from adaptrans.hub.package import Package, PackageRow
+    from adaptrans.stats.aggregate import TaskScore
+    from adaptrans.stats.intervals import Difference
+
 
 TARGETS_PER_TABLE = 4
 """Columns of targets that fit a terminal; the rest follows in a further table."""
@@ -67,7 +70,7 @@ def language_results(title: str, facts: dict[str, Any], results: Sequence[Langua
         zero_shot = "" if mean.zero_shot is None else f", zero-shot languages alone {mean.zero_shot:.1f}"
         out.print(Text(f"task score {mean}{zero_shot}"))
     notes = [f"{result.language}: {note}" for result in results for note in result.notes]
-    from adaptrans.evaluation.layers import told
+    from adaptrans.evaluation.evaluator import told
 
     better = told(facts, [result.half for result in results])
     _print_notes(out, [*facts["notes"], *better, *notes])
@@ -75,7 +78,7 @@ def language_results(title: str, facts: dict[str, Any], results: Sequence[Langua
 
 def averages(facts: dict[str, Any], scored: dict[str, dict[str, float]]) -> TaskScore | None:
     """The means of a task over its languages, None if nothing is scored."""
-    from adaptrans.evaluation.averages import task_score
+    from adaptrans.stats.aggregate import task_score
 
     if not scored:
         return None
@@ -127,9 +130,9 @@ def without(found: TargetTable, baseline: str) -> str:
     return f"no row beside the baseline {baseline}" if alone else f"no row is the baseline {baseline}"
 
 
-def reasons(found: Sequence[Beside]) -> None:
+def reasons(found: Sequence[PublishedBaselines]) -> None:
     """Why published scores are not shown, in one line."""
-    from adaptrans.experiments.published import why_not
+    from adaptrans.analysis.published import why_not
 
     text = why_not(found)
     if text:
@@ -172,7 +175,7 @@ def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str
     """
     from itertools import groupby
 
-    from adaptrans.models.setup import parse
+    from adaptrans.modeling.setup.parser import parse
 
     out = console()
     order = [str(parse(text)) for text in setups]
@@ -349,3 +352,81 @@ def _coverage(found: TargetTable) -> list[str]:
 def _print_notes(out: Console, notes: Sequence[str]) -> None:
     for note in notes:
         out.print(Text(f"note: {note}"))
+
+
+GIB = 1 << 30
+SHOWN = 100
+"""Rows of a table; the rest is counted."""
+
+
+def shared_rows(place: str, found: Sequence[PackageRow]) -> None:
+    """Print the versions of a hub."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from adaptrans.hub.verification.errors import printable
+    # IMPORTGONE
+
+    table = Table(title=Text(f"{place}: {len(found)} versions"), title_justify="left")
+    for name in ("artifact", "tags", "base", "task", "setup", "method", "languages", "scores", "size"):
+        table.add_column(name, justify="right" if name == "size" else "left")
+    for row in found[:SHOWN]:
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in list(row.scores.items())[:2])
+        more = f" +{len(row.languages) - 6}" if len(row.languages) > 6 else ""
+        cells = (
+            f"{row.name}@v{row.version}" if row.version else row.name,
+            " ".join(row.tags),
+            row.base,
+            row.task,
+            row.setup,
+            row.method,
+            " ".join(row.languages[:6]) + more,
+            shown or "-",
+            size(row.size) if row.size else "-",
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console().print(table)
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN} more: name filters, or print all with --json")
+
+
+def shared_package(package: Package, title: str) -> None:
+    """Print what one version is."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from adaptrans.hub.verification.errors import printable
+    # IMPORTGONE
+
+    table = Table(title=Text(title), title_justify="left", show_header=False)
+    base = package.base
+    lines = [
+        ("setup", package.setup),
+        ("task", package.task),
+        ("method", package.method),
+        ("labels", ", ".join(package.labels[:20]) or "-"),
+        ("base", f"{base.id}, {base.depth} layers x {base.width}, {base.vocabulary} pieces"),
+        ("fingerprint", base.fingerprint[:12]),
+        ("licence", package.licence),
+        *(("training data", f"{item.task}: {item.licence}") for item in package.training_data),
+        *(
+            (
+                "built on",
+                f"{item.reference}: {item.name or 'not shared'}{f'@v{item.version}' if item.version else ''}",
+            )
+            for item in package.parents
+        ),
+        *(("score", f"{name} {value:.1f}") for name, value in package.means().items()),
+        ("run", package.run.folder),
+        ("files", f"{len(package.files)}, {size(package.size)}"),
+    ]
+    for name, value in lines:
+        table.add_row(name, Text(printable(value)))
+    console().print(table)
+
+
+def size(number: int) -> str:
+    """Bytes as a reader takes them in."""
+    if number < 1 << 20:
+        return f"{number / 1024:.0f} KiB"
+    return f"{number / (1 << 20):.1f} MiB" if number < GIB else f"{number / GIB:.2f} GiB"

@@ -6,16 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptrans_cli import common
+from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.tree import Tree
 
-    from adaptrans.experiments.forecast import Forecast, Total
-    from adaptrans.experiments.plan import Plan
-    from adaptrans.experiments.work import Work
+    from adaptrans.experiments.cost_forecast import Forecast, Total
+    from adaptrans.experiments.plan import Plan, Work
 
 NO_KEY = "no key yet"
 
@@ -28,9 +27,8 @@ def show_plan(name: str, plan: Plan, as_json: bool) -> None:
         plan: Its runs.
         as_json: As JSON.
     """
-    from adaptrans.experiments.forecast import Forecast, forecasts, total
-    from adaptrans.experiments.plan import absent, partial, without_key
-    from adaptrans.experiments.work import work
+    from adaptrans.experiments.cost_forecast import Forecast, forecasts, total
+    from adaptrans.experiments.plan import absent, partial_plan, without_key, work
 
     items, keyless, lacks = work(plan), without_key(plan), absent(plan)
     to_do = [item.run.path for item in items if not item.done]
@@ -38,19 +36,19 @@ def show_plan(name: str, plan: Plan, as_json: bool) -> None:
     found = {path: judged.get(path, Forecast()) for path in to_do}
     whole = total(found.values())
     if as_json:
-        common.print_json(
+        options.print_json(
             {
                 "experiment": name,
                 "runs": [_row(item, item.run.path in keyless, found) for item in items],
                 "total": asdict(whole),
                 "absent": lacks,
-                "partial": partial(plan),
+                "partial": partial_plan(plan),
                 "left_out": list(plan.left_out),
             }
         )
         return
     _show(name, items, keyless, found)
-    for line in (*plan.left_out, *partial(plan)):
+    for line in (*plan.left_out, *partial_plan(plan)):
         print(f"note: {line}")
     _show_total(whole)
     if lacks:
@@ -100,7 +98,7 @@ def _short(forecast: Forecast) -> str:
 
 def _show_total(whole: Total) -> None:
     """Print what the runs to compute take together."""
-    from adaptrans.experiments.forecast import NO_PAST
+    from adaptrans.experiments.cost_forecast import NO_PAST
 
     if whole.unknown < whole.runs:
         parts = [

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import adaptrans
-from adaptrans.errors import ArtefactError, ConfigError, UnknownNameError
+from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64}
 
@@ -13,7 +13,7 @@ OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64}
 def test_train_evaluate_predict_compare(small_workspace):
     where = small_workspace
     with pytest.raises(
-        ArtefactError, match="'nli > target' has not been trained on xnli; run: adaptrans target xnli --setup"
+        ArtifactError, match="'nli > target' has not been trained on xnli; run: adaptrans target xnli --setup"
     ):
         adaptrans.evaluate("xnli", where=where, setup="nli > target")
     parent = adaptrans.intermediate("nli", where=where, method="lora", **OPTIONS)
@@ -62,7 +62,7 @@ def test_own_text_that_does_not_fit(small_workspace):
 
 def test_a_run_of_another_task_is_refused(small_workspace):
     run = adaptrans.target("udpos", where=small_workspace, setup="adapter", **OPTIONS)
-    with pytest.raises(ArtefactError, match="is no target run of xnli"):
+    with pytest.raises(ArtifactError, match="is no target run of xnli"):
         adaptrans.evaluate("xnli", where=small_workspace, run=run.key)
 
 
@@ -82,11 +82,11 @@ def test_language_adapters_and_those_made_elsewhere(small_workspace, tmp_path):
     options = {"method": "seq_bn_inv[reduction_factor=4]", "max_steps": 1, "max_length": 32}
     run = adaptrans.language("swa", text=tmp_path, where=small_workspace, **options)
     assert run == adaptrans.language("sw", text=tmp_path, where=small_workspace, **options)
-    made = adaptrans.export(run.artefact, out=tmp_path / "x", backbone=small_workspace.backbone.path)
+    made = adaptrans.export(run.artifact, out=tmp_path / "x", backbone=small_workspace.backbone.path)
     model = XLMRobertaAdapterModel.from_pretrained(small_workspace.backbone.path)
     model.load_adapter(str(made.folder / "sw"), with_head=False, use_safetensors=True)
     adopted = adaptrans.adopt(made.folder / "sw", where=small_workspace, name="again")
-    stored = [path.read_bytes() for place in (run, adopted) for path in place.artefact.rglob("*.safetensors")]
+    stored = [path.read_bytes() for place in (run, adopted) for path in place.artifact.rglob("*.safetensors")]
     assert len(stored) == 2
     assert adopted.result()["method"] == options["method"]
 

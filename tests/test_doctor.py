@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptrans import hashes
 from adaptrans.doctor import examine
+from adaptrans.utils import io
 
 WITHOUT = """
 import json, sys
@@ -36,7 +36,7 @@ def test_all_is_well(offline, tmp_path, small_data, tiny_backbone):
     (tmp_path / "runs").mkdir()
     found = by_subject(examine(tmp_path, small_data, str(tiny_backbone)))
     assert {found[name].level for name in ("torch", "tensorboard", "pyyaml", "cpu", "backbone")} == {"ok"}
-    assert found["file hashes"].found.startswith(str(hashes.cache_folder()))
+    assert found["file hashes"].found.startswith(str(io.cache_folder()))
     assert "test 2" in found["data: tatoeba"].found
     assert str(tmp_path / "runs") in found["store"].found
 

@@ -7,7 +7,7 @@ from adaptrans import errors
 from adaptrans.errors import AdaptransError, DataError, UnknownNameError
 
 PLAIN = [
-    errors.MissingDataError, errors.SetupError, errors.ConfigError, errors.ArtefactError, errors.TrainingError
+    errors.MissingDataError, errors.SetupError, errors.ConfigError, errors.ArtifactError, errors.TrainingError
 ]  # fmt: skip
 
 

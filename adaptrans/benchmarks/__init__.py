@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.tasks.schema import Names, Strict
-from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
+from adaptrans.utils.yaml import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
 

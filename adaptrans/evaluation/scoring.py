@@ -14,17 +14,25 @@ from typing import Any
 
 from adaptrans.benchmarks import Benchmark, BenchmarkTask
 from adaptrans.errors import AdaptransError, DataError, MissingDataError, UnknownNameError
-from adaptrans.evaluation import impossible
-from adaptrans.evaluation.averages import TaskScore, task_score
-from adaptrans.evaluation.layouts import LAYOUTS, Layout, columns, line_of_key, shown
+from adaptrans.evaluation import xtreme_format
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.submission import FOLDERS, prediction_path, read_file
+from adaptrans.evaluation.xtreme_format import (
+    FOLDERS,
+    LAYOUTS,
+    Layout,
+    columns,
+    line_of_key,
+    prediction_path,
+    read_file,
+    shown,
+)
+from adaptrans.stats.aggregate import TaskScore, task_score
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.tag_schemes import label_notes
 
 SUFFIXES = ("tsv", "json", "jsonl")
 _PREDICTED = "predict this language first"
-_LABELLED = "get the label file of this language"
+_LABELED = "get the label file of this language"
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ def score_file(
         DataError: If a file cannot be read or the two do not fit, with file and line.
     """
     layout = LAYOUTS[task.kind]
-    texts = read_file(labels, _LABELLED), read_file(predictions, _PREDICTED)
+    texts = read_file(labels, _LABELED), read_file(predictions, _PREDICTED)
     gold = layout.decode_gold(texts[0], labels)
     found = layout.decode(texts[1], predictions)
     for path, text, values in ((labels, texts[0], gold), (predictions, texts[1], found)):
@@ -178,7 +186,7 @@ def score_file(
 
 def _refuse_columns(layout: Layout, path: Path, text: str, values: Any, known: Collection[str]) -> None:
     """Labels with a word beside them would be scored as labels of another name."""
-    odd = None if layout.names is None else impossible.of_columns(layout.names(values), known)
+    odd = None if layout.names is None else xtreme_format.of_columns(layout.names(values), known)
     if odd is not None:
         raise columns(odd[1], path, layout.line_of(text, odd[0]))
 

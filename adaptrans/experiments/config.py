@@ -2,24 +2,264 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
+from adaptrans import benchmarks
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.experiments.expand import expanded
-from adaptrans.experiments.files import EXTENDS, read_experiment
-from adaptrans.experiments.overrides import overridden, place_of
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.models.setup import mix_name, parents_of, parse, references
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans.modeling.setup.nodes import NINE, mix_name, parents_of, references
+from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
-from adaptrans.runs.config import EvaluationConfig, TrainingConfig
-from adaptrans.runs.layers import COMMAND_LINE, Layer, Resolved, resolve
+from adaptrans.runs.training_args import (
+    COMMAND_LINE,
+    EvaluationConfig,
+    Layer,
+    Resolved,
+    TrainingConfig,
+    resolve,
+)
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.schema import Names, Strict, Task
-from adaptrans.tasks.yamlfile import KeyPath, explained
+from adaptrans.utils.yaml import KeyPath, explained, load_yaml, plain_value
+
+EXTENDS = "extends"
+REMEDY = "adaptrans config list shows bundled ones"
+
+
+@cache
+def bundled() -> dict[str, Path]:
+    """The experiments that ship, by name; subfolders are part of it.
+
+    Example:
+        >>> "quickstart" in bundled()
+        True
+    """
+    folder = Path(str(files("adaptrans_configs")))
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    return {name: path for name, path in sorted(found.items()) if "setups:" in path.read_text("utf-8")}
+
+
+def experiment_file(name: str, beside: Path | None = None) -> Path:
+    """The file of this path, or the bundled experiment of this name.
+
+    Args:
+        name: A path, or a name.
+        beside: Folder that a path is looked for in first.
+
+    Raises:
+        ConfigError: If there is no such file.
+        UnknownNameError: If there is no such experiment; the nearest name is suggested.
+    """
+    path, known = Path(name), bundled()
+    for place in ([beside / path] if beside is not None else []) + [path]:
+        if place.is_file():
+            return place
+    if name in known:
+        return known[name]
+    if path.suffix or path.is_absolute() or name.startswith("."):
+        raise ConfigError(f"there is no experiment file {name}", remedy=REMEDY)
+    raise UnknownNameError("experiment", name, known, remedy=REMEDY)
+
+
+def read_experiment(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """The keys of an experiment file and the line of each; what it extends is filled in, without lines.
+
+    Raises:
+        ConfigError: If a file is missing, not YAML, or extends itself.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, through: tuple[Path, ...]) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    if path.resolve() in through:
+        raise ConfigError(f"{path} extends itself", remedy="take one extends out")
+    data, lines = load_yaml(path)
+    if data.get(EXTENDS) is None:
+        return data, lines
+    try:
+        base = experiment_file(str(data[EXTENDS]), beside=path.parent)
+    except (ConfigError, UnknownNameError) as error:
+        raise ConfigError(f"{path}:{lines[(EXTENDS,)]}: {error.message}", remedy=error.remedy) from None
+    inherited, _ = _read(base, (*through, path.resolve()))
+    return merged(inherited, data), lines
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys over inherited ones: sections are joined key by key, any other value replaces, null takes away.
+
+    Example:
+        >>> merged({"a": {"x": 1, "y": 2}, "b": [1], "c": 3}, {"a": {"y": 5}, "b": [2], "c": None})
+        {'a': {'x': 1, 'y': 5}, 'b': [2]}
+    """
+    found = dict(base)
+    for key, value in own.items():
+        before = found.get(key)
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(before, Mapping) and isinstance(value, Mapping):
+            found[key] = merged(before, value)
+        else:
+            found[key] = value
+    return found
+
+
+ONE, ALL = "{intermediate}", "{intermediates}"
+ALL_NINE = "nine"
+_AT_ONCE = re.compile(r"((?:full|mix)\(\s*)\{intermediates\}")
+
+
+def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an experiment with wildcards and benchmark names filled in.
+
+    Args:
+        data: The keys as written.
+
+    Raises:
+        ConfigError: If a setup has a wildcard and there are no intermediates.
+
+    Example:
+        >>> expanded({"setups": ["full", "{intermediate} > target"], "intermediates": ["a", "b"]})["setups"]
+        ['full', 'a > target', 'b > target']
+        >>> expanded({"targets": "xtreme-r"})["targets"][-3:]
+        ['tatoeba_r', 'mewslix', 'lareqa']
+    """
+    found = dict(data)
+    tasks = [name for text in names_of(data.get("intermediates")) for name in intermediate_tasks(text)]
+    if "setups" in found:
+        found["setups"] = [text for setup in names_of(found["setups"]) for text in filled(setup, tasks)]
+    if isinstance(found.get("only"), Mapping):
+        found["only"] = {
+            text: targets_of(targets, data)
+            for setup, targets in found["only"].items()
+            for text in filled(str(setup), tasks)
+        }
+    if "targets" in found:
+        found["targets"] = targets_of(found["targets"], data)
+    return found
+
+
+def intermediate_tasks(text: str) -> Sequence[str]:
+    """The tasks that a word under `intermediates` stands for.
+
+    Example:
+        >>> intermediate_tasks("mnli"), len(intermediate_tasks("nine"))
+        (('mnli',), 9)
+    """
+    return NINE if text == ALL_NINE else (text,)
+
+
+def is_mix(task: str) -> bool:
+    """Whether a name is that of several tasks at once.
+
+    Example:
+        >>> is_mix("mnli + squad"), is_mix("nine"), is_mix("mnli")
+        (True, True, False)
+    """
+    return " + " in task or task == ALL_NINE
+
+
+def filled(setup: str, tasks: Sequence[str]) -> list[str]:
+    """A setup with its wildcards filled in: one for each task, or one with all of them.
+
+    Raises:
+        ConfigError: If there is a wildcard and there are no tasks.
+
+    Example:
+        >>> filled("fuse({intermediates}) > target", ["a", "b"]), filled("full({intermediates})", ["a", "b"])
+        (['fuse(a, b) > target'], ['full(a + b)'])
+    """
+    if ONE not in setup and ALL not in setup:
+        return [setup]
+    if not tasks:
+        raise ConfigError(
+            f"the setup '{setup}' has a wildcard and there are no intermediates",
+            remedy="add intermediates: [mnli, squad], or intermediates: nine",
+        )
+    joined = _AT_ONCE.sub(lambda match: match[1] + " + ".join(tasks), setup).replace(ALL, ", ".join(tasks))
+    return [joined.replace(ONE, task) for task in tasks] if ONE in joined else [joined]
+
+
+def targets_of(value: Any, data: Mapping[str, Any]) -> Any:
+    """Targets with the name of a benchmark replaced by its tasks; a task of the experiment's own wins."""
+    own = data.get("tasks") or {}
+    found: dict[str, None] = {}
+    for name in names_of(value):
+        whole = name in benchmarks.names() and name not in own
+        found.update(dict.fromkeys(benchmarks.get(name).targets if whole else [name]))
+    return list(found)
+
+
+def names_of(value: Any) -> Any:
+    """A lone text as a list of one, nothing as an empty list; anything else as it is, to be refused later.
+
+    Example:
+        >>> names_of("xnli"), names_of(None), names_of(["a"])
+        (['xnli'], [], ['a'])
+    """
+    return [value] if isinstance(value, str) else [] if value is None else value
+
+
+def parsed(text: str) -> tuple[tuple[str, ...], Any]:
+    """The path of keys and the value of one override.
+
+    Raises:
+        ConfigError: If it is not of the form key=value, or the value is no YAML.
+
+    Example:
+        >>> parsed("training.full.epochs=2"), parsed("targets=[xnli, udpos]")
+        ((('training', 'full', 'epochs'), 2), (('targets',), ['xnli', 'udpos']))
+    """
+    key, equals, value = text.partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(path):
+        raise ConfigError(f'"{text}" is not of the form key=value', remedy="as training.full.epochs=2")
+    try:
+        return path, plain_value(value)
+    except yaml.YAMLError:
+        raise ConfigError(f'"{text}" has no readable value', remedy="as targets=[xnli, udpos]") from None
+
+
+def overridden(
+    data: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """The keys of a file with the overrides put in, and the override that each path came from.
+
+    Raises:
+        ConfigError: If an override is not of the form key=value, or names a key below a plain value.
+
+    Example:
+        >>> overridden({"seed": 1, "training": {"full": {"epochs": 3}}}, ["training.full.epochs=1"])[0]
+        {'seed': 1, 'training': {'full': {'epochs': 1}}}
+    """
+    found = copy.deepcopy(dict(data))
+    places: dict[KeyPath, str] = {}
+    for text in overrides:
+        path, value = parsed(text)
+        at: Any = found
+        for key in path[:-1]:
+            if at.get(key) is None:
+                at[key] = {}
+            at = at[key]
+            if not isinstance(at, dict):
+                raise ConfigError(f'"{text}": {key} holds a value, not keys', remedy=f"set {key} itself")
+        at[path[-1]] = value
+        places[path] = text
+    return found, places
+
+
+def place_of(at: KeyPath, places: Mapping[KeyPath, str]) -> str | None:
+    """The override that a path of keys belongs to, if any."""
+    return next((text for path, text in places.items() if at[: len(path)] == path), None)
+
 
 FILE = "file"
 """What is called the place of values that stand in an experiment file."""
@@ -296,3 +536,51 @@ def _known_keys(at: KeyPath) -> list[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return list(model.model_fields)
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of an experiment file, training options and preset names included.
+
+    Example:
+        >>> found = experiment_schema()
+        >>> "setups" in found["required"], found["properties"]["preset"]["enum"][0]
+        (True, 'composable-sft')
+    """
+    found = Experiment.model_json_schema()
+    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    found["title"] = "adaptrans experiment"
+    found["properties"]["preset"] |= {"enum": [*presets.names(), None]}
+    for name in (
+        "setups",
+        "targets",
+        "intermediates",
+        "backbones",
+        "methods",
+        "languages",
+        "seeds",
+        "shots",
+        "select",
+    ):
+        _lone_too(found["properties"][name])
+    options = TrainingConfig.model_json_schema()
+    found["$defs"] |= options.pop("$defs", {})
+    found["$defs"]["TrainingOptions"] = options
+    section = found["$defs"]["TrainingSection"]["properties"]
+    for name in ("defaults", "full", "adapter", "shots"):
+        section[name] = {
+            "$ref": "#/$defs/TrainingOptions",
+            "description": section[name].get("description", ""),
+        }
+    own = {"$ref": "#/$defs/TrainingOptions"}
+    found["$defs"]["TaskOptions"] = {
+        **options,
+        "properties": {**options["properties"], **dict.fromkeys(METHODS, own)},
+    }
+    section["tasks"]["additionalProperties"] = {"$ref": "#/$defs/TaskOptions"}
+    return found
+
+
+def _lone_too(values: dict[str, Any]) -> None:
+    """A lone value may stand for a list of one."""
+    listed = {name: values.pop(name) for name in ("type", "items", "minItems") if name in values}
+    values["anyOf"] = [listed, listed["items"]]

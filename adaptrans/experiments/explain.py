@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans import samples
-from adaptrans.experiments.config import FILE, Experiment
-from adaptrans.experiments.expand import is_mix
-from adaptrans.experiments.overrides import place_of
-from adaptrans.models.setup import is_full, mix_name, parents_of, parse
+from adaptrans.experiments.config import FILE, Experiment, is_mix, place_of
+from adaptrans.modeling.setup.nodes import is_full, mix_name, parents_of
+from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
-from adaptrans.runs.config import EvaluationConfig, TrainingConfig
-from adaptrans.runs.layers import COMMAND_LINE, DEFAULT, Resolved, resolve
 from adaptrans.runs.presets import MIX
-from adaptrans.runs.specs import UNTRAINED_KINDS
+from adaptrans.runs.train import UNTRAINED_KINDS
+from adaptrans.runs.training_args import (
+    COMMAND_LINE,
+    DEFAULT,
+    EvaluationConfig,
+    Resolved,
+    TrainingConfig,
+    resolve,
+)
+from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.kinds import KINDS
-from adaptrans.tasks.yamlfile import KeyPath
+from adaptrans.utils.yaml import KeyPath
 
 BASE_DEPTH = 12
 """Layers of XLM-R base, for which options are shown where no backbone is named."""
@@ -118,14 +123,14 @@ def explain_preset(name: str, depth: int = BASE_DEPTH) -> list[Explained]:
     named = {task for part in parts for task in part.tasks}
     kinds = {task: catalogue.get(task).kind for task in sorted(named)}
     found = []
-    trained = {kind: kind for kind in (*KINDS.names(), MIX) if kind not in UNTRAINED_KINDS}
+    trained = {kind: kind for kind in (*TASK_TYPES.names(), MIX) if kind not in UNTRAINED_KINDS}
     for task, kind in (trained | kinds).items():
         for whole in (True, False):
             layers = preset.training_layers(task, kind, whole_model=whole, depth=depth)
             options = resolve(TrainingConfig, layers, f"preset {name}")
             method = "full" if whole else preset.method
             found.append(_explained(f"training: {task}, {method}", _with_rates(options, whole)))
-    for kind in KINDS.names():
+    for kind in TASK_TYPES.names():
         options_ = resolve(EvaluationConfig, preset.evaluation_layers(kind, kind), f"preset {name}")
         found.append(_explained(f"evaluate: {kind}", options_))
     return found

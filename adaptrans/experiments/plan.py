@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from adaptrans.errors import SetupError
+from adaptrans.evaluation.evaluator import evaluate, is_done
 from adaptrans.experiments.planner import Planner, Training
-from adaptrans.files import canonical_json
-from adaptrans.hub.store import Run
 from adaptrans.languages import unknown
-from adaptrans.models.outline import ABSENT
-from adaptrans.models.setup import Setup, below_target, check, has_fusion, has_language, is_full, parse
-from adaptrans.runs.evaluations import EvaluateSpec
-from adaptrans.runs.mixes import is_text
-from adaptrans.runs.regimes import Regime
-from adaptrans.runs.specs import TrainSpec, is_retrieval
+from adaptrans.modeling.backbone import ABSENT
+from adaptrans.modeling.setup.nodes import Setup, below_target, has_fusion, has_language, is_full
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.modeling.setup.validation import check
+from adaptrans.modeling.shuffled_baseline import control_of
+from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.few_shot import ShotSpec
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import TrainSpec, is_retrieval, is_text
+from adaptrans.runs.transfer_setting import Regime
 from adaptrans.runs.workspace import Workspace
-from adaptrans.tasks.lacking import HUB, listed
+from adaptrans.tasks.loading import HUB, listed
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.io import canonical_json
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def absent(plan: Plan) -> list[str]:
     return [*(f"{name} of {HUB}: backbone" for name in names), *listed(lacks)]
 
 
-def partial(plan: Plan) -> list[str]:
+def partial_plan(plan: Plan) -> list[str]:
     """Splits of which the data folder lacks some languages, which are left out; a line for each."""
     asked: dict[tuple[str, str], tuple[Workspace, Task]] = {}
     for cell in plan.cells:
@@ -246,3 +252,94 @@ def plan_regimes(
                 own = replace(planner, seed=seed, target_dev=choice == "target_dev" or planner.target_dev)
                 found.append(plan(own, setups, targets, only, number, named))
     return joined(found)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of a plan.
+
+    Args:
+        run: The run.
+        done: Whether the store has it.
+        what: What it computes, in words.
+        compute: Does so.
+        needs: Folders of the runs that it builds on.
+    """
+
+    run: Run
+    done: bool
+    what: str
+    compute: Callable[[], Any]
+    needs: frozenset[Path] = frozenset()
+
+
+def work(plan: Plan) -> list[Work]:
+    """Every run of a plan once, in order."""
+    found: dict[str, Work] = {}
+    told = _telling((*plan.training, *(cell.evaluation for cell in plan.cells)))
+    for spec in plan.training:
+        what = f"{spec.phase}: train {spec.setup} on {_data(spec)}{told(spec)}"
+        needs = frozenset(parent.path for parent in spec.parents.values())
+        found[spec.run.name] = Work(spec.run, spec.run.is_done, what, partial(train, spec), needs)
+    for cell in plan.cells:
+        spec_ = cell.evaluation
+        number = len(spec_.wanted_languages)
+        answering = spec_.regime.row(spec_.answering)
+        what = f"evaluate: {answering} on {cell.target}, {number} languages{told(spec_)}"
+        if f"evaluate {spec_.run.name}" not in found:
+            before = [*spec_.parents.values(), *([spec_.trained] if spec_.trained else [])]
+            before += [shot.run for shot in spec_.shots.values()]
+            found[f"evaluate {spec_.run.name}"] = Work(
+                spec_.run,
+                is_done(spec_),
+                what,
+                partial(evaluate, spec_),
+                frozenset(run.path for run in before),
+            )
+    return list(found.values())
+
+
+def train(spec: Training) -> Run:
+    """Train one run; torch is imported only here."""
+    match spec:
+        case ShotSpec():
+            from adaptrans.training.few_shot import run_shots
+
+            return run_shots(spec)
+        case TrainSpec():
+            from adaptrans.training.train import run_training
+
+            return run_training(spec)
+
+
+def _data(spec: Training) -> str:
+    """What a run is trained on, in words."""
+    match spec:
+        case ShotSpec(language=language):
+            return f"{spec.task.name} {language}"
+    return spec.task.name
+
+
+def _telling(
+    specs: Sequence[Training | EvaluateSpec],
+) -> Callable[[Training | EvaluateSpec], str]:
+    """What tells a run from those of other seeds, methods and backbones, where a plan has several."""
+    seeds = len({spec.seed for spec in specs}) > 1
+    methods = len({_method(spec) for spec in specs} - {""}) > 1
+    names = {spec.workspace.backbone.name for spec in specs}
+    backbones = len({control_of(name) or name for name in names}) > 1
+
+    def told(spec: Training | EvaluateSpec) -> str:
+        seed, method, name = spec.inputs["seed"], _method(spec), spec.workspace.backbone.name
+        parts = [f", {method}"] if methods and method else []
+        parts += [f", seed {seed}"] if seeds and seed is not None else []
+        parts += [f" [{name}]"] if backbones or control_of(name) is not None else []
+        return "".join(parts)
+
+    return told
+
+
+def _method(spec: Training | EvaluateSpec) -> str:
+    """The adapter method of a run; empty for a whole model and for the bare backbone."""
+    method = str(spec.inputs["method"])
+    return "" if method in ("full", "none") else method

@@ -6,29 +6,27 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adaptrans.errors import ArtefactError, ConfigError, SetupError
-from adaptrans.hub.store import Run
-from adaptrans.models import methods
-from adaptrans.models.addresses import with_references
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.models.nodes import language_parent
-from adaptrans.models.setup import (
+from adaptrans.errors import ArtifactError, ConfigError, SetupError
+from adaptrans.modeling import adapter_methods
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
-    check,
     has_language,
     is_full,
+    language_parent,
     mix_name,
     parents_of,
-    parse,
 )
-from adaptrans.runs.config import EvaluationConfig, TrainingConfig
-from adaptrans.runs.evaluations import EvaluateSpec
-from adaptrans.runs.language import language_runs
-from adaptrans.runs.mixes import fitting, is_text
-from adaptrans.runs.regimes import Regime, regime_of
-from adaptrans.runs.shots import ShotSpec, shot_specs
-from adaptrans.runs.specs import TrainSpec, is_retrieval
+from adaptrans.modeling.setup.parser import parse, with_references
+from adaptrans.modeling.setup.validation import check
+from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.few_shot import ShotSpec, shot_specs
+from adaptrans.runs.language_adapter import language_runs
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, is_text
+from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
+from adaptrans.runs.transfer_setting import Regime, regime_of
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
 
@@ -55,7 +53,7 @@ def stored(spec: TrainSpec, tell: Callable[[str], None] = lambda text: None) -> 
         tell: Told which intermediate run was taken.
 
     Raises:
-        ArtefactError: If several such runs are finished and none has exactly these inputs; says how to
+        ArtifactError: If several such runs are finished and none has exactly these inputs; says how to
             name one.
     """
     found = [run for run in spec.workspace.store.runs(spec.phase) if spec.differs_in_options(run.config())]
@@ -67,7 +65,7 @@ def stored(spec: TrainSpec, tell: Callable[[str], None] = lambda text: None) -> 
         return spec.run
     names = ", ".join(run.name for run in found)
     one = f"name one: '{spec.task.name}#{found[-1].key}' in a setup, or --run {found[-1].key}"
-    raise ArtefactError(
+    raise ArtifactError(
         f"{spec.reference} was trained several times: {names}",
         remedy="delete all but one" if spec.others else one,
     )
@@ -105,7 +103,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         # One spelling per method, so that the same options make the same key.
-        object.__setattr__(self, "method", str(methods.parse(self.method)))
+        object.__setattr__(self, "method", str(adapter_methods.parse(self.method)))
 
     def intermediate(
         self, reference: Reference, whole_model: bool, above_language: bool = False
@@ -147,10 +145,10 @@ class Planner:
         """The language adapter below a setup, as one of its parents.
 
         Raises:
-            ArtefactError: If there is none of the language.
+            ArtifactError: If there is none of the language.
         """
         if language not in self.language_runs:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{setup}: the store has no language adapter of {language}",
                 remedy=f"train it: adaptrans language {language} --text DIR",
             )
@@ -223,7 +221,7 @@ class Planner:
             if reference.address is None:
                 return reference
             # Only an address needs the hub, and reading what the hub needs takes longer than a plan.
-            from adaptrans.hub.resolving import resolve
+            from adaptrans.hub.resolve import resolve
 
             where = self.workspace
             run = resolve(reference.address, where.store, where.backbone, self.tell)
@@ -237,7 +235,7 @@ class Planner:
         run = self.workspace.store.find(reference.run)
         task = run.config().get("task", "")
         if task.partition("@")[0] != reference.name:
-            raise ArtefactError(f"run {run.name} was trained on {task}, not on {reference.name}")
+            raise ArtifactError(f"run {run.name} was trained on {task}, not on {reference.name}")
         return run
 
     def target(self, setup: Setup, task: Task) -> tuple[TrainSpec, list[TrainSpec]]:

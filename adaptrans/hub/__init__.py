@@ -1,1 +1,1 @@
-"""The store of runs, and the hubs where artefacts are shared."""
+"""The store of runs, and the hubs where artifacts are shared."""

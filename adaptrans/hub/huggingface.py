@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: one repository for each artefact, a git tag for each version. Torch-free.
+"""The Hugging Face Hub: one repository for each artifact, a git tag for each version. Torch-free.
 
 Everything goes through huggingface_hub: tokens come from its usual places, HF_ENDPOINT and HF_HUB_OFFLINE
 are honoured. A version is one commit, which is whole or not there, and then its tag.
@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from adaptrans.errors import AdaptransError, ArtefactError
-from adaptrans.hub.address import version_of
-from adaptrans.hub.card import LIBRARY, SUMMARY
-from adaptrans.hub.hubs import Entry, NoPackage, Pushed, Pushing, outrun, taken
-from adaptrans.hub.package import LARGEST_TEXT, NAME, File, Package, Row
-from adaptrans.hub.refusals import Refusal, Refused
-from adaptrans.hub.safety import Remote
+from adaptrans.errors import AdaptransError, ArtifactError
+from adaptrans.hub.base import (
+    Entry,
+    NoPackage,
+    PushOptions,
+    PushResult,
+    Remote,
+    concurrent_push,
+    name_taken,
+    version_of,
+)
+from adaptrans.hub.model_card import LIBRARY, SUMMARY
+from adaptrans.hub.package import LARGEST_TEXT, NAME, File, Package, PackageRow
+from adaptrans.hub.verification.errors import Refusal, Refused
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -40,16 +47,16 @@ def _told(what: str) -> Iterator[None]:
     except AdaptransError:
         raise
     except errors.OfflineModeIsEnabled:
-        raise ArtefactError(f"{what}: HF_HUB_OFFLINE is set", remedy="run it without --offline") from None
+        raise ArtifactError(f"{what}: HF_HUB_OFFLINE is set", remedy="run it without --offline") from None
     except errors.GatedRepoError as error:
-        raise ArtefactError(f"{what}: {_line(error)}", remedy="ask for access on its page") from error
+        raise ArtifactError(f"{what}: {_line(error)}", remedy="ask for access on its page") from error
     except (errors.RepositoryNotFoundError, errors.LocalTokenNotFoundError) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{what}: there is none, or it is private: {_line(error)}",
             remedy="check the name, or give a token with adaptrans hub login",
         ) from error
     except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        raise ArtefactError(f"{what}: {_line(error)}", remedy="see adaptrans hub show") from error
+        raise ArtifactError(f"{what}: {_line(error)}", remedy="see adaptrans hub show") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         remedy = (
@@ -57,9 +64,9 @@ def _told(what: str) -> Iterator[None]:
             if status in (401, 403)
             else "try again later"
         )
-        raise ArtefactError(f"{what}: {_line(error)}", remedy=remedy) from error
+        raise ArtifactError(f"{what}: {_line(error)}", remedy=remedy) from error
     except (requests.exceptions.RequestException, OSError, ValueError, RuntimeError) as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{what}: {_line(error)}", remedy="check the network; the same command goes on where it stopped"
         ) from error
 
@@ -69,7 +76,7 @@ def _line(error: Exception) -> str:
 
 
 class HuggingFaceHub:
-    """The repositories of a user or an organisation.
+    """The repositories of a user or an organization.
 
     Args:
         place: `hf://USER`.
@@ -87,7 +94,7 @@ class HuggingFaceHub:
         return HfApi(library_name=LIBRARY)
 
     def repository(self, name: str) -> str:
-        """The repository of an artefact."""
+        """The repository of an artifact."""
         return f"{self.user}/{name}"
 
     def find(self, name: str, revision: str | None) -> Entry:
@@ -98,12 +105,12 @@ class HuggingFaceHub:
                 versions = [number for tag in tags if (number := version_of(tag))]
                 if not versions and NAME not in self._names(name):
                     raise NoPackage(
-                        f"{self.place}/{name} has no {NAME}, so it is no artefact of adaptrans",
+                        f"{self.place}/{name} has no {NAME}, so it is no artifact of adaptrans",
                         remedy="an adapter of the adapters library is pulled with --backbone",
                     )
                 if not versions:
-                    raise ArtefactError(
-                        f"{self.place}/{name} has no version of an artefact",
+                    raise ArtifactError(
+                        f"{self.place}/{name} has no version of an artifact",
                         remedy="push it again, which goes on, or name a branch or a commit after @",
                     )
                 revision = f"v{max(versions)}"
@@ -116,7 +123,7 @@ class HuggingFaceHub:
         return Entry(name, max(numbers, default=0), commit, None, names)
 
     def state(self, name: str, revision: str | None) -> Entry:
-        """A state of any repository, artefact or not; that of its main branch by default."""
+        """A state of any repository, artifact or not; that of its main branch by default."""
         with _told(f"{self.place}/{name}"):
             return Entry(name, 0, str(self.api.repo_info(self.repository(name), revision=revision).sha))
 
@@ -129,7 +136,7 @@ class HuggingFaceHub:
         """Files of the main branch."""
         return {item.rfilename for item in self.api.repo_info(self.repository(name)).siblings or ()}
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PackageRow]:
         """See `Hub.rows`; one row for each repository, from the metadata of its card."""
         with _told(self.place):
             found = list(self.api.list_models(author=self.user, filter=LIBRARY, cardData=True, limit=None))
@@ -139,7 +146,7 @@ class HuggingFaceHub:
             # A repository may say of itself what it wants; what is no row is left out.
             with contextlib.suppress(ValidationError, TypeError):
                 name = model.id.rpartition("/")[2]
-                rows.append(Row.model_validate({**values, "name": name, "version": 0, "size": 0}))  # type: ignore[dict-item]
+                rows.append(PackageRow.model_validate({**values, "name": name, "version": 0, "size": 0}))  # type: ignore[dict-item]
         return sorted(rows, key=lambda row: row.name)
 
     def manifest(self, entry: Entry) -> bytes:
@@ -149,7 +156,7 @@ class HuggingFaceHub:
             size = next((item.size for item in self.listing(entry) if item.path == NAME), None)
             if size is None:
                 raise NoPackage(
-                    f"{what} has no {NAME}, so it is no artefact of adaptrans",
+                    f"{what} has no {NAME}, so it is no artifact of adaptrans",
                     remedy="an adapter of the adapters library is pulled with --backbone",
                 )
             if size > LARGEST_TEXT:
@@ -180,7 +187,7 @@ class HuggingFaceHub:
                 self.repository(entry.name), file.path, revision=entry.revision, local_dir=str(folder)
             )
 
-    def push(self, folder: Path, package: Package, how: Pushing) -> Pushed:
+    def push(self, folder: Path, package: Package, how: PushOptions) -> PushResult:
         """See `Hub.push`; files that the hub has are not sent again."""
         name, hashed = package.name, package.digest()
         repository = self.repository(name)
@@ -194,26 +201,26 @@ class HuggingFaceHub:
             there = {item.rfilename for item in head.siblings or ()}
             same = NAME in there and self._hash(name, str(head.sha)) == hashed
             if same and (how.branch or str(head.sha) in tags.values()):
-                return Pushed(self._tagged(self.find(name, str(head.sha)), how), new=False)
+                return PushResult(self._tagged(self.find(name, str(head.sha)), how), new=False)
             if versions and not same and not (how.new_version or how.pull_request or how.branch):
-                raise taken(name, versions[-1])
+                raise name_taken(name, versions[-1])
             version = versions[-1] + 1 if versions else 1
             commit = str(head.sha)
             if not same:
                 made = self._commit(folder, package, head, there, how, version)
                 if how.pull_request:
-                    return Pushed(Entry(name, 0, made.oid, hashed), new=True, link=made.pr_url)
+                    return PushResult(Entry(name, 0, made.oid, hashed), new=True, link=made.pr_url)
                 commit = made.oid
             if how.branch:
-                return Pushed(Entry(name, 0, commit, hashed), new=not same)
+                return PushResult(Entry(name, 0, commit, hashed), new=not same)
             self._tag_version(name, version, commit)
-            return Pushed(self._tagged(self.find(name, f"v{version}"), how), new=True)
+            return PushResult(self._tagged(self.find(name, f"v{version}"), how), new=True)
 
     def _hash(self, name: str, commit: str) -> str:
         return hashlib.sha256(self.manifest(Entry(name, 0, commit))).hexdigest()
 
     def _commit(
-        self, folder: Path, package: Package, head: Any, there: set[str], how: Pushing, version: int
+        self, folder: Path, package: Package, head: Any, there: set[str], how: PushOptions, version: int
     ) -> Any:
         """One commit with exactly the files of the package."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -235,7 +242,7 @@ class HuggingFaceHub:
         except HfHubHTTPError as error:
             # The branch is no longer where it was when this push began.
             if error.response is not None and error.response.status_code in (409, 412):
-                raise outrun(package.name, version) from error
+                raise concurrent_push(package.name, version) from error
             raise
 
     def _tag_version(self, name: str, version: int, commit: str) -> None:
@@ -247,9 +254,9 @@ class HuggingFaceHub:
             if error.response is None or error.response.status_code != 409:
                 raise
             if self._tags(name).get(f"v{version}") != commit:
-                raise outrun(name, version) from error
+                raise concurrent_push(name, version) from error
 
-    def _tagged(self, entry: Entry, how: Pushing) -> Entry:
+    def _tagged(self, entry: Entry, how: PushOptions) -> Entry:
         """The version with the tag that it was pushed with, if any."""
         if how.tag is None or how.tag in entry.tags:
             return entry

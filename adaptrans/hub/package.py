@@ -1,21 +1,19 @@
-"""What a shareable artefact says of itself: `manifest.json`. Torch-free.
-
-A package is one folder: `manifest.json`, which lists every other file with its size and SHA-256;
-`README.md`, the card; `artefact.json` and the weights as `adaptrans.models.artefact` writes them.
-"""
+"""What a shareable artifact says of itself: `manifest.json`, data sources, what stays private. Torch-free."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from adaptrans.errors import ArtefactError
-from adaptrans.files import digest
+from adaptrans.errors import ArtifactError
+from adaptrans.tasks.schema import Task
+from adaptrans.utils.io import digest
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -50,7 +48,7 @@ class File(Strict):
 
 
 class Base(Strict):
-    """The encoder that the artefact belongs to.
+    """The encoder that the artifact belongs to.
 
     Args:
         id: Hub id, or the bare name of a folder.
@@ -124,7 +122,7 @@ class RunId(Strict):
     @field_validator("phase")
     @classmethod
     def _trains(cls, value: str) -> str:
-        """What only evaluates has no artefact."""
+        """What only evaluates has no artifact."""
         if value == "evaluate":
             raise ValueError("is no phase that trains")
         return value
@@ -136,12 +134,12 @@ class RunId(Strict):
 
 
 class Parent(Strict):
-    """An artefact that this one was built on.
+    """An artifact that this one was built on.
 
     Args:
         reference: As the setup writes it.
         run: Its run.
-        content: Hash of its weights if the artefact cannot answer without it, else null.
+        content: Hash of its weights if the artifact cannot answer without it, else null.
         name: Its name in the same hub; null if it was not shared.
         version: Its version there.
         manifest: SHA-256 of its manifest.
@@ -158,11 +156,11 @@ class Parent(Strict):
 
 
 class Package(Strict):
-    """A checked `manifest.json`; see docs/reference/artefact.md.
+    """A checked `manifest.json`; see docs/reference/artifact.md.
 
     Args:
         format: Version of this format.
-        name: Name of the artefact.
+        name: Name of the artifact.
         setup: The setup expression.
         method: Adapter method, or `full`.
         target: The task, or the language of a language adapter.
@@ -170,7 +168,7 @@ class Package(Strict):
         formulation: How an example is put into words.
         labels: Labels in the order of the logits; empty where there are none.
         seed: Seed of the run.
-        licence: Licence of the artefact itself.
+        licence: Licence of the artifact itself.
         languages: Languages that it was trained or scored in.
         base: Its encoder.
         versions: Versions of the packages that trained it.
@@ -234,8 +232,8 @@ class Package(Strict):
         return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-class Row(Strict):
-    """What a list shows of one version of an artefact, so that no package is opened for it."""
+class PackageRow(Strict):
+    """What a list shows of one version of an artifact, so that no package is opened for it."""
 
     name: str
     version: int = Field(ge=0)
@@ -257,7 +255,7 @@ class Row(Strict):
     tags: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, package: Package, version: int) -> Row:
+    def of(cls, package: Package, version: int) -> PackageRow:
         """The row of a package."""
         base = package.base
         return cls(
@@ -285,15 +283,15 @@ def parse_package(text: bytes | str, what: str) -> Package:
     """Read a manifest's text.
 
     Raises:
-        ArtefactError: If it is no manifest of this format; names the first key that is wrong.
+        ArtifactError: If it is no manifest of this format; names the first key that is wrong.
     """
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{what} cannot be read: {error}", remedy="fetch it again") from None
+        raise ArtifactError(f"{what} cannot be read: {error}", remedy="fetch it again") from None
     found = values.get("format") if isinstance(values, dict) else None
     if found != FORMAT:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{what} has format {found!r}, this version reads {FORMAT}",
             remedy="use the version of adaptrans that wrote it",
         )
@@ -302,20 +300,20 @@ def parse_package(text: bytes | str, what: str) -> Package:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ArtefactError(f"{what}: {place}: {first['msg']}", remedy="fetch it again") from None
+        raise ArtifactError(f"{what}: {place}: {first['msg']}", remedy="fetch it again") from None
 
 
 def read_package(folder: Path) -> Package:
     """Read the manifest of a package.
 
     Raises:
-        ArtefactError: If there is none, or it is damaged.
+        ArtifactError: If there is none, or it is damaged.
     """
     path = folder / NAME
     if path.is_symlink() or not path.is_file():
-        raise ArtefactError(f"{folder} has no {NAME}", remedy="give the folder of a pulled artefact")
+        raise ArtifactError(f"{folder} has no {NAME}", remedy="give the folder of a pulled artifact")
     if path.stat().st_size > LARGEST_TEXT:
-        raise ArtefactError(f"{path} is larger than {LARGEST_TEXT} bytes", remedy="fetch it again")
+        raise ArtifactError(f"{path} is larger than {LARGEST_TEXT} bytes", remedy="fetch it again")
     return parse_package(path.read_bytes(), str(path))
 
 
@@ -333,3 +331,109 @@ def module_folder(path: str) -> tuple[str, str, str] | None:
     """
     match = re.match(r"\A([a-z]+)/([A-Za-z0-9_-]+)/([^/]+)\Z", path)
     return (match[1], match[2], match[3]) if match else None
+
+
+UNKNOWN = "unknown"
+
+
+def sources_of(
+    task: Task, split: str, languages: Sequence[str], data: Mapping[str, str] | None = None
+) -> list[Source]:
+    """The published data behind a split, also where it is composed of other tasks' splits.
+
+    Args:
+        task: The task.
+        split: Its split.
+        languages: Languages that were read.
+        data: Fingerprint of what was read, by language.
+    """
+    found: dict[str, Source] = {}
+    for item in _walk(task, split, tuple(languages)):
+        found.setdefault(item.task, item)
+    first, *others = found.values()
+    return [first.model_copy(update={"data": dict(data or {})}), *others]
+
+
+def _walk(task: Task, split: str, languages: tuple[str, ...]) -> Iterator[Source]:
+    yield Source(
+        task=str(task),
+        title=task.title,
+        licence=task.licence,
+        homepage=task.homepage,
+        hub=task.sources.hub.repo,
+        languages=languages,
+        written={code: found for code in languages if (found := task.provenance_of(split, code))},
+    )
+    definition = task.split(split)
+    if definition.holdout is not None:
+        yield from _walk(task, definition.holdout.of, languages)
+    for part in definition.parts():
+        own = (part.language,) if part.language else languages
+        yield from _walk(task.origin(part), part.split, own)
+
+
+def text_source(language: str, files: Sequence[str]) -> Source:
+    """The plain text that a language adapter was trained on, of which only the hashes are known."""
+    return Source(
+        task=f"text-{language}",
+        title=f"plain text in {language}",
+        licence=UNKNOWN,
+        homepage="",
+        languages=(language,),
+        data={f"file {place}": digest for place, digest in enumerate(files, start=1)},
+    )
+
+
+def elsewhere(name: str) -> Source:
+    """What an adapter that was made elsewhere was trained on, which is not known."""
+    return Source(task=name, title="trained elsewhere", licence=UNKNOWN, homepage="", languages=())
+
+
+def recorded(values: Mapping[str, Any]) -> list[Source] | None:
+    """The sources that an artifact recorded when it was trained, None if it recorded none."""
+    said = values.get("training_data")
+    listed = said.get("sources") if isinstance(said, Mapping) else None
+    return [Source.model_validate(item) for item in listed] if listed else None
+
+
+TOKENS = (
+    (re.compile(r"\bhf_[A-Za-z0-9]{20,}"), "a token of the Hugging Face Hub"),
+    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
+    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}"), "a GitHub token"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
+)
+_BEFORE = r"(?:(?<=[\s\"'=(\[,:])|^)"
+PATHS = (
+    re.compile(
+        rf"{_BEFORE}(?:file://)?/(?:home|Users|root|tmp|var|mnt|media|data|work|opt|srv|scratch|private|usr)/\S+",
+        re.MULTILINE,
+    ),
+    re.compile(rf"{_BEFORE}~/\S+", re.MULTILINE),
+    re.compile(r"\b[A-Za-z]:\\{1,2}\w"),
+)
+
+
+def found_in(text: str, folders: Iterable[Path] = ()) -> str | None:
+    """What a text says that is nobody else's business, None if nothing.
+
+    Args:
+        text: The text.
+        folders: Folders of this machine that must not be named.
+
+    Example:
+        >>> found_in('{"name": "/home/ann/xlmr"}')
+        'the local path /home/ann/xlmr'
+        >>> found_in("see https://example.org/data/home/x") is None
+        True
+    """
+    for pattern, what in TOKENS:
+        if pattern.search(text):
+            return what
+    for pattern in PATHS:
+        match = pattern.search(text)
+        if match:
+            return f"the local path {match[0].rstrip('.,;)]}').partition(chr(34))[0]}"
+    for folder in folders:
+        if len(folder.parts) > 2 and str(folder) in text:
+            return f"the local path {folder}"
+    return None

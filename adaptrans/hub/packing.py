@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import AdaptransError, ArtefactError
-from adaptrans.files import read_json, write_json
-from adaptrans.hashes import sha256
-from adaptrans.hub import private, provenance
-from adaptrans.hub.adopting import PHASE as ADOPTED
-from adaptrans.hub.card import card
+from adaptrans.errors import AdaptransError, ArtifactError
+from adaptrans.hub import package as private
+from adaptrans.hub import package as provenance
+from adaptrans.hub.import_adapterhub import PHASE as ADOPTED
+from adaptrans.hub.model_card import card
 from adaptrans.hub.package import (
     CARD,
     NAME,
@@ -28,13 +27,14 @@ from adaptrans.hub.package import (
     key_of,
     read_package,
 )
-from adaptrans.hub.safety import allowed
-from adaptrans.hub.store import Run, Store
-from adaptrans.models.backbone import BUNDLED, Backbone, identify
-from adaptrans.models.configkeys import deciding
-from adaptrans.models.manifest import NAME as ARTEFACT
-from adaptrans.models.manifest import Manifest, check_backbone, read_manifest
+from adaptrans.hub.verification.checks import allowed
+from adaptrans.modeling.backbone import BUNDLED, Backbone, identify
+from adaptrans.modeling.config_keys import deciding
+from adaptrans.modeling.manifest import NAME as ARTIFACT
+from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest
+from adaptrans.runs.store import Run, Store
 from adaptrans.tasks import catalogue
+from adaptrans.utils.io import read_json, sha256, write_json
 
 OUTSIDE_KEY = ("backbone_name", "provenance")
 """Of a run's configuration, what is no part of its key."""
@@ -44,25 +44,25 @@ PLAIN = (int, float, str)
 
 
 def shareable(run: Run) -> Manifest:
-    """The checked artefact of a finished run.
+    """The checked artifact of a finished run.
 
     Raises:
-        ArtefactError: If the run has none, or is not finished.
+        ArtifactError: If the run has none, or is not finished.
     """
     if not run.is_done:
-        raise ArtefactError(f"run {run.name} is not finished", remedy="run its command again, which goes on")
-    if not (run.artefact / ARTEFACT).is_file():
-        raise ArtefactError(
+        raise ArtifactError(f"run {run.name} is not finished", remedy="run its command again, which goes on")
+    if not (run.artifact / ARTIFACT).is_file():
+        raise ArtifactError(
             f"run {run.name} trained nothing", remedy="share the run in runs/target or runs/intermediate"
         )
-    return read_manifest(run.artefact)
+    return read_manifest(run.artifact)
 
 
 def parent_runs(run: Run, manifest: Manifest) -> dict[str, Run]:
-    """The runs that an artefact was built on and that its store has, by reference."""
+    """The runs that an artifact was built on and that its store has, by reference."""
     found: dict[str, Run] = {}
     for reference, recorded in manifest.parents.items():
-        folder = (run.artefact / recorded["path"]).resolve().parent
+        folder = (run.artifact / recorded["path"]).resolve().parent
         label, _, key = folder.name.rpartition("-")
         if (folder / "done.json").is_file():
             found[reference] = Run(folder.parent.name, label, key, folder)
@@ -94,20 +94,20 @@ def pack(
     backbone: Backbone | None = None,
     tasks: Sequence[Path] = (),
 ) -> Package:
-    """Write a run's artefact as a package.
+    """Write a run's artifact as a package.
 
     Args:
         run: A finished training.
         store: Where it is, with its evaluations.
         folder: An empty folder to write into.
-        name: Name of the artefact.
+        name: Name of the artifact.
         licence: Its licence.
         parents: What it was built on, as the hub has them.
         backbone: Its base; by default the one that it names.
         tasks: Folders of own task files, for the licences of the training data.
 
     Raises:
-        ArtefactError: If something in it must not be shared.
+        ArtifactError: If something in it must not be shared.
     """
     manifest = shareable(run)
     base = backbone or _base_of(manifest)
@@ -116,7 +116,7 @@ def pack(
     inputs = _inputs(run, config)
     described = _described(manifest, base, parents)
     _copy(run, folder, described)
-    former = read_package(run.artefact) if (run.artefact / NAME).is_file() else None
+    former = read_package(run.artifact) if (run.artifact / NAME).is_file() else None
     training = former.training_data if former else _training_data(run, manifest, tasks)
     scores = _scores(run, store, tasks, former.scores if former else ())
     package = Package(
@@ -154,7 +154,7 @@ def _inputs(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes the key of a run, of its configuration."""
     inputs = {key: value for key, value in config.items() if key not in OUTSIDE_KEY}
     if key_of(inputs) != run.key:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the configuration of {run.name} does not make its key",
             remedy="train it again with this version",
         )
@@ -163,10 +163,10 @@ def _inputs(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _copy(run: Run, folder: Path, described: dict[str, Any]) -> None:
     """Put the weights of a run and their description into a folder."""
-    write_json(folder / ARTEFACT, described)
-    for path in _weights(run.artefact):
+    write_json(folder / ARTIFACT, described)
+    for path in _weights(run.artifact):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.artefact / path, folder / path)
+        shutil.copyfile(run.artifact / path, folder / path)
     _clean_encoder(folder / "backbone" / "config.json")
 
 
@@ -174,7 +174,7 @@ def _base_of(manifest: Manifest) -> Backbone:
     try:
         return identify(manifest.backbone["name"])
     except AdaptransError as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"the base of {manifest.folder} is not at hand: {error.message}", remedy="give it with --backbone"
         ) from None
 
@@ -207,7 +207,7 @@ def _base(backbone: Backbone, inputs: Mapping[str, Any]) -> Base:
 
 
 def _described(manifest: Manifest, base: Backbone, parents: Sequence[Parent]) -> dict[str, Any]:
-    """`artefact.json` with nothing of this machine in it."""
+    """`artifact.json` with nothing of this machine in it."""
     places = {parent.reference: parent_path(parent) for parent in parents}
     return {
         **manifest.values,
@@ -221,19 +221,19 @@ def _described(manifest: Manifest, base: Backbone, parents: Sequence[Parent]) ->
 
 
 def parent_path(parent: Parent) -> str:
-    """Where a parent's artefact is, from the artefact built on it, in every store."""
-    return f"../../../{parent.run.folder}/artefact"
+    """Where a parent's artifact is, from the artifact built on it, in every store."""
+    return f"../../../{parent.run.folder}/artifact"
 
 
-def _weights(artefact: Path) -> list[str]:
+def _weights(artifact: Path) -> list[str]:
     found = []
-    for path in sorted(artefact.rglob("*")):
-        relative = path.relative_to(artefact).as_posix()
-        if (path.is_dir() and not path.is_symlink()) or relative in (ARTEFACT, NAME, CARD):
+    for path in sorted(artifact.rglob("*")):
+        relative = path.relative_to(artifact).as_posix()
+        if (path.is_dir() and not path.is_symlink()) or relative in (ARTIFACT, NAME, CARD):
             continue
         if path.is_symlink() or not allowed(relative):
-            raise ArtefactError(
-                f"{artefact} holds {relative}, which is no part of an artefact", remedy="take it out"
+            raise ArtifactError(
+                f"{artifact} holds {relative}, which is no part of an artifact", remedy="take it out"
             )
         found.append(relative)
     return found
@@ -358,7 +358,7 @@ def _refuse_private(folder: Path, store: Store) -> None:
         plain = text if path.suffix == ".md" else json.dumps(json.loads(text), ensure_ascii=False)
         said = private.found_in(plain, places)
         if said:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path.relative_to(folder)} would give away {said}",
                 remedy="take it out of the run, or train again with names instead of paths",
             )

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adaptrans import samples
-from adaptrans.errors import MissingDataError
-from adaptrans.files import digest
-from adaptrans.hub.store import Store
-from adaptrans.models.backbone import Backbone, tokenizer_fingerprint
-from adaptrans.models.outline import ABSENT
-from adaptrans.tasks import catalogue, sources, subset
-from adaptrans.tasks.examples import Example
-from adaptrans.tasks.lacking import Lacking, lacking
-from adaptrans.tasks.open_labels import with_labels
+from adaptrans.errors import ArtifactError, MissingDataError
+from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
+from adaptrans.modeling.manifest import NAME
+from adaptrans.runs.store import Store
+from adaptrans.task_types.examples import Example
+from adaptrans.tasks import catalogue, loading
+from adaptrans.tasks.loading import MissingData, missing_data, with_labels
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import changed_rules
+from adaptrans.utils.io import digest
 
 T = TypeVar("T")
 
@@ -73,7 +72,7 @@ class Workspace:
     device: str = "auto"
     skip_bad_rows: bool = False
     seen: dict[tuple[str, ...], Any] | None = field(default=None, compare=False, repr=False)
-    absent: dict[Lacking, None] | None = field(default=None, compare=False, repr=False)
+    absent: dict[MissingData, None] | None = field(default=None, compare=False, repr=False)
 
     def remembering(self) -> Workspace:
         """The same workspace for one plan, whose data stay as they are while it is made and carried out."""
@@ -90,7 +89,7 @@ class Workspace:
     def examples(
         self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
     ) -> list[Example]:
-        """The examples of a split, or `limit` of them, see `adaptrans.tasks.subset`.
+        """The examples of a split, or `limit` of them, see `adaptrans.tasks.loading`.
 
         Args:
             task: The task.
@@ -103,11 +102,11 @@ class Workspace:
             MissingDataError: If the data are nowhere; says what to fetch.
             DataError: If a row does not fit, with file and line, unless bad rows are skipped.
         """
-        report = sources.Report(skip_bad_rows=self.skip_bad_rows)
-        examples = sources.read_examples(task, split, language, self.data, report=report)
+        report = loading.Report(skip_bad_rows=self.skip_bad_rows)
+        examples = loading.read_examples(task, split, language, self.data, report=report)
         if report.skipped:
             notes.append(f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out")
-        return subset.part(examples, limit)
+        return loading.part(examples, limit)
 
     def stream(
         self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
@@ -116,12 +115,12 @@ class Workspace:
 
         A line on bad rows that were left out comes into `notes` after the last one, unless it is there.
         """
-        report = sources.Report(skip_bad_rows=self.skip_bad_rows)
-        yield from subset.streamed(sources.stream_examples(task, split, language, self.data, report), limit)
+        report = loading.Report(skip_bad_rows=self.skip_bad_rows)
+        yield from loading.streamed(loading.stream_examples(task, split, language, self.data, report), limit)
         note = f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out"
         if report.skipped and note not in notes:
             notes.append(note)
-            sources.log_left_out(task, split, language, report.skipped)
+            loading.log_left_out(task, split, language, report.skipped)
 
     def data_key(self, task: Task, split: str, language: str) -> str:
         """Fingerprint of a split as this workspace reads it; nothing is parsed.
@@ -138,11 +137,11 @@ class Workspace:
         if (
             self.absent is not None
             and language in task.languages_of(split)
-            and not sources.is_available(task, split, language, self.data)
+            and not loading.is_available(task, split, language, self.data)
         ):
-            self.absent.update(dict.fromkeys(lacking(task, split, language, self.data)))
+            self.absent.update(dict.fromkeys(missing_data(task, split, language, self.data)))
             return f"{ABSENT}{task}.{split}.{language}"
-        return sources.fingerprint(task, split, language, self.data)
+        return loading.fingerprint(task, split, language, self.data)
 
     def definition(self, task: Task) -> str:
         """Hash of what a task file says of scoring and labels, see `definition`."""
@@ -160,7 +159,7 @@ class Workspace:
             return ()
         data = self.data
         what = ("languages", str(task), split)
-        return self._once(what, lambda: tuple(sources.available_languages(task, split, data)))
+        return self._once(what, lambda: tuple(loading.available_languages(task, split, data)))
 
     def languages_with(self, task: Task, split: str) -> tuple[str, ...]:
         """Languages in which a split can be read.
@@ -181,13 +180,13 @@ class Workspace:
             raise MissingDataError(
                 f"the data folder {self.data} does not exist", remedy="give an existing folder with --data"
             )
-        return self._once(("task", name), lambda: self._labelled(self._task(name)))
+        return self._once(("task", name), lambda: self._labeled(self._task(name)))
 
-    def _labelled(self, task: Task) -> Task:
+    def _labeled(self, task: Task) -> Task:
         """The task with the labels of its data; a plan that is only shown does without."""
         if self.absent is not None and task.labels_from is not None:
             split = task.labels_from.split
-            if not sources.available_languages(task, split, self.data):
+            if not loading.available_languages(task, split, self.data):
                 return task
         return with_labels(task, self.data)
 
@@ -199,3 +198,35 @@ class Workspace:
         if name not in known:
             raise catalogue.unknown(name, self.folders, self.tasks)
         return catalogue.get(name, self.folders)
+
+
+def artifact_folder(text: str, store: Store) -> Path:
+    """The folder of a trained artifact.
+
+    Args:
+        text: The artifact's folder, that of its run, or the key, or start of a key, of a finished run.
+        store: Where keys are looked up.
+
+    Raises:
+        ArtifactError: If there is none.
+    """
+    folder = Path(text).expanduser()
+    for found in (folder, folder / "artifact"):
+        if (found / NAME).is_file():
+            return found
+    if folder.is_dir():
+        raise ArtifactError(
+            f"{text} holds no {NAME}", remedy="give the folder of a trained run, or of an artifact"
+        )
+    if "/" in text:
+        raise ArtifactError(f"there is no folder {text}", remedy="give a folder, or the key of a run")
+    run = store.find(text.rpartition("-")[2])
+    if (run.artifact / NAME).is_file():
+        return run.artifact
+    trained = run.config().get("trained") if run.phase == "evaluate" else None
+    raise ArtifactError(
+        f"{run.name} is of the phase {run.phase} and trained nothing",
+        remedy=f"name the run that it evaluates: {trained}"
+        if trained
+        else "name a run that trained something",
+    )

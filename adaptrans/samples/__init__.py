@@ -1,6 +1,6 @@
 """The sample suite: small parallel data in nine languages, our own text. Torch-free.
 
-Everything is made by `python -m adaptrans.samples` from word lists and one
+Everything is made by `python -m sample_suite` from word lists and one
 small grammar per language; the result is kept under `data/`, the task files
 that read it under `tasks/`.
 """

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from adaptrans.errors import MissingDataError, UnknownNameError
 from adaptrans.languages import get as get_language
-from adaptrans.tasks.formats import FORMATS
+from adaptrans.tasks.readers.tables import FORMATS
 from adaptrans.tasks.schema import FileSource, HubSource, Task
 
 UNTRIED = "(read as the hub documents it, not yet tried on the hub)"
@@ -48,7 +48,7 @@ def find(task: Task, split: str, language: str, data: Path | None, *, fetch: boo
     """The files of a split that has its own data, or None.
 
     Looked for in this order: original files in the data folder, the hub's
-    parquet files in the data folder under `organisation/name`, the local hub
+    parquet files in the data folder under `organization/name`, the local hub
     cache, and with `fetch` the hub itself.
 
     Raises:
@@ -166,7 +166,7 @@ def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
             if source.gold and not gold:
                 continue
             located = Located(source, tuple(pairs), str(source.format), names, gold[0] if gold else None)
-            if not source.labelled_only or _has_tags(located):
+            if not source.labeled_only or _has_tags(located):
                 return located
     return None
 

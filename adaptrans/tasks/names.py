@@ -1,8 +1,8 @@
 """Names that a setup can say: of tasks, and of adapters that come from elsewhere. Torch-free.
 
 One function decides, wherever a name comes in: task files and inline tasks, packages that bring tasks,
-`tasks new`, `adopt`, and what is pulled from a hub. What it allows, `adaptrans.models.setup` reads as the
-name of a stored run.
+`tasks new`, `adopt`, and what is pulled from a hub. What it allows, the parser of
+setups reads as the name of a stored run.
 """
 
 from __future__ import annotations

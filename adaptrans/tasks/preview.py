@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from adaptrans.registry import Registry
-from adaptrans.tasks.kinds import KINDS, Feature
-from adaptrans.tasks.kinds.tensors import IGNORED
+from adaptrans.task_types.base import TASK_TYPES, Feature
+from adaptrans.task_types.tensors import IGNORED
+from adaptrans.utils.registry import Registry
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -114,7 +114,7 @@ def shown(
         max_length: Sub-words per input.
     """
     examples = [_short(example) for example in examples]
-    features = KINDS[task.kind].encode(examples, tokenizer, task, max_length, task.kind not in JOINED)
+    features = TASK_TYPES[task.kind].encode(examples, tokenizer, task, max_length, task.kind not in JOINED)
     known = task.kind in SHOWS
     show = SHOWS[task.kind] if known else _tokens_only
     found = []
@@ -146,7 +146,7 @@ def lengths(
         max_length: Sub-words per input.
         tick: Called with the number of examples measured.
     """
-    kind = KINDS[task.kind]
+    kind = TASK_TYPES[task.kind]
     longest: list[int] = []
     for start in range(0, len(examples), 500):
         part = examples[start : start + 500]
@@ -304,7 +304,7 @@ def _text(
     tokenizer: PreTrainedTokenizerFast,
     task: Task,  # noqa: ARG001
 ) -> list[Input]:
-    from adaptrans.tasks.kinds.mlm import masked
+    from adaptrans.task_types.masked_lm import masked
 
     found = []
     for feature in features:

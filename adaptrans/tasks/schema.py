@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adaptrans.errors import AdaptransError, UnknownNameError
-from adaptrans.tasks.examples import KINDS
+from adaptrans.task_types.examples import EXAMPLE_KINDS
 from adaptrans.tasks.names import SLOT, WORDS, name_problem, plain_name
 
 _PART = re.compile(
@@ -116,13 +116,13 @@ class FileSource(ReadRules):
     beside: str | None = Field(default=None, description="the English side of a bitext")
     gold: str | None = Field(default=None, description="the gold pairs of two corpora")
     format: str | None = Field(default=None, description="name of the reader")
-    labelled_only: bool = Field(default=False, description="pass over files whose tags were removed")
+    labeled_only: bool = Field(default=False, description="pass over files whose tags were removed")
 
 
 class HubSource(ReadRules):
     """Parquet files of a data set repository on the Hugging Face Hub."""
 
-    repo: str | None = Field(default=None, description="organisation/name")
+    repo: str | None = Field(default=None, description="organization/name")
     revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
     files: Names = Field(default=(), description="patterns inside the repository, joined in this order")
     where: dict[str, str] = Field(default={}, description="column -> prefix that the language's rows have")
@@ -184,11 +184,11 @@ class Part:
 def _as_sources(key: str) -> Any:
     """A pattern, a mapping or a list of these, as a list of mappings."""
 
-    def normalise(value: Any) -> Any:
+    def normalize(value: Any) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple({key: item} if isinstance(item, str) else item for item in items)
 
-    return normalise
+    return normalize
 
 
 class Split(Strict):
@@ -199,7 +199,7 @@ class Split(Strict):
     compose: Names = Field(default=(), alias="from", description="other tasks' splits, joined")
     holdout: Holdout | None = None
     languages: Names = Field(default=(), description="languages of this split; empty: the task's")
-    labelled: bool = Field(default=True, description="whether every row has its label")
+    labeled: bool = Field(default=True, description="whether every row has its label")
     counts: int | dict[str, int] | None = Field(default=None, description="published number of examples")
     provenance: Provenance = Field(default=None, description="native, human, machine; or by language")
     note: str = ""
@@ -263,7 +263,7 @@ class Task(Strict):
             problem = name_problem(self.name.lower()) or "may hold no capitals"
             raise ValueError(f'name "{self.name}" {problem}; call it for instance "{like(self.name)}"')
         try:
-            kind = KINDS[self.kind]
+            kind = EXAMPLE_KINDS[self.kind]
         except UnknownNameError as error:
             raise ValueError(str(error)) from None
         if self.labels_from is not None:

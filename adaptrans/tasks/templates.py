@@ -1,16 +1,54 @@
-"""A commented task file of each kind to begin one's own with, and rows that fit it. Torch-free."""
+"""A commented task file of each type to begin one's own with, and rows that fit it. Torch-free."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptrans.errors import ConfigError
-from adaptrans.files import written_whole
-from adaptrans.registry import Registry
 from adaptrans.tasks.schema import is_name, like
-from adaptrans.tasks.template_rows import choices, numbered, ranked, squad
+from adaptrans.utils.io import atomic_write
+from adaptrans.utils.registry import Registry
+
+
+def squad(language: str, *paragraphs: tuple[str, list[tuple[str, str]]]) -> str:
+    """A SQuAD file of contexts with questions and answers; an empty answer is none."""
+    found = []
+    for number, (context, asked) in enumerate(paragraphs):
+        questions = [
+            {
+                "id": f"{language}-{number}-{place}",
+                "question": question,
+                "answers": [{"text": answer, "answer_start": context.index(answer)}] if answer else [],
+                "is_impossible": not answer,
+            }
+            for place, (question, answer) in enumerate(asked)
+        ]
+        found.append({"context": context, "qas": questions})
+    document = {"data": [{"title": language, "paragraphs": found}]}
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def choices(*items: tuple[str, list[str], int]) -> str:
+    """JSON lines of a premise, its options and the number of the right one."""
+    rows = ({"premise": premise, "options": options, "label": label} for premise, options, label in items)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def numbered(text: str, prefix: str) -> str:
+    """Lines with an id and a tab before each."""
+    return "".join(f"{prefix}-{place}\t{line}\n" for place, line in enumerate(text.splitlines()))
+
+
+def ranked(*items: tuple[str | None, str | None, str]) -> str:
+    """JSON lines of a query, a passage, or both, and the key that they share."""
+    rows = (
+        {"query": query, "passage": passage, "keys": [key]} if query else {"passage": passage, "keys": [key]}
+        for query, passage, key in items
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -74,7 +112,7 @@ splits:
     languages: [en]
   test:
     files: {name}/test-{{lang}}.{suffix}  # {{lang3}}: three-letter code, {{name}}: English name
-    # labelled: false     if the answers are kept by the authors
+    # labeled: false     if the answers are kept by the authors
     # counts: {{en: 750, sw: 750}}     as published; a difference is noted
 """
 
@@ -374,7 +412,7 @@ def write_new(files: Mapping[Path, str]) -> None:
         if path.exists():
             raise ConfigError(f"{path} is already there", remedy="give another name, or delete it")
     for path, content in files.items():
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
 

@@ -1,44 +1,57 @@
-"""The one training loop, for every phase, kind and method.
-
-A step takes `batch_size` model inputs of like length, cut into parts that fit
-the token budget. The losses of the parts are summed and divided by the number
-of terms of the whole step, so that the result does not depend on the cut.
-"""
+"""The one training loop, for every phase, task type and method."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from adaptrans import processes
-from adaptrans.allocator import HEAP, spare_memory
-from adaptrans.data.batches import padding_share
-from adaptrans.errors import ArtefactError, TrainingError
-from adaptrans.models.adapting import Assembled, load_trained_state, trained_state
-from adaptrans.models.decay import decays
-from adaptrans.models.dropping import drop_swiftly
-from adaptrans.models.frugal import keep_frozen_in, recompute_activations
-from adaptrans.models.fusing import regularisation
-from adaptrans.models.names import fusion_of, owner
-from adaptrans.progress import progress
-from adaptrans.runs.config import TrainingConfig
+from adaptrans.data.batching import micro_batches, own_share, padding_share
+from adaptrans.data.encoding import rows
+from adaptrans.errors import ArtifactError, TrainingError, is_out_of_memory
+from adaptrans.modeling.adapters import adapter_name, fusion_of
+from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
+from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
+from adaptrans.modeling.fusion import is_value, regularization
+from adaptrans.modeling.model import SetupModel, load_trained_state, trained_state
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.task_types.tensors import collated
 from adaptrans.training import checkpoint
-from adaptrans.training.checkpoint import Place
-from adaptrans.training.gradients import Gradients, Limit, Summed
-from adaptrans.training.log import TrainingLog
-from adaptrans.training.streams import Draw, Source, Streams
+from adaptrans.training.checkpoint import TrainerState, TrainingLog
+from adaptrans.training.multitask import Streams, TrainingBatch, TrainingTask
+from adaptrans.utils import distributed
+from adaptrans.utils.devices import HEAP, autocast, release_memory, spare_memory
+from adaptrans.utils.progress import progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from adaptrans.progress import Meter
+    from adaptrans.utils.progress import Meter
+
+
+def decays(model: nn.Module, name: str, parameter: Tensor) -> bool:
+    """Whether weight decay may act on a parameter.
+
+    Args:
+        model: The model.
+        name: Name of the parameter in it.
+        parameter: The parameter.
+    """
+    path, _, last = name.rpartition(".")
+    if parameter.dim() < 2 or ".parametrizations." in name or is_value(name):
+        return False
+    module = model.get_submodule(path)
+    if last == "lora_B":
+        return getattr(module, "composition_mode", "add") != "scale"
+    # DoRA keeps its magnitudes as a layer named m of the low-rank module.
+    outside, _, layer = path.rpartition(".")
+    return not (layer == "m" and getattr(model.get_submodule(outside), "use_dora", False))
 
 
 @dataclass(frozen=True)
@@ -59,15 +72,15 @@ class Job:
     """
 
     description: str
-    assembled: Assembled
-    sources: tuple[Source, ...]
+    assembled: SetupModel
+    sources: tuple[TrainingTask, ...]
     config: TrainingConfig
     seed: int
     folder: Path
     padding_id: int
     device: torch.device
     precision: str
-    dev_score: Callable[[Assembled], float] | None
+    dev_score: Callable[[SetupModel], float] | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,7 @@ class Plan:
         return (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps)
 
 
-def train(job: Job, accelerator: Accelerator) -> Place:
+def train(job: Job, accelerator: Accelerator) -> TrainerState:
     """Train until the plan ends or patience does; go on from a checkpoint if there is one.
 
     Afterwards the model holds the weights of the best dev score (or of the last
@@ -118,11 +131,11 @@ def train(job: Job, accelerator: Accelerator) -> Place:
 
     Raises:
         TrainingError: If a loss or a gradient is not a finite number; names the step and the examples.
-        ArtefactError: If the checkpoint cannot be read.
+        ArtifactError: If the checkpoint cannot be read.
     """
     spare_memory(job.config.spares_memory)
     keep_frozen_in(job.assembled.model, job.precision)
-    drop_swiftly(job.assembled.model)
+    use_fast_dropout(job.assembled.model)
     run = _Training(job, accelerator)
     run.resume()
     with (
@@ -131,7 +144,7 @@ def train(job: Job, accelerator: Accelerator) -> Place:
     ):
         run.steps(log, meter)
     # The other processes' weights are of no further use.
-    if job.config.keep_best and run.place.best_step is not None and processes.is_main():
+    if job.config.keep_best and run.place.best_step is not None and distributed.is_main():
         load_trained_state(job.assembled, checkpoint.load_weights(run.best_file))
     return run.place
 
@@ -146,10 +159,10 @@ class _Training:
         self.plan = Plan.of(job.config, self.streams.items)
         named = dict(job.assembled.model.named_parameters())
         self.parameters = {name: named[name] for name in job.assembled.trained}
-        self.optimiser = _optimiser(self.parameters, job.assembled, job.config)
+        self.optimizer = _optimizer(self.parameters, job.assembled, job.config)
         self.folder = job.folder / "checkpoints"
         self.best_file = self.folder / "best.safetensors"
-        self.place = Place(precision=job.precision, device=job.device.type)
+        self.place = TrainerState(precision=job.precision, device=job.device.type)
         self.saved_at = time.monotonic()
         self.limit = Limit(job.config.tokens_per_batch)
         if job.config.checkpointing is True:
@@ -172,8 +185,8 @@ class _Training:
         """Take up the newest checkpoint, or start from the seed."""
         checkpoint.seed_process(self.job.seed, 0)
         found = checkpoint.load(self.folder)
-        if processes.gathered(found and found[0].step) != [found and found[0].step] * processes.count():
-            raise ArtefactError(
+        if distributed.gathered(found and found[0].step) != [found and found[0].step] * distributed.count():
+            raise ArtifactError(
                 f"the processes find different checkpoints in {self.folder}",
                 remedy="put the store in a folder that all machines share",
             )
@@ -181,7 +194,7 @@ class _Training:
             return
         place, groups = found
         if (place.precision, place.device) != (self.place.precision, self.place.device):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{self.folder} was begun in {place.precision} on {place.device}, "
                 f"here it would go on in {self.place.precision} on {self.place.device}",
                 remedy=f"say --device {place.device} --precision {place.precision}, or delete the folder",
@@ -192,8 +205,8 @@ class _Training:
         if place.recomputed and not self.limit.recomputed:
             self.recompute()
         load_trained_state(self.job.assembled, groups["weights"])
-        checkpoint.restore_optimiser(self.optimiser, self.parameters, groups.get("optimiser", {}))
-        own = checkpoint.random_group(processes.rank())
+        checkpoint.restore_optimizer(self.optimizer, self.parameters, groups.get("optimizer", {}))
+        own = checkpoint.random_group(distributed.rank())
         if own in groups:
             checkpoint.restore_random_state(groups[own], self.job.device)
         else:
@@ -202,12 +215,12 @@ class _Training:
 
     def save(self) -> None:
         """Write a checkpoint; all processes call this, and the first one writes."""
-        states = processes.gathered(checkpoint.random_state(self.job.device))
-        if processes.is_main():
+        states = distributed.gathered(checkpoint.random_state(self.job.device))
+        if distributed.is_main():
             names = {parameter: name for name, parameter in self.parameters.items()}
             groups = {
                 "weights": trained_state(self.job.assembled),
-                "optimiser": checkpoint.optimiser_state(self.optimiser, names),
+                "optimizer": checkpoint.optimizer_state(self.optimizer, names),
                 **{checkpoint.random_group(rank): state for rank, state in enumerate(states)},
             }
             checkpoint.save(self.folder, self.place, groups)
@@ -215,7 +228,7 @@ class _Training:
 
     def recompute(self) -> None:
         """From now on compute activations again instead of keeping them."""
-        recompute_activations(self.job.assembled.model)
+        checkpoint_activations(self.job.assembled.model)
         self.limit.recomputed = True
 
     def steps(self, log: TrainingLog, meter: Meter) -> None:
@@ -223,18 +236,18 @@ class _Training:
         while not self.place.finished:
             self.one_step(self.streams.take(), log, meter)
 
-    def one_step(self, draw: Draw, log: TrainingLog, meter: Meter) -> None:
+    def one_step(self, draw: TrainingBatch, log: TrainingLog, meter: Meter) -> None:
         """Train one batch of one task."""
         began = time.monotonic()
         config = self.job.config
         factor = self.plan.rate_factor(self.place.step, config.decay)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         lengths = self.streams.lengths[draw.task]
         source = self.job.sources[draw.task]
         summed, extra, norm = self.gradients(draw, log)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.place.step += 1
         HEAP.look()
         seconds = time.monotonic() - began
@@ -246,7 +259,7 @@ class _Training:
                 **({"task": source.name} if len(self.job.sources) > 1 else {}),
                 loss=summed.mean,
                 **extra,
-                learning_rate=self.optimiser.param_groups[0]["lr"],
+                learning_rate=self.optimizer.param_groups[0]["lr"],
                 gradient_norm=norm,
                 tokens_per_second=sum(lengths[i] for i in draw.items) / max(seconds, 1e-9),
                 padding=padding_share(summed.parts, lengths),
@@ -254,7 +267,7 @@ class _Training:
         meter.to(step, f"loss {summed.mean:.3f}")
         self.after_step(log)
 
-    def gradients(self, draw: Draw, log: TrainingLog) -> tuple[Summed, dict[str, float], float]:
+    def gradients(self, draw: TrainingBatch, log: TrainingLog) -> tuple[Summed, dict[str, float], float]:
         """Gradients of the step's mean loss and what is added to it, clipped.
 
         Returns:
@@ -270,7 +283,7 @@ class _Training:
             self.stop(log, source, f"the loss is {summed.loss}", summed.failed)
         if self.place.step == 0:
             self.check_adapter()
-        extra = self.regularise()
+        extra = self.regularize()
         norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
         if not math.isfinite(norm):
             self.stop(log, source, f"the gradient norm is {norm}", draw.items)
@@ -279,7 +292,7 @@ class _Training:
     def check_adapter(self) -> None:
         """Stop before the first step where nothing of the adapter can learn, whatever else is trained."""
         adapter = self.job.assembled.adapter
-        own = [parameter for name, parameter in self.parameters.items() if owner(name) == adapter]
+        own = [parameter for name, parameter in self.parameters.items() if adapter_name(name) == adapter]
         if adapter is None or any(item.grad is not None and bool(item.grad.any()) for item in own):
             return
         raise TrainingError(
@@ -288,15 +301,15 @@ class _Training:
             remedy="change the options of the method",
         )
 
-    def regularise(self) -> dict[str, float]:
+    def regularize(self) -> dict[str, float]:
         """Add the gradient of what keeps fusions near the identity; returns its value by name."""
         names = [fused.name for fused in self.job.assembled.fusions]
-        weight = self.job.config.fusion_regularisation
+        weight = self.job.config.fusion_regularization
         if not names or not weight:
             return {}
-        value = regularisation(self.job.assembled.model, names, weight)
+        value = regularization(self.job.assembled.model, names, weight)
         value.backward()
-        return {"fusion_regularisation": value.item()}
+        return {"fusion_regularization": value.item()}
 
     def after_step(self, log: TrainingLog) -> None:
         """Dev score, best weights, early stop, end, checkpoint."""
@@ -309,22 +322,22 @@ class _Training:
             if config.patience is not None and place.stale >= config.patience:
                 place.finished = True
         due = time.monotonic() - self.saved_at >= config.checkpoint_seconds
-        if scored or place.finished or processes.agreed(due):
+        if scored or place.finished or distributed.agreed(due):
             self.save()
 
     def score(self, log: TrainingLog) -> None:
         assert self.job.dev_score is not None
         place = self.place
-        value = processes.agreed(self.job.dev_score(self.job.assembled) if processes.is_main() else 0.0)
+        value = distributed.agreed(self.job.dev_score(self.job.assembled) if distributed.is_main() else 0.0)
         log.add(place.step, dev_score=value)
         if place.best_score is None or value > place.best_score:
             place.best_score, place.best_step, place.stale = value, place.step, 0
-            if self.job.config.keep_best and processes.is_main():
+            if self.job.config.keep_best and distributed.is_main():
                 checkpoint.save_weights(self.best_file, trained_state(self.job.assembled))
         else:
             place.stale += 1
 
-    def stop(self, log: TrainingLog, source: Source, reason: str, items: Sequence[int]) -> None:
+    def stop(self, log: TrainingLog, source: TrainingTask, reason: str, items: Sequence[int]) -> None:
         """Raise, naming step and examples; the log has all of them."""
         owners = source.features[sorted(items)]["example"]
         ids = list(dict.fromkeys(source.example_ids[owner] for owner in owners))
@@ -336,8 +349,8 @@ class _Training:
         )
 
 
-def _optimiser(
-    parameters: dict[str, Tensor], assembled: Assembled, config: TrainingConfig
+def _optimizer(
+    parameters: dict[str, Tensor], assembled: SetupModel, config: TrainingConfig
 ) -> torch.optim.Optimizer:
     """AdamW, with decay where `decays` allows it.
 
@@ -368,3 +381,195 @@ def _optimiser(
         # One pass over each tensor instead of ten; on a GPU the default is as quick, and its state elsewhere.
         fused=all(parameter.device.type == "cpu" for parameter in parameters.values()) or None,
     )
+
+
+BUCKET = 2**24
+"""Numbers that the processes add up at once: 64 MiB in float32."""
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What is known of a step when its gradients are there.
+
+    Args:
+        loss: Sum of the loss over all terms.
+        terms: Their number.
+        parts: The parts that this process computed.
+        failed: Items of the parts whose loss is not a finite number, of all processes.
+    """
+
+    loss: float
+    terms: int
+    parts: list[list[int]]
+    failed: list[int]
+
+    @property
+    def mean(self) -> float:
+        """The mean loss of the step."""
+        return self.loss / max(self.terms, 1)
+
+
+@dataclass
+class Limit:
+    """How much of a step is computed at once; lowered when the memory is short.
+
+    Args:
+        tokens: Padded tokens per part.
+        recomputed: Whether activations are computed again for the gradients instead of kept.
+    """
+
+    tokens: int
+    recomputed: bool = False
+
+
+class Gradients:
+    """Computes the gradients of steps.
+
+    Args:
+        assembled: The model whose gradients are wanted; those of all sources are its own.
+        parameters: Its trained parameters.
+        limit: How much is computed at once, changed in place.
+        recompute: Lets activations be computed again, for when one input does not fit; None for never.
+        tell: Called with what was changed because the memory was short.
+        seed: Seed of the run.
+        padding_id: Id of the padding token.
+        device: Where it runs.
+        precision: `fp32` or `bf16`.
+        accelerator: What runs the backward pass.
+    """
+
+    def __init__(
+        self,
+        assembled: SetupModel,
+        parameters: Mapping[str, Tensor],
+        limit: Limit,
+        *,
+        recompute: Callable[[], None] | None,
+        tell: Callable[[str], None],
+        seed: int,
+        padding_id: int,
+        device: torch.device,
+        precision: str,
+        accelerator: Accelerator,
+    ) -> None:
+        self.limit = limit
+        self._model = assembled.model
+        self._parameters = list(parameters.values())
+        self._recompute = recompute
+        self._tell = tell
+        self._seed = seed
+        self._padding_id = padding_id
+        self._device = device
+        self._precision = precision
+        self._accelerator = accelerator
+
+    def of(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> Summed:
+        """Leave the gradient of the mean loss of a step in the parameters.
+
+        When the memory ends, the same step is computed again from the same random state, in smaller parts.
+
+        Args:
+            source: The task of the step.
+            draw: Its batch.
+            lengths: Tokens of each item of the task.
+        """
+        self._model.train()
+        state = checkpoint.random_state(self._device)
+        while True:
+            parts = self._parts(source, draw, lengths)
+            try:
+                losses, terms = self._backward(source, draw, parts)
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or not self._smaller(source, parts, lengths):
+                    raise
+            # The failed tensors are let go only outside of the handler, which holds their frames.
+            self._clear()
+            checkpoint.restore_random_state(state, self._device)
+        pairs = zip(parts, losses, strict=True)
+        failed = [item for part, loss in pairs if not math.isfinite(loss) for item in part]
+        return self._shared(sum(losses), terms, parts, failed)
+
+    def _parts(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> list[list[int]]:
+        """What of a step this process computes, in parts."""
+        if source.answers.whole:
+            # Its inputs are each other's wrong answers, so that nothing can be divided.
+            return [draw.items] if distributed.is_main() else []
+        items = own_share(draw.items, lengths, distributed.rank(), distributed.count())
+        return micro_batches(items, lengths, self.limit.tokens)
+
+    def _backward(
+        self, source: TrainingTask, draw: TrainingBatch, parts: Sequence[Sequence[int]]
+    ) -> tuple[list[float], int]:
+        """Add up the gradients of some parts; returns the summed loss of each, and the number of terms."""
+        losses: list[Tensor] = []
+        terms = 0
+        for part in parts:
+            batch = self._batch(source, draw, part)
+            with autocast(self._device, self._precision):
+                output = source.logits(batch)
+            loss, number = source.answers.loss(output, batch)
+            self._accelerator.backward(loss)
+            losses.append(loss.detach())
+            terms += number
+        # Asked for at the end, so that a GPU need not wait for this process in between.
+        return torch.stack(losses).tolist() if losses else [], terms
+
+    def _batch(self, source: TrainingTask, draw: TrainingBatch, part: Sequence[int]) -> Any:
+        features = rows(source.features, part)
+        # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
+        for item, feature in zip(part, features, strict=True):
+            feature["draw"] = (self._seed, draw.number, item)
+        batch = collated(source.kind, features, self._padding_id, self._device)
+        if source.trunk is not None:
+            batch["below"] = source.trunk.states(source.assembled, part, batch)
+        return batch
+
+    def _smaller(self, source: TrainingTask, parts: Sequence[Sequence[int]], lengths: Sequence[int]) -> bool:
+        """Lower the limit after the memory ended; whether there was something to lower."""
+        widest = max(len(part) * max(lengths[item] for item in part) for part in parts)
+        if not source.answers.whole and max(map(len, parts)) > 1:
+            self.limit.tokens = max(16, min(self.limit.tokens, widest) // 2)
+            self._tell(f"out of memory: from here on {self.limit.tokens} padded tokens at once")
+            return True
+        if self._recompute is not None and not self.limit.recomputed:
+            self._recompute()
+            self._tell("out of memory: from here on activations are computed again instead of kept")
+            return True
+        return False
+
+    def _clear(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+        release_memory(self._device)
+
+    def _shared(self, loss: float, terms: int, parts: list[list[int]], failed: list[int]) -> Summed:
+        """Add up the sums of all processes, and divide the gradients by the terms."""
+        if distributed.count() > 1:
+            present = [float(parameter.grad is not None) for parameter in self._parameters]
+            sums = distributed.add_up(torch.tensor([loss, terms, *present], dtype=torch.float64)).tolist()
+            loss, terms = sums[0], round(sums[1])
+            reached = [item for item, number in zip(self._parameters, sums[2:], strict=True) if number]
+            _add_up(reached)
+            if not math.isfinite(loss):
+                failed = [item for items in distributed.gathered(failed) for item in items]
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(max(terms, 1))
+        return Summed(loss, terms, parts, failed)
+
+
+def _add_up(parameters: Sequence[Tensor]) -> None:
+    """Replace gradients by their sums over all processes; one that a process lacks counts as zero there."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    bucket: list[Tensor] = []
+    for place, parameter in enumerate(parameters):
+        assert parameter.grad is not None
+        bucket.append(parameter.grad)
+        if place == len(parameters) - 1 or sum(map(torch.numel, bucket)) >= BUCKET:
+            flat = distributed.add_up(torch.cat([gradient.reshape(-1) for gradient in bucket]))
+            for gradient, own in zip(bucket, flat.split([item.numel() for item in bucket]), strict=True):
+                gradient.copy_(own.view_as(gradient))
+            bucket = []

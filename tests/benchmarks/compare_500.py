@@ -20,7 +20,7 @@ import numpy as np
 
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import LanguageResult, Scored, save_language
-from adaptrans.hub.store import Run, Store
+from adaptrans.runs.store import Run, Store
 from adaptrans.tasks.catalogue import get
 
 EVALUATIONS = 500

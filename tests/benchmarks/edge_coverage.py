@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from adaptrans.evaluation import edges
-from adaptrans.evaluation.metrics import SCORES, Score
-from adaptrans.evaluation.resampling import differing_examples, resample
-from adaptrans.evaluation.seeds import difference_of_medians, median_of, spread_of
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.metrics.score import Score
+from adaptrans.stats import edges
+from adaptrans.stats.bootstrap import differing_examples, resample
+from adaptrans.stats.seeds import difference_of_medians, median_of, spread_of
 
 RATES = (0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
 SIZES = (20, 50, 100, 200, 500, 1000)

@@ -59,7 +59,7 @@ def train(folder: Path, task: str) -> None:
     """A backbone, a store and a trained adapter, which all sizes share."""
     import yaml
     from conftest import make_backbone
-    from smalldata import NLI, XNLI, write_small_data
+    from support.smalldata import NLI, XNLI, write_small_data
 
     import adaptrans
 

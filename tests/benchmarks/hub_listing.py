@@ -1,4 +1,4 @@
-"""How long a list of a folder hub with 10,000 artefacts takes, the first time and after it.
+"""How long a list of a folder hub with 10,000 artifacts takes, the first time and after it.
 
     python tests/benchmarks/hub_listing.py [COUNT]
 
@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from adaptrans.hub.folder import FolderHub
-from adaptrans.hub.package import Row
-from adaptrans.hub.stored import Record
+from adaptrans.hub.fsspec import Record
+from adaptrans.hub.local import FolderHub
+from adaptrans.hub.package import PackageRow
 
 LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 
@@ -25,8 +25,8 @@ LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "
 def fill(hub: FolderHub, count: int) -> None:
     """Make `count` versions."""
     for number in range(count):
-        row = Row(
-            name=f"artefact-{number:05d}",
+        row = PackageRow(
+            name=f"artifact-{number:05d}",
             version=1,
             base="FacebookAI/xlm-roberta-base",
             depth=12,
@@ -72,7 +72,7 @@ def main() -> None:
         inside = time.perf_counter() - start
         shutil.rmtree(place)
     middle = statistics.median(times)
-    print(f"{count} artefacts, seconds: first list {first:.2f}; after it, median of 5: {middle:.2f}")
+    print(f"{count} artifacts, seconds: first list {first:.2f}; after it, median of 5: {middle:.2f}")
     print(
         f"  with filters {statistics.median(some):.2f}; inside one process, without starting it, {inside:.2f}"
     )

@@ -32,7 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "leave_out": {"method": "seq_bn[leave_out='first:6']"},
     "checkpointing": {"checkpointing": True, "items": 12},
     "bf16": {"precision": "bf16"},
-    "8bit": {"quantise": "8bit"},
+    "8bit": {"quantize": "8bit"},
     "full": {"setup": "full"},
     "answering": {"training": False, "items": 24},
 }
@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def case_of(shape: str, name: str) -> Any:
     """The case of a name on a shape."""
-    from adaptrans.models.memory import Case, Shape
+    from adaptrans.modeling.efficiency.memory_case import Case, Shape
 
     return Case(
         **{"shape": Shape(*SHAPES[shape]), "items": 8, "length": 64, "vocabulary": ROWS, **CASES[name]}
@@ -51,14 +51,14 @@ def make_backbone(shape: str, folder: Path) -> None:
     """Write an encoder with random weights."""
     import torch
 
-    from adaptrans.files import write_json
-    from adaptrans.models import library
-    from adaptrans.models.memory import Shape
-    from adaptrans.models.tensorfiles import write_tensors
+    from adaptrans.modeling import adapters
+    from adaptrans.modeling.efficiency.memory_case import Shape
+    from adaptrans.modeling.safetensors_io import write_tensors
+    from adaptrans.utils.io import write_json
 
     found = Shape(*SHAPES[shape])
-    model = library.shaped_model(found.as_config())
-    own = library.encoder_tensors(model)
+    model = adapters.shaped_model(found.as_config())
+    own = adapters.encoder_tensors(model)
     for value in own.values():
         torch.nn.init.normal_(value, std=0.02)
     write_tensors(folder / "model.safetensors", own)
@@ -76,15 +76,14 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     import numpy as np
     import torch
 
-    from adaptrans.allocator import spare_memory
-    from adaptrans.devices import autocast
-    from adaptrans.models import frugal
-    from adaptrans.models.adapting import assemble, logits
-    from adaptrans.models.backbone import Backbone
-    from adaptrans.models.dropping import drop_swiftly
-    from adaptrans.models.heads import HeadSpec
-    from adaptrans.models.setup import parse
-    from adaptrans.tasks.kinds.tensors import summed_cross_entropy
+    from adaptrans.modeling.backbone import Backbone
+    from adaptrans.modeling.efficiency import gradient_checkpointing
+    from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
+    from adaptrans.modeling.heads import HeadSpec
+    from adaptrans.modeling.model import assemble, logits
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.task_types.tensors import summed_cross_entropy
+    from adaptrans.utils.devices import autocast, spare_memory
 
     spare_memory(spared)
     case = case_of(shape, name)
@@ -99,18 +98,18 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     head = HeadSpec("task", case.head, labels)
     assembled = assemble(
         backbone, parse(case.setup), target="task", head=head, method=case.method, parents={}, seed=1,
-        tokens=tokens, quantise=case.quantise,
+        tokens=tokens, quantize=case.quantize,
     )  # fmt: skip
     model = assembled.model.to(device)
     model.train(case.training)
     named = dict(model.named_parameters())
     parameters = [named[name] for name in assembled.trained]
     if case.training:
-        frugal.keep_frozen_in(model, case.precision)
-        drop_swiftly(model)
+        gradient_checkpointing.keep_frozen_in(model, case.precision)
+        use_fast_dropout(model)
         if case.checkpointing:
-            frugal.recompute_activations(model)
-    optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+            gradient_checkpointing.checkpoint_activations(model)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     generator = torch.Generator().manual_seed(1)
     for _ in range(2):
         ids = torch.randint(5, ROWS, (case.items, case.length), generator=generator)
@@ -123,8 +122,8 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
         if case.training:
             zeros = torch.zeros(case.items, dtype=torch.long, device=device)
             sum(summed_cross_entropy(item, zeros)[0] for item in scores).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
     gc.collect()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
@@ -140,8 +139,8 @@ def main() -> None:
     given = parser.parse_args()
     import torch
 
-    from adaptrans.models import adapting, rehearsal  # noqa: F401 - imported before the forks
-    from adaptrans.models.memory import forecast
+    from adaptrans.modeling.efficiency import memory_estimation  # noqa: F401 - imported before the forks
+    from adaptrans.modeling.efficiency.memory_estimation import forecast
 
     # Threads of a pool do not survive a fork.
     torch.set_num_threads(1)

@@ -13,13 +13,13 @@ import time
 import faiss
 import numpy as np
 
-from adaptrans.evaluation.mining.margin import mine
+from adaptrans.evaluation.bitext_mining.margin import mine
 
 
 def beside(x, y, k=4):
     """Candidate pairs by two searches of faiss, margins one by one, and mutual greedy matching."""
 
-    def neighbours(queries, index):
+    def neighbors(queries, index):
         search = faiss.IndexFlatIP(index.shape[1])
         search.add(index)
         return search.search(queries, k)
@@ -35,8 +35,8 @@ def beside(x, y, k=4):
             found.append((scores[place], i, int(rows[i, place])))
         return found
 
-    forward, forward_rows = neighbours(x, y)
-    backward, backward_rows = neighbours(y, x)
+    forward, forward_rows = neighbors(x, y)
+    backward, backward_rows = neighbors(y, x)
     means = forward.mean(axis=1), backward.mean(axis=1)
     pairs = best(x, y, forward, forward_rows, *means)
     pairs += [(score, i, j) for score, j, i in best(y, x, backward, backward_rows, *means[::-1])]

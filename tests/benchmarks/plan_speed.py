@@ -22,12 +22,12 @@ import yaml
 
 from adaptrans import benchmarks, languages
 from adaptrans.evaluation.results import LanguageResult
+from adaptrans.experiments.commands import plan_run, workspace
 from adaptrans.experiments.config import load_experiment
-from adaptrans.experiments.work import work
-from adaptrans.files import write_json
-from adaptrans.models.nodes import NINE
-from adaptrans.planning import plan_run, workspace
+from adaptrans.experiments.plan import work
+from adaptrans.modeling.setup.nodes import NINE
 from adaptrans.tasks import catalogue
+from adaptrans.utils.io import write_json
 
 BAR = 3.0
 REPEATS = 5

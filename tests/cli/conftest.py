@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from smalldata import NLI, QA, XNLI, XQUAD
+from support.smalldata import NLI, QA, XNLI, XQUAD
 
 EXPERIMENT = {
     "name": "small",

@@ -3,12 +3,12 @@ import json
 import yaml
 from typer.testing import CliRunner
 
-from adaptrans.models.backbone import identify
-from adaptrans.models.memory import Case, forecast, shape_of
-from adaptrans.models.outline import outlined
+from adaptrans.modeling.backbone import identify, outlined
+from adaptrans.modeling.efficiency.memory_case import Case, shape_of
+from adaptrans.modeling.efficiency.memory_estimation import forecast
 from adaptrans_cli.main import app
 
-PARTS = ("weights", "gradients", "optimiser", "activations", "overhead")
+PARTS = ("weights", "gradients", "optimizer", "activations", "overhead")
 
 
 def invoked(*arguments: str):
@@ -25,18 +25,18 @@ def test_what_each_option_gives(tiny_backbone):
     assert all(row["peak"] == sum(row[part] for part in PARTS) for row in rows.values())
     vocabulary = identify(tiny_backbone).vocabulary
     assert rows["with --no-trim"]["weights"] - asked["weights"] == (vocabulary - 300) * 32 * 4
-    assert rows["full"]["optimiser"] == 8 * rows["full"]["trained"]
+    assert rows["full"]["optimizer"] == 8 * rows["full"]["trained"]
     assert rows["lower half left out"]["activations"] < asked["activations"]
 
 
 def test_a_base_in_few_bits_is_shown_beside_the_float_one(tiny_backbone):
     place = ("--backbone", str(tiny_backbone), "--batch-size", "2", "--length", "16", "--vocabulary", "300")
-    found = invoked(*place, "--quantise", "4bit", "--json")
+    found = invoked(*place, "--quantize", "4bit", "--json")
     rows = {row["case"]: row for row in json.loads(found.stdout)["cases"]}
     asked = rows["adapter, seq_bn, fp32, base in 4bit"]
-    assert asked["weights"] < rows["base not quantised"]["weights"]
-    assert asked["trained"] == rows["base not quantised"]["trained"]
-    assert rows["full"]["weights"] > rows["base not quantised"]["weights"]
+    assert asked["weights"] < rows["base not quantized"]["weights"]
+    assert asked["trained"] == rows["base not quantized"]["trained"]
+    assert rows["full"]["weights"] > rows["base not quantized"]["weights"]
 
 
 def test_a_forecast_needs_no_weights():
@@ -53,8 +53,8 @@ def test_what_cannot_be_is_refused_in_one_line():
         (["--backbone", "xlm-roberta-base", "--head", "taging"], 'did you mean "tagging"'),
         (["--backbone", "xlm-roberta-base", "--length", "600"], "at most 512"),
         (["--backbone", "xlm-roberta-base", "--memory-budget", "lots"], "no amount of memory"),
-        (["--backbone", "xlm-roberta-base", "--quantise", "4bits"], 'did you mean "4bit"'),
-        (["--backbone", "xlm-roberta-base", "--quantise", "4bit", "--setup", "full"], "train an adapter"),
+        (["--backbone", "xlm-roberta-base", "--quantize", "4bits"], 'did you mean "4bit"'),
+        (["--backbone", "xlm-roberta-base", "--quantize", "4bit", "--setup", "full"], "train an adapter"),
         ([], "no backbone is given"),
     ):
         error = invoked(*arguments).exception

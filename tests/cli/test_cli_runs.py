@@ -130,7 +130,7 @@ class Killable:
 
     def __init__(self, environment):
         self.server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parents[1] / "killable.py")],
+            [sys.executable, str(Path(__file__).parents[1] / "support" / "killable.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

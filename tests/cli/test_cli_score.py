@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from adaptrans.evaluation.submission import write_labels, write_predictions
+from adaptrans.evaluation.xtreme_format import write_labels, write_predictions
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrans.data.batches import POOL_BATCHES, epoch_batches, micro_batches, own_share, padding_share
+from adaptrans.data.batching import POOL_BATCHES, epoch_batches, micro_batches, own_share, padding_share
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=300)
 
@@ -46,7 +46,7 @@ def test_seed_and_epoch_both_change_the_order():
 
 def test_the_order_is_the_same_in_another_process():
     code = (
-        "from adaptrans.data.batches import epoch_batches;"
+        "from adaptrans.data.batching import epoch_batches;"
         "print(epoch_batches([i * 7 % 31 for i in range(500)], 4, seed=3, epoch=2))"
     )
     here = str(epoch_batches([i * 7 % 31 for i in range(500)], 4, seed=3, epoch=2))
@@ -68,7 +68,7 @@ def test_batches_are_in_random_order_of_length():
     assert firsts != sorted(firsts)
     half = len(firsts) // 2
     assert mean(firsts[:half]) == pytest.approx(mean(firsts[half:]), rel=0.25)
-    # Neighbours in the epoch are no more alike than any two batches.
+    # Neighbors in the epoch are no more alike than any two batches.
     steps = mean(abs(a - b) for a, b in pairwise(firsts))
     any_two = mean(abs(a - b) for a in firsts for b in firsts)
     assert steps == pytest.approx(any_two, rel=0.3)

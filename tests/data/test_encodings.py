@@ -3,16 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from adaptrans.data import encodings
-from adaptrans.data.encodings import (
-    CHUNK,
-    Encoder,
-    count_examples,
-    encode,
-    encoded_file,
-    stream_features,
-)
-from adaptrans.tasks.kinds import KINDS, Kind
+from adaptrans.data import encoding
+from adaptrans.data.encoding import CHUNK, Encoder, count_examples, encode, encoded_file, stream_features
+from adaptrans.task_types.base import TASK_TYPES, TaskType
+from adaptrans.task_types.examples import Answer
 
 
 @dataclass
@@ -40,7 +34,7 @@ def counted():
 
 @pytest.fixture
 def encoder(counted):
-    kind = Kind("made up", 1, counted, lambda features, padding_id: {}, None)
+    kind = TaskType("made up", 1, counted, lambda features, padding_id: {}, None)
     task = SimpleNamespace(name="made up", labels=("a", "b"), tag_on="first_piece")
     return Encoder(kind, task, None, "tok", 128, True)
 
@@ -123,9 +117,9 @@ def test_the_part_of_a_killed_process_is_not_taken_for_whole(encoder, counted, t
 def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, monkeypatch):
     from transformers import AutoTokenizer
 
-    from adaptrans.tasks import examples as made
+    from adaptrans.task_types import examples as made
 
-    monkeypatch.setattr(encodings, "CHUNK", 2)
+    monkeypatch.setattr(encoding, "CHUNK", 2)
     items = {
         "classification": [
             made.ClassificationExample("1", "a", "b", "x"),
@@ -139,7 +133,7 @@ def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, 
         ],
         "span_qa": [
             made.SpanQAExample("1", "Where?", "", ()),
-            made.SpanQAExample("2", "Where?", "cat " * 90, (made.Answer("cat", 8),)),
+            made.SpanQAExample("2", "Where?", "cat " * 90, (Answer("cat", 8),)),
             made.SpanQAExample("3", "", "the cat", ()),
         ],
         "multiple_choice": [
@@ -164,7 +158,7 @@ def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, 
         ],
     }[name]
     task = SimpleNamespace(name="made up", labels=("x", "y"), labels_from=None, tag_on="first_piece")
-    kind = KINDS[name]
+    kind = TASK_TYPES[name]
     encoder = Encoder(kind, task, AutoTokenizer.from_pretrained(str(tiny_backbone)), "tok", 64, True)
     dataset = encode(encoder, items, "data", tmp_path)
     assert rows(dataset) == kind.encode(items, encoder.tokenizer, task, 64, True)

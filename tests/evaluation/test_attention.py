@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.errors import ArtefactError
-from adaptrans.evaluation.attention import AttentionRecord, load_attention, mean_over_languages
+from adaptrans.errors import ArtifactError
+from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention, mean_over_languages
 from adaptrans.evaluation.results import load_results
-from adaptrans.experiments import engine
+from adaptrans.experiments.execution import base
 from adaptrans.experiments.plan import plan
-from adaptrans.runs.config import training_config
+from adaptrans.runs.training_args import training_config
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def evaluated(planner):
     options = {"max_steps": 1, "precision": "fp32", "max_length": 64, "limit_dev": 4}
     short = replace(planner, config_for=lambda name, whole: training_config(options), languages=("de", "sw"))
     found = plan(short, ("fuse(nli, qa) > target", "adapter"), ("xnli",))
-    engine.execute(found)
+    base.execute(found)
     return [cell.evaluation.run for cell in found.cells]
 
 
@@ -41,9 +41,9 @@ def test_an_evaluation_records_shares_per_language_and_layer(evaluated):
         for a, b in zip(records["de"].layers[0]["shares"], records["sw"].layers[0]["shares"], strict=True)
     ]
     assert first == pytest.approx(expected)
-    with pytest.raises(ArtefactError, match=r"has no attention of a fusion; evaluate a setup with fuse"):
+    with pytest.raises(ArtifactError, match=r"has no attention of a fusion; evaluate a setup with fuse"):
         load_attention(plain)
-    with pytest.raises(ArtefactError, match="no attention of a fusion in ru"):
+    with pytest.raises(ArtifactError, match="no attention of a fusion in ru"):
         load_attention(fused, ["ru"])
 
 
@@ -66,7 +66,7 @@ def test_inspect_prints_and_draws_them(evaluated, tmp_path, capsys):
     # The key of the trained run stands for its evaluation.
     inspect(fused.config()["trained"], store, None, None, True)
     assert json.loads(capsys.readouterr().out)["run"] == fused.name
-    with pytest.raises(ArtefactError, match="has no attention of a fusion"):
+    with pytest.raises(ArtifactError, match="has no attention of a fusion"):
         inspect(plain.key, store, None, None, False)
 
 
@@ -83,7 +83,7 @@ def test_two_fusions_are_told_apart():
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):
     from adaptrans.errors import ConfigError
-    from adaptrans.evaluation.attention_plot import draw
+    from adaptrans.report.charts import draw
 
     with pytest.raises(ConfigError, match=r"cannot draw into .*shares.txt; end its name in .png"):
         draw({}, "x", tmp_path / "shares.txt")

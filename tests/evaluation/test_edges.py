@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptrans.evaluation import edges
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.resampling import resample
-from adaptrans.evaluation.seeds import median_over_seeds
-from adaptrans.evaluation.statistics import interval, mean_interval, paired_difference
-from adaptrans.evaluation.student import beta_quantile
+from adaptrans.stats import edges
+from adaptrans.stats.bootstrap import resample
+from adaptrans.stats.intervals import interval, mean_interval, paired_difference
+from adaptrans.stats.seeds import median_over_seeds
+from adaptrans.stats.student import beta_quantile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from edge_coverage import CASES, coverage

@@ -8,12 +8,24 @@ import sys
 from functools import partial
 
 import pytest
-from damaged import KINDS, Cannot, Read, Refused, at_line, crlf, line, mark, nothing, swap, without_last_line
+from support.damaged import (
+    KINDS,
+    Cannot,
+    Read,
+    Refused,
+    at_line,
+    crlf,
+    line,
+    mark,
+    nothing,
+    swap,
+    without_last_line,
+)
 
 from adaptrans.benchmarks import BenchmarkTask
 from adaptrans.errors import DataError
-from adaptrans.evaluation.layouts import LAYOUTS
 from adaptrans.evaluation.scoring import score_file
+from adaptrans.evaluation.xtreme_format import LAYOUTS
 
 NO_GZIP = Cannot("these files are plain; packed ones are tried below")
 SOME = Cannot("one of some that can never be right is a note")
@@ -240,7 +252,7 @@ def test_damaged_labels(files, kind, outcome):
 # What is scored though some of it cannot be right: predictions, labels, first value, part of a note.
 PARTS_OF_FILES = {
     "tatoeba, three lines of a larger file": ("bitext_retrieval", "7\n5\n12\n", "7\n2\n9\n", 100 / 3, None),
-    "tatoeba, no neighbour": (
+    "tatoeba, no neighbor": (
         "bitext_retrieval", "1\n-1\n", "1\n0\n",
         50, "the first, -1 in line 2, is the number",
     ),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adaptrans.benchmarks import BenchmarkTask
 from adaptrans.errors import DataError
-from adaptrans.evaluation.layouts import LAYOUTS
 from adaptrans.evaluation.scoring import score_file
+from adaptrans.evaluation.xtreme_format import LAYOUTS
 
 KINDS = {
     "classification": ("accuracy", ("yes", "no")),

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans import benchmarks
-from adaptrans.evaluation import ranking
+from adaptrans.evaluation import passage_ranking
+from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.scoring import score_folder
-from adaptrans.evaluation.submission import read_predictions
-from adaptrans.evaluation.zero_shot import evaluate
-from adaptrans.experiments.engine import execute
+from adaptrans.evaluation.xtreme_format import read_predictions
+from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import Plan
-from adaptrans.hub.adopting import adopt
-from adaptrans.models.setup import parse
+from adaptrans.hub.import_adapterhub import adopt
+from adaptrans.modeling.setup.parser import parse
 
 WORDS = ("cat", "mat", "library", "London", "Anna", "seven", "apples", "daughter", "opened", "sits")
 
@@ -31,8 +31,8 @@ def test_nearest_equals_a_stable_sort(number, depth, seed):
     vectors = rng.integers(-1, 2, size=(number, 3)).astype(np.float32)
     queries = rng.integers(-1, 2, size=(4, 3)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ranking, "BLOCK", 7)
-        found = ranking.nearest(queries, vectors, depth)
+        patched.setattr(passage_ranking, "BLOCK", 7)
+        found = passage_ranking.nearest(queries, vectors, depth)
     products = queries @ vectors.T
     expected = [sorted(range(number), key=lambda row, q=q: -products[q, row])[:depth] for q in range(4)]
     assert found.tolist() == expected

@@ -1,4 +1,4 @@
-"""Nearest neighbours against brute force, with duplicates and vectors without direction."""
+"""Nearest neighbors against brute force, with duplicates and vectors without direction."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.retrieval import nearest
+from adaptrans.evaluation.dense_retrieval import nearest
 
 
 def unit(vectors):
@@ -104,6 +104,9 @@ def test_shapes():
 
 
 def test_faiss_is_not_imported_with_the_module():
-    code = "import sys, adaptrans.evaluation.retrieval; print('faiss' in sys.modules, 'torch' in sys.modules)"
+    code = (
+        "import sys, adaptrans.evaluation.dense_retrieval; "
+        "print('faiss' in sys.modules, 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -11,9 +11,9 @@ import pytest
 from adaptrans import benchmarks
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import DataError, MissingDataError
-from adaptrans.evaluation.averages import task_score
 from adaptrans.evaluation.scoring import score_folder
-from adaptrans.evaluation.submission import prediction_path, write_labels, write_predictions
+from adaptrans.evaluation.xtreme_format import prediction_path, write_labels, write_predictions
+from adaptrans.stats.aggregate import task_score
 
 LABELS = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "SYM"]
@@ -282,10 +282,10 @@ def test_a_shipped_benchmark_scores_100_against_itself(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["xnli", "udpos", "xquad", "tatoeba"])
 def test_what_evaluate_writes_scores_the_same_to_the_last_digit(name, planner):
-    from adaptrans.evaluation.zero_shot import evaluate
-    from adaptrans.experiments.engine import execute
+    from adaptrans.evaluation.evaluator import evaluate
+    from adaptrans.experiments.execution.base import execute
     from adaptrans.experiments.plan import Plan
-    from adaptrans.models.setup import parse
+    from adaptrans.modeling.setup.parser import parse
 
     task = planner.workspace.task(name)
     spec, before = planner.evaluate(parse("adapter"), task)
@@ -309,10 +309,10 @@ def test_what_evaluate_writes_scores_the_same_to_the_last_digit(name, planner):
 
 
 def test_evaluate_notes_tags_that_the_score_confuses(planner):
-    from adaptrans.evaluation.zero_shot import evaluate, facts
-    from adaptrans.experiments.engine import execute
+    from adaptrans.evaluation.evaluator import evaluate, facts
+    from adaptrans.experiments.execution.base import execute
     from adaptrans.experiments.plan import Plan
-    from adaptrans.models.setup import parse
+    from adaptrans.modeling.setup.parser import parse
 
     task = planner.workspace.task("udpos")
     more = task.model_copy(update={"name": "fine", "labels": (*task.labels, "OTHER-X")})

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.evaluation import answering, chance, predict, written, zero_shot
-from adaptrans.evaluation.results import load_results
-from adaptrans.evaluation.zero_shot import evaluate, evaluate_all, side_by_side
-from adaptrans.hub.store import Store
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import EvaluationConfig, training_config
-from adaptrans.training.phases import run_training
+from adaptrans.evaluation import evaluator, inference
+from adaptrans.evaluation import results as written
+from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
+from adaptrans.evaluation.results import load_results, save_language
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.store import Store
+from adaptrans.runs.training_args import EvaluationConfig, training_config
+from adaptrans.task_types import chance
+from adaptrans.training.train import run_training
 
 
 @pytest.fixture
@@ -75,16 +77,18 @@ def test_pooled_languages_and_small_chunks_give_the_same_files(quick, tmp_path, 
     spec = spec_of(quick, "adapter", task, tokens_per_batch=16)
     evaluate(spec)
     asked = []
-    original = predict.outputs_of
+    original = inference.outputs_of
     monkeypatch.setattr(
-        predict, "outputs_of", lambda own, features: (asked.append(len(features)), original(own, features))[1]
+        inference,
+        "outputs_of",
+        lambda own, features: (asked.append(len(features)), original(own, features))[1],
     )
     one_by_one = elsewhere(spec, tmp_path / "a")
     for language in spec.wanted_languages:
         evaluate(replace(one_by_one, languages=(language,)))
     assert len(asked) == len(spec.wanted_languages)
     assert files_of(one_by_one) == files_of(spec)
-    for module in (predict, written, chance):
+    for module in (inference, written, chance):
         monkeypatch.setattr(module, "CHUNK", 5)
     asked.clear()
     small = elsewhere(spec, tmp_path / "b")
@@ -95,8 +99,8 @@ def test_pooled_languages_and_small_chunks_give_the_same_files(quick, tmp_path, 
 
 def test_a_kill_loses_no_language_that_was_answered(quick, tmp_path, monkeypatch):
     spec = spec_of(quick, "adapter", "xnli")
-    monkeypatch.setattr(predict, "CHUNK", 4)
-    original, calls = predict.outputs_of, []
+    monkeypatch.setattr(inference, "CHUNK", 4)
+    original, calls = inference.outputs_of, []
 
     def dies(predictors, features):
         calls.append(len(features))
@@ -104,17 +108,17 @@ def test_a_kill_loses_no_language_that_was_answered(quick, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return original(predictors, features)
 
-    monkeypatch.setattr(predict, "outputs_of", dies)
+    monkeypatch.setattr(inference, "outputs_of", dies)
     with pytest.raises(KeyboardInterrupt):
         evaluate(spec)
     # Three languages of 18: two are answered whole by 40, and the third is begun.
     assert list(load_results(spec.run)) == sorted(spec.wanted_languages[:2])
     assert not list((spec.run.path / "predictions").glob(".*"))
-    monkeypatch.setattr(predict, "outputs_of", original)
+    monkeypatch.setattr(inference, "outputs_of", original)
     computed = []
-    save = zero_shot.save_language
+    save = save_language
     monkeypatch.setattr(
-        zero_shot,
+        evaluator,
         "save_language",
         lambda run, result, more: (computed.append(result.language), save(run, result, more)),
     )
@@ -132,7 +136,7 @@ def test_limits_and_token_ids_are_told(quick, capsys):
     workspace = spec.workspace
     examples = workspace.examples(spec.task, "test", "de", 7, [])
     assert [json.loads(row)["id"] for row in rows] == [example.id for example in examples]
-    assert list(answering.Examples(spec, "de")) == examples
+    assert list(inference.Examples(spec, "de")) == examples
     again = replace(spec, config=spec.config.model_copy(update={"samples": 300}))
     evaluate(again)
     assert "token ids of xnli: from the cache, 3 languages" in capsys.readouterr().err

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError, DataError, UnknownNameError
-from adaptrans.evaluation import submission
-from adaptrans.evaluation.layouts import LAYOUTS, tatoeba_in_xtreme_order
-from adaptrans.evaluation.submission import (
+from adaptrans.evaluation import xtreme_format
+from adaptrans.evaluation.xtreme_format import (
+    LAYOUTS,
     prediction_path,
     read_file,
     read_predictions,
+    tatoeba_in_xtreme_order,
     write_labels,
     write_predictions,
 )
@@ -225,7 +226,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     def fail(self, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr(submission.Path, "replace", fail)
+    monkeypatch.setattr(xtreme_format.Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_predictions(tmp_path, "xnli", "classification", "de", ["new"])
     assert path.read_text() == "old\n"

@@ -8,16 +8,22 @@ import pytest
 import torch
 
 from adaptrans.errors import UnknownNameError
-from adaptrans.evaluation import results, zero_shot
-from adaptrans.evaluation.counting import CONSTANT_GOLD, NO_GOLD, score
+from adaptrans.evaluation import evaluator, results
+from adaptrans.evaluation.evaluator import evaluate, is_done
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.results import load_results, load_statistics
-from adaptrans.evaluation.submission import read_predictions
-from adaptrans.evaluation.zero_shot import evaluate, is_done
-from adaptrans.files import read_json, write_json
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import EvaluationConfig
-from adaptrans.training.phases import run_training
+from adaptrans.evaluation.results import (
+    CONSTANT_GOLD,
+    NO_GOLD,
+    load_results,
+    load_statistics,
+    save_language,
+    score,
+)
+from adaptrans.evaluation.xtreme_format import read_predictions
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import EvaluationConfig
+from adaptrans.training.train import run_training
+from adaptrans.utils.io import read_json, write_json
 
 
 def evaluation_of(planner, setup, task):
@@ -62,9 +68,9 @@ def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monke
     every = evaluation_of(replace(here, languages=()), "full", "tatoeba")
     assert every.run == spec.run
     computed = []
-    original = zero_shot.save_language
+    original = save_language
     monkeypatch.setattr(
-        zero_shot,
+        evaluator,
         "save_language",
         lambda run, result, counts: (computed.append(result.language), original(run, result, counts)),
     )
@@ -80,30 +86,30 @@ def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monke
 
 def test_a_language_that_was_cut_off_is_computed_again(planner, monkeypatch):
     spec = evaluation_of(planner, "full", "tatoeba")
-    original = zero_shot.save_language
+    original = save_language
 
     def cut(run, result, scored):
         if result.language == spec.wanted_languages[1]:
             raise KeyboardInterrupt
         original(run, result, scored)
 
-    monkeypatch.setattr(zero_shot, "save_language", cut)
+    monkeypatch.setattr(evaluator, "save_language", cut)
     with pytest.raises(KeyboardInterrupt):
         evaluate(spec)
     assert list(load_results(spec.run)) == [spec.wanted_languages[0]]
-    monkeypatch.setattr(zero_shot, "save_language", original)
+    monkeypatch.setattr(evaluator, "save_language", original)
     assert set(evaluate(spec)) == set(spec.wanted_languages)
 
 
-def test_retrieval_equals_plain_nearest_neighbours_at_every_layer(planner):
+def test_retrieval_equals_plain_nearest_neighbors_at_every_layer(planner):
     from transformers import AutoModel, AutoTokenizer
 
-    from adaptrans.tasks import sources
+    from adaptrans.tasks import loading
 
     task = planner.workspace.task("tatoeba")
     folder = planner.workspace.backbone.path
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    examples = sources.read_examples(task, "test", "de", planner.workspace.data)
+    examples = loading.read_examples(task, "test", "de", planner.workspace.data)
 
     def vectors(texts):
         rows = []
@@ -134,8 +140,8 @@ def test_retrieval_equals_plain_nearest_neighbours_at_every_layer(planner):
 
 
 def test_an_adapter_moves_the_vectors_above_it(planner):
-    from adaptrans.evaluation.session import open_session
-    from adaptrans.models.adapting import hidden_states
+    from adaptrans.evaluation.inference import open_session
+    from adaptrans.modeling.model import hidden_states
 
     ids = torch.tensor([[0, 10, 20, 30, 2]])
     base, moved = (
@@ -156,14 +162,14 @@ def test_absent_and_blanked_labels_are_told():
 
 
 def test_chunks_do_not_change_predictions(planner, monkeypatch):
-    from adaptrans.evaluation import predict
+    from adaptrans.evaluation import inference
 
     spec = evaluation_of(planner, "adapter", "xquad")
     evaluate(spec)
     whole = {path.name: path.read_bytes() for path in (spec.run.path / "predictions").iterdir()}
     for path in (spec.run.path / "scores").iterdir():
         path.unlink()
-    monkeypatch.setattr(predict, "CHUNK", 3)
+    monkeypatch.setattr(inference, "CHUNK", 3)
     evaluate(spec)
     assert {path.name: path.read_bytes() for path in (spec.run.path / "predictions").iterdir()} == whole
 
@@ -186,8 +192,8 @@ def test_an_evaluation_that_was_cut_off_can_be_reported(planner, monkeypatch):
 
 
 def test_languages_of_one_evaluation_have_one_precision(planner):
-    from adaptrans.errors import ArtefactError
-    from adaptrans.files import write_json
+    from adaptrans.errors import ArtifactError
+    from adaptrans.utils.io import write_json
 
     spec = evaluation_of(planner, "full", "tatoeba")
     evaluate(spec)
@@ -195,7 +201,7 @@ def test_languages_of_one_evaluation_have_one_precision(planner):
     write_json(path, {**json.loads(path.read_text()), "precision": "bf16"})
     (spec.run.path / "scores/sw.json").unlink()
     with pytest.raises(
-        ArtefactError, match="was begun in bf16, here it would go on in fp32; say --precision bf16"
+        ArtifactError, match="was begun in bf16, here it would go on in fp32; say --precision bf16"
     ):
         evaluate(spec)
 
@@ -230,7 +236,7 @@ def test_the_best_layer_is_chosen_on_one_half_and_scored_on_the_other(planner, h
 def test_a_layer_is_chosen_once_and_only_by_a_language_of_the_task(planner, monkeypatch):
     here = replace(best_layer(planner), languages=("de",))
     evaluate(evaluation_of(here, "full", "tatoeba"))
-    monkeypatch.setattr(zero_shot.layers, "accuracies", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(evaluator.layers, "accuracies", lambda *given: pytest.fail("chosen again"))
     assert "sw" in evaluate(evaluation_of(replace(here, languages=()), "full", "tatoeba"))
     strange = EvaluationConfig(layer="best", select={"language": "xx"})
     with pytest.raises(UnknownNameError, match='language of tatoeba "xx"'):

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from adaptrans import api
-from adaptrans.errors import ArtefactError
-from adaptrans.experiments.apart import tables_of
-from adaptrans.experiments.compare import Entry
-from adaptrans.experiments.engine import execute
+from adaptrans.analysis.comparison import Entry
+from adaptrans.analysis.unshared import tables_of
+from adaptrans.errors import ArtifactError
+from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import plan
-from adaptrans.files import write_json
-from adaptrans.report.gather import content
-from adaptrans.report.page import render
+from adaptrans.report.content import content
+from adaptrans.report.html import render
+from adaptrans.utils.io import write_json
 from adaptrans_cli import tables as printed
 
 
@@ -94,7 +94,7 @@ def test_a_setup_without_gold_labels_is_named_and_hides_no_other(filled):
     assert "adapter (seq_bn) has no score: its data have no gold labels" in table.notes
     for path in (runs(found, "xnli")[0].path / "scores").iterdir():
         write_json(path, {**json.loads(path.read_text()), "values": {}, "low": None, "high": None})
-    with pytest.raises(ArtefactError, match="no gold labels"):
+    with pytest.raises(ArtifactError, match="no gold labels"):
         api.compare(store.root, target="xnli")
 
 

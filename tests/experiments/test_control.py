@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from smalldata import NLI, XNLI
+from support.smalldata import NLI, XNLI
 
 from adaptrans import api
+from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.engine import work
+from adaptrans.experiments.plan import work
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def right(run, language):
 
 def test_every_run_has_its_control_and_tables_say_the_distance(experiment, small_workspace):
     where = small_workspace
-    plan = api.plan_run(experiment, where=where)
+    plan = plan_run(experiment, where=where)
     names = [cell.evaluation.workspace.backbone.name for cell in plan.cells]
     control = f"random({where.backbone.name})"
     assert names == [where.backbone.name] * 3 + [control] * 3

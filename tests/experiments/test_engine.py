@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from smalldata import make_planner, make_workspace
+from support.smalldata import make_planner, make_workspace
 
-from adaptrans.errors import AdaptransError, ArtefactError, BusyError
-from adaptrans.experiments import engine, ray_engine
-from adaptrans.experiments.engine import Execution, Watch, Work, carry_out
-from adaptrans.experiments.plan import joined, plan
-from adaptrans.experiments.ray_engine import Place, compute_on_worker
-from adaptrans.hub.store import Run, Store
+from adaptrans.errors import AdaptransError, ArtifactError, BusyError
+from adaptrans.experiments.execution import base, ray
+from adaptrans.experiments.execution.base import Execution, Watch, carry_out
+from adaptrans.experiments.execution.ray import WorkerSlot, compute_on_worker
+from adaptrans.experiments.plan import Work, joined, plan, work
+from adaptrans.runs.store import Run, Store
 
 PROC = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="reads the state of processes in /proc"
@@ -109,12 +109,12 @@ def test_a_failure_stops_only_what_builds_on_it(tmp_path, jobs):
 
 
 def test_the_first_failure_of_a_single_command_is_raised_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "work", lambda plan: failing(tmp_path))
-    with pytest.raises(ArtefactError, match="no finished run"):
-        engine.execute(None)
-    monkeypatch.setattr(engine, "work", lambda plan: failing(tmp_path)[2:])
+    monkeypatch.setattr(base, "work", lambda plan: failing(tmp_path))
+    with pytest.raises(ArtifactError, match="no finished run"):
+        base.execute(None)
+    monkeypatch.setattr(base, "work", lambda plan: failing(tmp_path)[2:])
     with pytest.raises(ValueError, match="invalid literal"):
-        engine.execute(None)
+        base.execute(None)
 
 
 @PROC
@@ -157,8 +157,8 @@ XNLI = {"extends": "xnli", "splits": {"train": {"from": ["nli.train"]}}}
 def test_a_node_that_does_not_see_the_store_says_so(tmp_path):
     (item,) = some_work(tmp_path, one=(str, ()))
     for place in (
-        Place(tmp_path, tmp_path / "store/cache/ray/notes", {}),
-        Place(tmp_path / "home", tmp_path, {}),
+        WorkerSlot(tmp_path, tmp_path / "store/cache/ray/notes", {}),
+        WorkerSlot(tmp_path / "home", tmp_path, {}),
     ):
         failure = compute_on_worker(item.run, item.compute, place, again=False)
         assert "does not see" in failure.line
@@ -166,7 +166,7 @@ def test_a_node_that_does_not_see_the_store_says_so(tmp_path):
 
 
 def test_a_run_that_is_begun_again_waits_for_the_lock_of_the_worker_that_was_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_engine, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ray, "POLL_SECONDS", 0.01)
     monkeypatch.chdir(tmp_path)
     (item,) = some_work(tmp_path, one=(str, ()))
     tries = []
@@ -176,7 +176,7 @@ def test_a_run_that_is_begun_again_waits_for_the_lock_of_the_worker_that_was_los
         if len(tries) < 4:
             raise BusyError("another process is at work on it")
 
-    place = Place(tmp_path, tmp_path, {})
+    place = WorkerSlot(tmp_path, tmp_path, {})
     assert "another process" in compute_on_worker(item.run, compute, place, again=False).line
     assert compute_on_worker(item.run, compute, place, again=True) is None
     assert len(tries) == 4
@@ -207,7 +207,7 @@ def one_after_another(tiny_backbone, small_data, tmp_path_factory):
     store = tmp_path_factory.mktemp("alone") / "store"
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    assert engine.execute(whole_plan(tiny_backbone, small_data, store)) == RUNS
+    assert base.execute(whole_plan(tiny_backbone, small_data, store)) == RUNS
     torch.set_num_threads(before)
     return store, what_was_computed(store)
 
@@ -222,8 +222,8 @@ def test_two_at_a_time_give_what_one_after_another_gives(places, one_after_anoth
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = whole_plan(*places)
     told = Told()
-    assert carry_out(engine.work(found), Execution(jobs=2), told).computed == RUNS
-    assert engine.execute(found, jobs=2) == 0
+    assert carry_out(work(found), Execution(jobs=2), told).computed == RUNS
+    assert base.execute(found, jobs=2) == 0
     assert what_was_computed(places[-1]) == one_after_another[1]
     order = [item.run.path for item in told.starts]
     assert all(order.index(need) < order.index(item.run.path) for item in told.starts for need in item.needs)
@@ -270,11 +270,11 @@ def test_on_ray_with_a_killed_worker_the_results_are_the_same(places, one_after_
                 os.kill(self.killed, signal.SIGKILL)
 
     cache = places[-1] / "cache"
-    monkeypatch.setattr(ray_engine, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(ray_engine, "cores", lambda: 2)
+    monkeypatch.setattr(ray, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(ray, "cores", lambda: 2)
     told = Killing()
     found = whole_plan(*places)
-    carried = carry_out(engine.work(found), Execution("ray", jobs=2), told)
+    carried = carry_out(work(found), Execution("ray", jobs=2), told)
     assert (carried.computed, carried.failed) == (RUNS, ())
     assert told.killed is not None
     assert sum("Ray lost its worker; begun again" in line for line in told.lines) == 1
@@ -300,8 +300,8 @@ def test_a_killed_command_leaves_no_process_behind(tmp_path):
         "import sys, time\n"
         "from functools import partial\n"
         "from pathlib import Path\n"
-        "from adaptrans.experiments.engine import Execution, Watch, Work, carry_out\n"
-        "from adaptrans.hub.store import Run\n"
+        "from adaptrans.experiments.execution.base import Execution, Watch, Work, carry_out\n"
+        "from adaptrans.runs.store import Run\n"
         "class Told(Watch):\n"
         "    def said(self, item, text):\n"
         "        print(text, flush=True)\n"

@@ -6,10 +6,8 @@ from hypothesis import strategies as st
 
 from adaptrans import benchmarks
 from adaptrans.errors import AdaptransError, ConfigError
-from adaptrans.experiments.config import Experiment, load_experiment
-from adaptrans.experiments.expand import expanded, filled
-from adaptrans.experiments.overrides import overridden, parsed
-from adaptrans.models.setup import parse
+from adaptrans.experiments.config import Experiment, expanded, filled, load_experiment, overridden, parsed
+from adaptrans.modeling.setup.parser import parse
 
 FILE = """
 name: small

@@ -5,7 +5,9 @@ import pytest
 from adaptrans import samples
 from adaptrans.errors import AdaptransError
 from adaptrans.experiments.config import load_experiment
-from adaptrans.models.setup import check, parse, references
+from adaptrans.modeling.setup.nodes import references
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.modeling.setup.validation import check
 from adaptrans.tasks import catalogue
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

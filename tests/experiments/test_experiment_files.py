@@ -3,8 +3,7 @@
 import pytest
 
 from adaptrans.errors import AdaptransError, ConfigError
-from adaptrans.experiments.config import load_experiment
-from adaptrans.experiments.files import bundled, experiment_file, merged
+from adaptrans.experiments.config import bundled, experiment_file, load_experiment, merged
 
 BASE = """
 name: base

@@ -5,9 +5,8 @@ import json
 import pytest
 import yaml
 
-from adaptrans.experiments.config import load_experiment
+from adaptrans.experiments.config import experiment_schema, load_experiment
 from adaptrans.experiments.explain import explain_experiment, explain_preset
-from adaptrans.experiments.schema import experiment_schema
 from adaptrans.runs import presets
 
 FILE = """

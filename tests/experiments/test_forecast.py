@@ -6,15 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans import cost
-from adaptrans.cost import Cost, cost_of, measured, peak_memory, size_of
-from adaptrans.experiments import forecast
-from adaptrans.experiments.forecast import NO_PAST, Forecast, forecasts, published, total
-from adaptrans.experiments.pasts import pasts_of
+from adaptrans.experiments import cost_forecast
+from adaptrans.experiments.cost_forecast import NO_PAST, Forecast, forecasts, published, run_history, total
 from adaptrans.experiments.plan import plan
-from adaptrans.files import write_json
-from adaptrans.hub.store import Store
-from adaptrans.runs.config import training_config
+from adaptrans.runs.store import Store
+from adaptrans.runs.training_args import training_config
+from adaptrans.utils import environment
+from adaptrans.utils.environment import Cost, cost_of, measured, peak_memory, size_of
+from adaptrans.utils.io import write_json
 
 SETUPS, TARGETS = ("full", "adapter"), ("xnli", "udpos")
 
@@ -117,7 +116,7 @@ def test_what_cannot_be_read_tells_nothing(planner):
     for spec, text in zip(found.training, ("{}", "[]", "{", '{"config": 3}'), strict=True):
         done(spec, 1.0, 40)
         (spec.run.path / "config.json").write_text(text)
-    assert pasts_of(planner.workspace.store) == []
+    assert run_history(planner.workspace.store) == []
 
 
 def test_published_sizes_are_found_through_what_a_split_is_made_of(small_workspace):
@@ -127,7 +126,7 @@ def test_published_sizes_are_found_through_what_a_split_is_made_of(small_workspa
     assert published(catalogue.get("xnli"), "test", ["de", "sw"], 100) == 200
     assert published(catalogue.get("mlm"), "train", ["en"], None) is None
     assert published(catalogue.get("mlm"), "train", ["en"], 50) == 50
-    assert forecast._count(catalogue.get("mlqa"), "train", "en") == 87599
+    assert cost_forecast._count(catalogue.get("mlqa"), "train", "en") == 87599
 
 
 def test_a_cost_is_measured_kept_beside_the_result_and_no_part_of_a_key(tmp_path):
@@ -135,8 +134,8 @@ def test_a_cost_is_measured_kept_beside_the_result_and_no_part_of_a_key(tmp_path
     run = store.run("target", "x", {"seed": 1})
 
     def compute(run):
-        (run.path / "artefact").mkdir()
-        (run.path / "artefact" / "weights").write_bytes(bytes(100))
+        (run.path / "artifact").mkdir()
+        (run.path / "artifact" / "weights").write_bytes(bytes(100))
         (run.path / "checkpoints").mkdir()
         (run.path / "checkpoints" / "state").write_bytes(bytes(10_000))
         run.finish({"score": 1})
@@ -166,7 +165,7 @@ def test_a_run_that_went_on_or_failed_says_so(tmp_path):
 
 
 def test_a_peak_is_that_of_the_block(tmp_path):
-    if not cost._RESET.exists():
+    if not environment._RESET.exists():
         pytest.skip("this system does not let a process forget its peak")
     # Mapped memory is given back at once, whatever allocator the process has.
     with mmap.mmap(-1, 80_000_000) as block:

@@ -8,14 +8,12 @@ from functools import partial
 
 import pytest
 
-from adaptrans import progress
-from adaptrans.experiments.clock import Clock
-from adaptrans.experiments.engine import carry_out
-from adaptrans.experiments.executors import Ended, Failure
-from adaptrans.experiments.forecast import Forecast
-from adaptrans.experiments.live import LiveView, View, experiment_view
-from adaptrans.experiments.work import Work
-from adaptrans.hub.store import Run
+from adaptrans.experiments.cost_forecast import Forecast
+from adaptrans.experiments.execution.base import Ended, Failure, carry_out
+from adaptrans.experiments.execution.display import Clock, LiveView, View, experiment_view
+from adaptrans.experiments.plan import Work
+from adaptrans.runs.store import Run
+from adaptrans.utils import progress
 
 
 def item(folder, name, phase="target", needs=(), done=False, compute=str):
@@ -132,7 +130,7 @@ def test_a_view_that_did_not_begin_prints(tmp_path, capsys):
 
 
 def test_what_a_run_in_another_process_tells(monkeypatch):
-    from adaptrans.experiments.reporting import reporting
+    from adaptrans.experiments.execution.display import reporting
 
     sent = []
     with reporting(sent.append, seconds=1e9):

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans import benchmarks, planning
-from adaptrans.errors import ArtefactError, MissingDataError
-from adaptrans.experiments.config import load_experiment
+from adaptrans import benchmarks
+from adaptrans.errors import ArtifactError, MissingDataError
+from adaptrans.experiments import commands
+from adaptrans.experiments.config import bundled, load_experiment
 from adaptrans.experiments.explain import explain_experiment
-from adaptrans.experiments.files import bundled
-from adaptrans.experiments.plan import absent, partial, without_key
-from adaptrans.experiments.work import work
-from adaptrans.models.nodes import NINE
-from adaptrans.models.outline import outlined
-from adaptrans.models.setup import check, parse
+from adaptrans.experiments.plan import absent, partial_plan, without_key, work
+from adaptrans.modeling.backbone import outlined
+from adaptrans.modeling.setup.nodes import NINE
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.modeling.setup.validation import check
 
 PAPER = [name for name in bundled() if name.startswith("paper/")]
 
@@ -25,10 +25,10 @@ def shown(tmp_path, monkeypatch):
 
     def plan(name, *overrides, data=None):
         found = load_experiment(bundled()[name], overrides)
-        where = planning.workspace(
+        where = commands.workspace(
             backbone=found.first_backbone, data=data, store=tmp_path / "store", shown=True
         )
-        return found, planning.plan_run(found, where=where)
+        return found, commands.plan_run(found, where=where)
 
     return plan
 
@@ -101,7 +101,7 @@ def test_what_is_here_counts_and_the_rest_is_said(shown, small_data):
         "FacebookAI/xlm-roberta-base of the Hugging Face Hub: backbone",
         "nyu-mll/multi_nli of the Hugging Face Hub: mnli train [en]; mnli dev [en]",
     ]
-    assert partial(plan)[0].startswith("udpos test has data in 2 of 33 languages, without af, ar, bg")
+    assert partial_plan(plan)[0].startswith("udpos test has data in 2 of 33 languages, without af, ar, bg")
     udpos = next(spec for spec in plan.training if spec.task.name == "udpos")
     assert len(udpos.inputs["train"]["en"]) == 20
 
@@ -136,5 +136,5 @@ def test_an_outline_is_no_backbone_and_a_wrong_name_none_at_all(tmp_path, monkey
         ("./none", "no backbone folder"),
         ("someone/unknown", "nothing is known of its shape"),
     ):
-        with pytest.raises(ArtefactError, match=words):
+        with pytest.raises(ArtifactError, match=words):
             outlined(name)

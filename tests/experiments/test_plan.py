@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.errors import ArtefactError, MissingDataError, SetupError, UnknownNameError
-from adaptrans.experiments import engine
-from adaptrans.experiments.plan import plan
+from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
+from adaptrans.experiments.execution import base
+from adaptrans.experiments.plan import plan, train, work
 from adaptrans.experiments.planner import stored
-from adaptrans.models.setup import parse
+from adaptrans.modeling.setup.parser import parse
 
 
 def test_shared_parents_are_trained_once_and_before_their_children(planner):
@@ -32,7 +32,7 @@ def test_shared_parents_are_trained_once_and_before_their_children(planner):
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_loaded(planner, setup, words):
-    with pytest.raises((SetupError, UnknownNameError, ArtefactError)) as caught:
+    with pytest.raises((SetupError, UnknownNameError, ArtifactError)) as caught:
         plan(planner, (setup,), ("xnli",))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -56,34 +56,34 @@ def test_a_missing_data_folder_is_named(planner, tmp_path):
 def test_stored_takes_the_only_run_with_other_options_and_asks_when_there_are_two(planner):
     from dataclasses import replace
 
-    from adaptrans.runs.config import training_config
+    from adaptrans.runs.training_args import training_config
 
     def short(steps):
         options = {"max_steps": steps, "precision": "fp32", "max_length": 64}
         return replace(planner, config_for=lambda name, whole: training_config(options))
 
     (reference,) = parse("full(nli)").layers[0].sources
-    first = engine.train(short(1).intermediate(reference, False))
+    first = train(short(1).intermediate(reference, False))
     chosen = replace(planner, choose=stored)
     runs, before = chosen.parents(parse("nli > target"))
     assert runs["nli"] == first
     assert before == []
-    second = engine.train(short(2).intermediate(reference, False))
-    with pytest.raises(ArtefactError, match=r"trained several times.*name one: 'nli#"):
+    second = train(short(2).intermediate(reference, False))
+    with pytest.raises(ArtifactError, match=r"trained several times.*name one: 'nli#"):
         chosen.parents(parse("nli > target"))
     runs, _ = chosen.parents(parse(f"nli#{second.key} > target"))
     assert list(runs.values()) == [second]
-    with pytest.raises(ArtefactError, match="was trained on nli@1, not on qa"):
+    with pytest.raises(ArtifactError, match="was trained on nli@1, not on qa"):
         chosen.parents(parse(f"qa#{second.key} > target"))
 
 
 def test_work_is_listed_and_done_once(planner):
     found = plan(planner, ("full", "adapter"), ("tatoeba",))
-    items = engine.work(found)
+    items = work(found)
     assert len(items) == 1  # both leave the bare backbone
-    assert engine.execute(found) == 1
-    assert engine.execute(found) == 0
-    assert all(item.done for item in engine.work(found))
+    assert base.execute(found) == 1
+    assert base.execute(found) == 0
+    assert all(item.done for item in work(found))
 
 
 def test_languages_of_an_experiment_are_never_dropped_in_silence(planner):

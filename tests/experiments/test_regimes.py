@@ -5,12 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from smalldata import NLI
+from support.smalldata import NLI
 
 from adaptrans import api
+from adaptrans.analysis.entries import store_entries
+from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.engine import work
-from adaptrans.experiments.rows import store_entries
+from adaptrans.experiments.plan import work
 
 # Its dev sets are in English and German, its test sets in Swahili too.
 XNLI = {"extends": "xnli", "splits": {"train": {"from": ["nli.train"]}}}
@@ -40,7 +41,7 @@ def test_tables_show_the_median_over_seeds_and_the_json_has_each(experiment, sma
     # Retrieval leaves the bare backbone, one run for all setups and seeds.
     assert outcome.computed == 2 * 3 + 2 * 3 + 1
     table, retrieval = outcome.tables
-    plan = api.plan_run(experiment, where=where)
+    plan = plan_run(experiment, where=where)
     runs = {
         (cell.setup, cell.evaluation.seed): cell.evaluation.run.path
         for cell in plan.cells
@@ -74,7 +75,7 @@ def test_tables_show_the_median_over_seeds_and_the_json_has_each(experiment, sma
 def test_few_shot_rows_go_on_from_the_target_run_and_stand_apart(experiment, small_workspace):
     where = small_workspace
     few = experiment.model_copy(update={"seeds": (1,), "shots": (2,), "targets": ("xnli", "tatoeba")})
-    plan = api.plan_run(few, where=where)
+    plan = plan_run(few, where=where)
     shots = [spec for spec in plan.training if spec.phase == "shots"]
     # Only German has a dev set and is no training language; Swahili has nothing to draw from.
     assert [(spec.language, spec.split, spec.shots) for spec in shots] == [("de", "dev", 2)] * 2
@@ -98,7 +99,7 @@ def test_few_shot_rows_go_on_from_the_target_run_and_stand_apart(experiment, sma
     drawn = {example.split(":")[-1] for example in result["example_ids"]}
     assert result["examples"] == len(drawn) == 6
     assert any("+2-shot rows go on training" in note for note in own.notes)
-    before = json.loads((shots[0].run.path / "artefact/artefact.json").read_text())
+    before = json.loads((shots[0].run.path / "artifact/artifact.json").read_text())
     assert before["shots"] == 2
     tables = api.compare(where.store.root)
     assert sorted(table.regime for table in tables) == sorted([own.regime, "", ""])
@@ -124,7 +125,7 @@ def test_selection_on_target_dev_is_named_and_stands_apart(experiment, small_wor
     both = experiment.model_copy(
         update={"seeds": (1,), "select": ("source_dev", "target_dev"), "setups": ("full",)}
     )
-    plan = api.plan_run(both, where=small_workspace)
+    plan = plan_run(both, where=small_workspace)
     first, second = (spec for spec in plan.training if spec.phase == "target")
     assert set(first.inputs["dev"]) == {"en"}
     assert set(second.inputs["dev"]) == {"en", "de"}
@@ -151,10 +152,10 @@ def test_further_training_starts_from_the_trained_weights(experiment, small_work
     zero, own = outcome.tables
     for before, after in zip(zero.rows, own.rows, strict=True):
         assert after.languages["de"].values == before.languages["de"].values
-    planned = api.plan_run(still, where=small_workspace)
+    planned = plan_run(still, where=small_workspace)
     target, few = (spec.run for spec in planned.training if spec.run.label.startswith("xnli.adapter"))
-    names = {path.name for path in (few.artefact / "adapters").iterdir()}
-    assert names == {path.name for path in (target.artefact / "adapters").iterdir()}
+    names = {path.name for path in (few.artifact / "adapters").iterdir()}
+    assert names == {path.name for path in (target.artifact / "adapters").iterdir()}
 
 
 def test_nine_by_nine_by_three_is_planned_in_three_seconds(small_workspace):
@@ -171,7 +172,7 @@ def test_nine_by_nine_by_three_is_planned_in_three_seconds(small_workspace):
         seeds=(1, 2, 3),
     )
     began = time.process_time()
-    found = api.plan_run(grid, where=small_workspace)
+    found = plan_run(grid, where=small_workspace)
     items = work(found)
     assert time.process_time() - began < 3
     assert len(found.cells) == 10 * 9 * 3

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from smalldata import NLI, QA, XNLI
+from support.smalldata import NLI, QA, XNLI
 
 from adaptrans import api
+from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.work import work
-from adaptrans.planning import plan_run
+from adaptrans.experiments.plan import work
 
 GRID = Experiment(
     name="methods",

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from smalldata import NLI, XNLI
+from support.smalldata import NLI, XNLI
 
 
 @pytest.fixture(scope="session")
 def places(tiny_backbone, small_data):
     """`places(store_folder)`: a workspace over the small data."""
-    from adaptrans.hub.store import Store
-    from adaptrans.models.backbone import identify
+    from adaptrans.modeling.backbone import identify
+    from adaptrans.runs.store import Store
     from adaptrans.runs.workspace import Workspace
     from adaptrans.tasks import catalogue
 
@@ -28,7 +28,7 @@ def places(tiny_backbone, small_data):
 def planners():
     """`planners(workspace)`: a planner of short float32 runs."""
     from adaptrans.experiments.planner import Planner
-    from adaptrans.runs.config import EvaluationConfig, training_config
+    from adaptrans.runs.training_args import EvaluationConfig, training_config
 
     config = training_config({"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64})
     evaluation = EvaluationConfig(precision="fp32", samples=200)
@@ -41,9 +41,9 @@ def trained(places, planners, tmp_path_factory):
 
     `trained.store`, `trained.nli`, `trained.target` (runs), `trained.scores` (by language).
     """
-    from adaptrans.evaluation.zero_shot import evaluate
-    from adaptrans.models.setup import parse
-    from adaptrans.training.phases import run_training
+    from adaptrans.evaluation.evaluator import evaluate
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.training.train import run_training
 
     where = places(tmp_path_factory.mktemp("trained") / "store")
     spec, before = planners(where).evaluate(parse("nli > target"), where.task("xnli"))
@@ -66,8 +66,8 @@ def fresh(places, tmp_path):
 @pytest.fixture(scope="session")
 def rescored(planners):
     """`rescored(workspace, run)`: scores of a pulled run by language, with its predictions."""
-    from adaptrans.evaluation.zero_shot import evaluate
-    from adaptrans.models.setup import parse
+    from adaptrans.evaluation.evaluator import evaluate
+    from adaptrans.modeling.setup.parser import parse
 
     def make(where, run):
         config = run.config()
@@ -82,14 +82,14 @@ def logits_of():
     """`logits_of(run, backbone)`: what its model answers to fixed tokens."""
     import torch
 
-    from adaptrans.models.artefact import load_artefact
-    from adaptrans.models.heads import logits
+    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import logits
 
     def make(run, backbone):
         ids = torch.randint(4, 900, (3, 11), generator=torch.Generator().manual_seed(3))
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         with torch.no_grad():
-            return logits(load_artefact(run.artefact, backbone), batch)
+            return logits(load_artifact(run.artifact, backbone), batch)
 
     return make
 
@@ -100,7 +100,7 @@ def hub_server(monkeypatch, tmp_path):
     import threading
 
     import huggingface_hub
-    from hub_server import TOKEN, HubServer
+    from support.hub_server import TOKEN, HubServer
 
     server = HubServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -1,19 +1,19 @@
-"""A setup names an artefact of a hub where it names an adapter."""
+"""A setup names an artifact of a hub where it names an adapter."""
 
 import pytest
 
-from adaptrans.errors import ArtefactError
-from adaptrans.evaluation.zero_shot import evaluate
-from adaptrans.hub import listing, sharing
-from adaptrans.models.setup import parse
-from adaptrans.training.phases import run_training
+from adaptrans.errors import ArtifactError
+from adaptrans.evaluation.evaluator import evaluate
+from adaptrans.hub import push, resolve
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.training.train import run_training
 
 
 @pytest.fixture(scope="module")
 def hub(trained, tmp_path_factory):
     place = tmp_path_factory.mktemp("hub") / "shared"
-    sharing.push(trained.nli, trained.store, f"{place}/nli-tiny")
-    sharing.push(trained.target, trained.store, f"{place}/stack")
+    push.push(trained.nli, trained.store, f"{place}/nli-tiny")
+    push.push(trained.target, trained.store, f"{place}/stack")
     return place
 
 
@@ -41,16 +41,16 @@ def test_quoted_addresses_name_versions_and_stores_are_addresses_too(hub, traine
 
 
 def test_a_wrong_address_is_told(hub, fresh, planners):
-    with pytest.raises(ArtefactError, match="no artefact qa; see adaptrans hub list"):
+    with pytest.raises(ArtifactError, match="no artifact qa; see adaptrans hub list"):
         planners(fresh).evaluate(parse(f"{hub}/qa > target"), fresh.task("xnli"))
 
 
 def test_a_downloaded_package_is_an_address(hub, trained, fresh, planners):
-    _, entry = listing.show(f"{hub}/stack")
+    _, entry = resolve.show(f"{hub}/stack")
     stack = hub / "files" / "stack" / entry.revision
-    with pytest.raises(ArtefactError, match=r"needs 'nli', which .* has not got; pull it from its hub"):
+    with pytest.raises(ArtifactError, match=r"needs 'nli', which .* has not got; pull it from its hub"):
         planners(fresh).evaluate(parse(f'"{stack}" > target'), fresh.task("tatoeba"))
-    _, entry = listing.show(f"{hub}/nli-tiny")
+    _, entry = resolve.show(f"{hub}/nli-tiny")
     folder = hub / "files" / "nli-tiny" / entry.revision
     spec, _ = planners(fresh).evaluate(parse(f'"{folder}" > target'), fresh.task("tatoeba"))
     assert spec.parents[f"nli#{trained.nli.key}"].is_done

@@ -6,13 +6,14 @@ import shutil
 import pytest
 import torch
 
-from adaptrans.errors import AdaptransError, ArtefactError, ConfigError
-from adaptrans.hub.adopting import adopt
-from adaptrans.hub.resolving import resolve
-from adaptrans.hub.store import Store
-from adaptrans.models.backbone import identify
-from adaptrans.models.setup import parse, references
-from adaptrans.runs.language import language_runs
+from adaptrans.errors import AdaptransError, ArtifactError, ConfigError
+from adaptrans.hub.import_adapterhub import adopt
+from adaptrans.hub.resolve import resolve
+from adaptrans.modeling.backbone import identify
+from adaptrans.modeling.setup.nodes import references
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.language_adapter import language_runs
+from adaptrans.runs.store import Store
 from adaptrans.runs.workspace import Workspace
 
 
@@ -78,14 +79,14 @@ def test_a_reft_whose_file_does_not_tell_which_is_noted_or_said(base, saved, tmp
 def test_what_does_not_fit_leaves_no_finished_run(base, saved, backbone_maker, tmp_path):
     folder = saved("seq_bn", "sst-2")
     deep = identify(backbone_maker(tmp_path / "deep", depth=5))
-    with pytest.raises(ArtefactError, match="has 5 layers"):
+    with pytest.raises(ArtifactError, match="has 5 layers"):
         resolve(str(folder), Store(tmp_path / "store"), deep)
     assert Store(tmp_path / "store").runs() == []
 
 
 def test_pickles_are_not_read_for_a_setup(base, saved, tmp_path):
     folder, store = saved("seq_bn", "sst-2", pickles=True), Store(tmp_path)
-    with pytest.raises(ArtefactError, match="--allow-bin"):
+    with pytest.raises(ArtifactError, match="--allow-bin"):
         resolve(str(folder), store, base)
     run = adopt(folder, store, base, pickles=True)
     assert adopt(folder, store, base, pickles=True) == run
@@ -97,7 +98,7 @@ def test_a_changed_folder_is_another_run(base, saved, tmp_path):
     shutil.copyfile(
         saved("seq_bn[reduction_factor=4]", "sst-2") / "adapter.safetensors", folder / "adapter.safetensors"
     )
-    with pytest.raises(ArtefactError, match="has shape"):
+    with pytest.raises(ArtifactError, match="has shape"):
         adopt(folder, store, base)
     assert store.runs() == [first]
 
@@ -112,7 +113,7 @@ def test_a_folder_that_names_an_attention_is_refused(base, saved, tmp_path, key)
         lambda: adopt(folder, Store(tmp_path), base),
         lambda: resolve(str(folder), Store(tmp_path), base),
     ):
-        with pytest.raises(ArtefactError, match=f"has the key '{key}'.*delete the key"):
+        with pytest.raises(ArtifactError, match=f"has the key '{key}'.*delete the key"):
             take()
     assert Store(tmp_path).runs() == []
 

@@ -5,25 +5,25 @@ import json
 import pytest
 import torch
 
-from adaptrans.errors import ArtefactError, ConfigError
-from adaptrans.hub import listing, sharing
-from adaptrans.hub.hubs import Pushing
+from adaptrans.errors import ArtifactError, ConfigError
+from adaptrans.hub import push, resolve
+from adaptrans.hub.base import PushOptions
 from adaptrans.hub.package import read_package
-from adaptrans.hub.pulling import pull
-from adaptrans.hub.verifying import verify
+from adaptrans.hub.pull import pull
+from adaptrans.hub.resolve import verify
 
 
 @pytest.fixture(scope="session")
 def hub(trained, tmp_path_factory):
     """A folder hub with the target as `stack` and its parent as `nli-tiny`; never write into it."""
     place = tmp_path_factory.mktemp("hub") / "shared"
-    sharing.push(trained.nli, trained.store, f"{place}/nli-tiny", licence="apache-2.0")
-    sharing.push(trained.target, trained.store, f"{place}/stack")
+    push.push(trained.nli, trained.store, f"{place}/nli-tiny", licence="apache-2.0")
+    push.push(trained.target, trained.store, f"{place}/stack")
     return place
 
 
 def test_a_pulled_stack_answers_and_scores_as_before(hub, trained, fresh, logits_of, rescored):
-    assert [row.name for row in listing.rows(str(hub))] == ["nli-tiny", "stack"]
+    assert [row.name for row in resolve.rows(str(hub))] == ["nli-tiny", "stack"]
     pulled = pull(f"{hub}/stack", fresh.store, backbone=fresh.backbone)
     assert verify(f"{hub}/stack", backbone=fresh.backbone) == []
     assert pulled.new
@@ -43,7 +43,7 @@ def test_a_second_pull_downloads_nothing(hub, fresh):
 
 
 def test_a_push_says_what_it_knows_and_nothing_of_this_machine(hub, trained, tiny_backbone):
-    package, entry = listing.show(f"{hub}/stack")
+    package, entry = resolve.show(f"{hub}/stack")
     assert (package.setup, package.target, package.kind) == ("nli > target", "xnli", "classification")
     assert package.base.fingerprint == trained.workspace.backbone.fingerprint
     assert package.base.id == tiny_backbone.name
@@ -61,7 +61,7 @@ def test_a_push_says_what_it_knows_and_nothing_of_this_machine(hub, trained, tin
 def test_the_card_is_valid_metadata(hub):
     from huggingface_hub import ModelCard
 
-    _, entry = listing.show(f"{hub}/stack")
+    _, entry = resolve.show(f"{hub}/stack")
     card = ModelCard.load(hub / "files" / "stack" / entry.revision / "README.md")
     assert card.data.license == "unknown"
     assert set(card.data.language) == {"en", "de", "sw"}
@@ -72,32 +72,32 @@ def test_the_card_is_valid_metadata(hub):
 
 def test_nothing_is_overwritten_in_silence(trained, fresh, tmp_path):
     to = f"{tmp_path}/hub/thing"
-    first = sharing.push(trained.nli, trained.store, to)
-    again = sharing.push(trained.nli, trained.store, to)
+    first = push.push(trained.nli, trained.store, to)
+    again = push.push(trained.nli, trained.store, to)
     assert first.pushed.new
     assert not again.pushed.new
-    with pytest.raises(ArtefactError, match=r"v1 with other content.*--new-version"):
-        sharing.push(trained.target, trained.store, to)
-    second = sharing.push(trained.target, trained.store, to, how=Pushing(new_version=True))
+    with pytest.raises(ArtifactError, match=r"v1 with other content.*--new-version"):
+        push.push(trained.target, trained.store, to)
+    second = push.push(trained.target, trained.store, to, how=PushOptions(new_version=True))
     assert second.pushed.entry.version == 2
     assert pull(f"{to}@v1", fresh.store).run.name == trained.nli.name
     assert pull(to, fresh.store).run.name == trained.target.name
-    with pytest.raises(ArtefactError, match="no version or tag v3; it has v1, v2"):
+    with pytest.raises(ArtifactError, match="no version or tag v3; it has v1, v2"):
         pull(f"{to}@v3", fresh.store)
-    with pytest.raises(ArtefactError, match="write thing"):
-        sharing.push(trained.nli, trained.store, f"{tmp_path}/hub/Thing")
+    with pytest.raises(ArtifactError, match="write thing"):
+        push.push(trained.nli, trained.store, f"{tmp_path}/hub/Thing")
     with pytest.raises(ConfigError, match="numbered by the hub"):
-        sharing.push(trained.nli, trained.store, f"{to}@v7")
+        push.push(trained.nli, trained.store, f"{to}@v7")
 
 
 def test_tags_move_and_say_so(trained, fresh, tmp_path):
     to, said = f"{tmp_path}/hub/thing", []
-    sharing.push(trained.nli, trained.store, to, how=Pushing(tag="best"))
+    push.push(trained.nli, trained.store, to, how=PushOptions(tag="best"))
     assert pull(f"{to}@best", fresh.store).run.name == trained.nli.name
-    how = Pushing(tag="best", new_version=True, tell=said.append)
-    sharing.push(trained.target, trained.store, to, how=how)
+    how = PushOptions(tag="best", new_version=True, tell=said.append)
+    push.push(trained.target, trained.store, to, how=how)
     assert said == ["tag best of thing moved from v1 to v2"]
-    assert {(row.version, row.tags) for row in listing.rows(f"{tmp_path}/hub") if row.name == "thing"} == {
+    assert {(row.version, row.tags) for row in resolve.rows(f"{tmp_path}/hub") if row.name == "thing"} == {
         (1, ()),
         (2, ("best",)),
     }
@@ -105,31 +105,31 @@ def test_tags_move_and_say_so(trained, fresh, tmp_path):
 
 def test_a_parent_is_pushed_once(hub, trained, tmp_path):
     place = tmp_path / "hub"
-    shared = sharing.push(trained.target, trained.store, f"{place}/stack")
+    shared = push.push(trained.target, trained.store, f"{place}/stack")
     (parent,) = shared.parents
     assert parent.pushed.entry.name == f"nli-seq_bn-{trained.nli.key}"
-    sharing.push(trained.target, trained.store, f"{place}/again")
-    assert len(listing.rows(str(place))) == 3
+    push.push(trained.target, trained.store, f"{place}/again")
+    assert len(resolve.rows(str(place))) == 3
 
 
 def test_filters_of_a_list(hub, trained):
     def names(**filters):
-        return [row.name for row in listing.rows(str(hub), **filters)]
+        return [row.name for row in resolve.rows(str(hub), **filters)]
 
     assert names(task="nli") == ["nli-tiny"]
     assert names(language="sw") == ["stack"]
     assert names(method="full") == []
     assert names(base=trained.workspace.backbone.fingerprint[:8]) == ["nli-tiny", "stack"]
     assert names(base="other") == []
-    best = max(listing.show(f"{hub}/stack")[0].means().values())
+    best = max(resolve.show(f"{hub}/stack")[0].means().values())
     assert names(score=best) == ["stack"]
     assert names(score=best + 0.1) == []
-    with pytest.raises(ArtefactError, match="no hub"):
-        listing.rows(f"{hub}/nothing")
+    with pytest.raises(ArtifactError, match="no hub"):
+        resolve.rows(f"{hub}/nothing")
 
 
 def test_an_interrupted_push_is_invisible_and_goes_on(trained, tmp_path, monkeypatch):
-    from adaptrans.hub.folder import FolderHub
+    from adaptrans.hub.local import FolderHub
 
     place, put = tmp_path / "hub", FolderHub.put
     sent = []
@@ -141,24 +141,24 @@ def test_an_interrupted_push_is_invisible_and_goes_on(trained, tmp_path, monkeyp
         put(self, source, target)
 
     monkeypatch.setattr(FolderHub, "put", failing)
-    with pytest.raises(ArtefactError, match="the line is cut"):
-        sharing.push(trained.nli, trained.store, f"{place}/nli")
-    assert listing.rows(str(place)) == []
-    with pytest.raises(ArtefactError, match="no artefact nli"):
-        listing.show(f"{place}/nli")
+    with pytest.raises(ArtifactError, match="the line is cut"):
+        push.push(trained.nli, trained.store, f"{place}/nli")
+    assert resolve.rows(str(place)) == []
+    with pytest.raises(ArtifactError, match="no artifact nli"):
+        resolve.show(f"{place}/nli")
     monkeypatch.setattr(
         FolderHub, "put", lambda self, source, target: (sent.append(target), put(self, source, target))
     )
-    sharing.push(trained.nli, trained.store, f"{place}/nli")
+    push.push(trained.nli, trained.store, f"{place}/nli")
     assert len(sent) == len(set(sent)) == len(read_package_files(place)) + 1
 
 
 def read_package_files(place):
-    return listing.show(f"{place}/nli")[0].files
+    return resolve.show(f"{place}/nli")[0].files
 
 
 def test_an_interrupted_pull_is_invisible_and_goes_on(hub, trained, fresh, monkeypatch):
-    from adaptrans.hub.folder import FolderHub
+    from adaptrans.hub.local import FolderHub
 
     opened, real = [], FolderHub.open
 
@@ -187,7 +187,7 @@ def test_an_interrupted_pull_is_invisible_and_goes_on(hub, trained, fresh, monke
         return Broken(real(self, path)) if path.endswith("adapter.safetensors") else real(self, path)
 
     monkeypatch.setattr(FolderHub, "open", failing)
-    with pytest.raises(ArtefactError, match="the line is cut; run the command again"):
+    with pytest.raises(ArtifactError, match="the line is cut; run the command again"):
         pull(f"{hub}/nli-tiny", fresh.store)
     assert fresh.store.runs() == []
     (part,) = fresh.store.cache.rglob("*.part")
@@ -205,17 +205,17 @@ def test_an_interrupted_pull_is_invisible_and_goes_on(hub, trained, fresh, monke
 
 def test_a_run_of_the_store_is_not_replaced(hub, trained, fresh):
     pulled = pull(f"{hub}/nli-tiny", fresh.store)
-    weights = pulled.run.artefact / "adapters" / "nli" / "adapter.safetensors"
+    weights = pulled.run.artifact / "adapters" / "nli" / "adapter.safetensors"
     text = bytearray(weights.read_bytes())
     text[-1] ^= 1
     weights.write_bytes(bytes(text))
-    with pytest.raises(ArtefactError, match="other weights, trained from the same inputs"):
+    with pytest.raises(ArtifactError, match="other weights, trained from the same inputs"):
         pull(f"{hub}/nli-tiny", fresh.store)
 
 
 def test_what_was_pulled_can_be_shared_again(hub, fresh, tmp_path):
     pulled = pull(f"{hub}/stack", fresh.store)
-    shared = sharing.push(pulled.run, fresh.store, f"{tmp_path}/other/stack", backbone=fresh.backbone)
+    shared = push.push(pulled.run, fresh.store, f"{tmp_path}/other/stack", backbone=fresh.backbone)
     assert shared.package.scores == pulled.package.scores
     assert shared.package.training_data == pulled.package.training_data
     assert shared.package.content == pulled.package.content
@@ -224,7 +224,7 @@ def test_what_was_pulled_can_be_shared_again(hub, fresh, tmp_path):
 def test_paths_and_tokens_are_not_shared(trained, tmp_path):
     import shutil
 
-    from adaptrans.hub.store import Run
+    from adaptrans.runs.store import Run
 
     for place, secret in enumerate(("/home/ann/data", "hf_" + "a" * 30)):
         folder = tmp_path / str(place) / "runs" / "intermediate" / trained.nli.name
@@ -232,24 +232,24 @@ def test_paths_and_tokens_are_not_shared(trained, tmp_path):
         done = json.loads((folder / "done.json").read_text())
         (folder / "done.json").write_text(json.dumps({**done, "notes": [secret]}))
         run = Run("intermediate", trained.nli.label, trained.nli.key, folder)
-        with pytest.raises(ArtefactError, match="would give away"):
-            sharing.push(run, trained.store, f"{tmp_path}/hub/nli")
+        with pytest.raises(ArtifactError, match="would give away"):
+            push.push(run, trained.store, f"{tmp_path}/hub/nli")
 
 
-def test_what_is_no_artefact_is_refused(trained, tmp_path):
-    from adaptrans.hub.store import Store
+def test_what_is_no_artifact_is_refused(trained, tmp_path):
+    from adaptrans.runs.store import Store
 
     evaluation = trained.store.runs("evaluate")[0]
-    with pytest.raises(ArtefactError, match="trained nothing"):
-        sharing.push(evaluation, trained.store, f"{tmp_path}/hub/x")
-    with pytest.raises(ArtefactError, match="no artefact x"):
+    with pytest.raises(ArtifactError, match="trained nothing"):
+        push.push(evaluation, trained.store, f"{tmp_path}/hub/x")
+    with pytest.raises(ArtifactError, match="no artifact x"):
         pull(f"{tmp_path}/hub/x", Store(tmp_path / "store"))
 
 
 def test_other_bases_are_refused_before_a_download(hub, fresh, backbone_maker, tmp_path):
-    from adaptrans.models.backbone import identify
+    from adaptrans.modeling.backbone import identify
 
     other = identify(backbone_maker(tmp_path / "other", depth=2))
-    with pytest.raises(ArtefactError, match=r"\[depth\] base.depth: is 4, that of"):
+    with pytest.raises(ArtifactError, match=r"\[depth\] base.depth: is 4, that of"):
         pull(f"{hub}/nli-tiny", fresh.store, backbone=other)
     assert not list(fresh.store.cache.rglob("*.safetensors"))

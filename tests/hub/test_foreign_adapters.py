@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from adaptrans.errors import ArtefactError
-from adaptrans.hub.foreign import pull_foreign
-from adaptrans.hub.refusals import Refused
-from adaptrans.models.setup import parse
+from adaptrans.errors import ArtifactError
+from adaptrans.hub.import_adapterhub import pull_foreign
+from adaptrans.hub.verification.errors import Refused
+from adaptrans.modeling.setup.parser import parse
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def plain(tiny_backbone, tmp_path_factory):
 @pytest.fixture
 def publish(hub_server):
     """`publish(name, folder, **more)`: a repository with the files of a folder."""
-    from hub_server import Repository
+    from support.hub_server import Repository
 
     def make(name, folder, more=()):
         repository = hub_server.repositories[f"AdapterHub/{name}"] = Repository()
@@ -45,20 +45,20 @@ def test_a_published_adapter_is_pulled_and_stacks(publish, plain, hub_server, fr
     assert run.phase == "adopted"
     fetched = {path.rpartition("/")[2] for path in hub_server.seen("GET", "/resolve/")}
     assert fetched == {"adapter_config.json", "adapter.safetensors"}
-    origin = json.loads((run.artefact / "artefact.json").read_text())["origin"]["from"]
+    origin = json.loads((run.artifact / "artifact.json").read_text())["origin"]["from"]
     assert origin.startswith("hf://AdapterHub/sst@")
     again = pull_foreign("hf://AdapterHub/sst", fresh.store, fresh.backbone)
     assert again == run
 
 
 def test_an_adopted_adapter_can_be_shared(publish, plain, fresh, tmp_path):
-    from adaptrans.hub import sharing
-    from adaptrans.hub.pulling import pull
-    from adaptrans.hub.store import Store
+    from adaptrans.hub import push
+    from adaptrans.hub.pull import pull
+    from adaptrans.runs.store import Store
 
     publish("sst", plain(True))
     run = pull_foreign("hf://AdapterHub/sst", fresh.store, fresh.backbone, name="mnli")
-    shared = sharing.push(run, fresh.store, f"{tmp_path}/hub/mnli", backbone=fresh.backbone)
+    shared = push.push(run, fresh.store, f"{tmp_path}/hub/mnli", backbone=fresh.backbone)
     assert [source.licence for source in shared.package.training_data] == ["unknown"]
     pulled = pull(f"{tmp_path}/hub/mnli", Store(tmp_path / "other"), backbone=fresh.backbone)
     assert pulled.run.name == run.name
@@ -66,7 +66,7 @@ def test_an_adopted_adapter_can_be_shared(publish, plain, fresh, tmp_path):
 
 def test_a_pickle_only_where_it_is_asked_for(publish, plain, fresh, hub_server):
     publish("old", plain(False))
-    with pytest.raises(ArtefactError, match=r"only in pytorch_adapter.bin, a pickle; add --allow-bin"):
+    with pytest.raises(ArtifactError, match=r"only in pytorch_adapter.bin, a pickle; add --allow-bin"):
         pull_foreign("hf://AdapterHub/old", fresh.store, fresh.backbone)
     assert hub_server.seen("GET", "/resolve/") == []
     assert pull_foreign("hf://AdapterHub/old", fresh.store, fresh.backbone, pickles=True).is_done
@@ -87,10 +87,10 @@ def test_hostile_ones_are_refused(publish, plain, fresh):
 
 
 def test_another_base_is_refused(publish, plain, fresh, backbone_maker, tmp_path):
-    from adaptrans.models.backbone import identify
+    from adaptrans.modeling.backbone import identify
 
     publish("sst", plain(True))
     other = identify(backbone_maker(tmp_path / "other", depth=2))
-    with pytest.raises(ArtefactError, match="layers"):
+    with pytest.raises(ArtifactError, match="layers"):
         pull_foreign("hf://AdapterHub/sst", fresh.store, other)
     assert fresh.store.runs() == []

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from adaptrans.hub import listing, sharing
+from adaptrans.hub import push, resolve
 
 PUSH = """
 import sys, pathlib, time
-from adaptrans.errors import ArtefactError
+from adaptrans.errors import ArtifactError
 from adaptrans.hub import listing, sharing
-from adaptrans.hub.folder import FolderHub
-from adaptrans.hub.store import Store
+from adaptrans.hub.local import FolderHub
+from adaptrans.runs.store import Store
 
 store, key, place, go = sys.argv[1:5]
 create = FolderHub.create
@@ -28,15 +28,15 @@ FolderHub.create = late
 root = Store(pathlib.Path(store))
 try:
     print("pushed", sharing.push(root.find(key), root, f"{place}/thing").pushed.entry)
-except ArtefactError as error:
+except ArtifactError as error:
     print("told", error)
 """
 
 PULL = """
 import sys, pathlib, time
 from adaptrans.hub import folder as stored
-from adaptrans.hub.pulling import pull
-from adaptrans.hub.store import Store
+from adaptrans.hub.pull import pull
+from adaptrans.runs.store import Store
 
 store, address, out = sys.argv[1:4]
 fetch = stored.FolderHub.fetch
@@ -71,33 +71,33 @@ def test_of_two_pushes_of_a_name_one_wins_and_the_other_is_told(trained, tmp_pat
     place, go = tmp_path / "hub", tmp_path / "go"
     go.mkdir()
     # The two trainings have no parent in common that is pushed under the same name at this moment.
-    sharing.push(trained.nli, trained.store, f"{place}/parent")
+    push.push(trained.nli, trained.store, f"{place}/parent")
     keys = (trained.nli.key, trained.target.key)
     said = sorted(outputs(*((PUSH, trained.store.root, key, place, go) for key in keys)))
     assert said[0] == "pushed thing@v1"
     assert said[1].startswith("told another process has just pushed thing@v1; ")
-    assert [row.version for row in listing.rows(str(place)) if row.name == "thing"] == [1]
+    assert [row.version for row in resolve.rows(str(place)) if row.name == "thing"] == [1]
 
 
 def test_two_pulls_make_one_download(trained, tmp_path):
     place = tmp_path / "hub"
-    sharing.push(trained.nli, trained.store, f"{place}/nli")
+    push.push(trained.nli, trained.store, f"{place}/nli")
     log = tmp_path / "log"
     said = outputs(*[(PULL, tmp_path / "store", f"{place}/nli", log)] * 2)
     assert sorted(said) == ["False", "True"]
     fetched = log.read_text().split()
-    assert len(fetched) == len(set(fetched)) == len(listing.show(f"{place}/nli")[0].files)
+    assert len(fetched) == len(set(fetched)) == len(resolve.show(f"{place}/nli")[0].files)
 
 
 @pytest.mark.parametrize("count", [70, 130])
 def test_a_long_list_opens_few_files(trained, tmp_path, monkeypatch, count):
-    from adaptrans.hub.folder import FolderHub
-    from adaptrans.hub.package import Row
-    from adaptrans.hub.stored import Record
+    from adaptrans.hub.fsspec import Record
+    from adaptrans.hub.local import FolderHub
+    from adaptrans.hub.package import PackageRow
 
     place = tmp_path / "hub"
-    shared = sharing.push(trained.nli, trained.store, f"{place}/nli")
-    row = Row.of(shared.package, 1)
+    shared = push.push(trained.nli, trained.store, f"{place}/nli")
+    row = PackageRow.of(shared.package, 1)
     for number in range(count):
         record = Record(
             format=1,
@@ -106,12 +106,12 @@ def test_a_long_list_opens_few_files(trained, tmp_path, monkeypatch, count):
             row=row.model_copy(update={"name": f"n{number}", "key": "0" * 12}),
         )
         (place / "versions" / f"n{number}@v1.json").write_text(record.model_dump_json())
-    assert len(listing.rows(str(place))) == count + 1
+    assert len(resolve.rows(str(place))) == count + 1
     opened, record_of = [], FolderHub.record
     monkeypatch.setattr(FolderHub, "record", lambda self, *at: (opened.append(at), record_of(self, *at))[1])
-    assert len(listing.rows(str(place))) == count + 1
+    assert len(resolve.rows(str(place))) == count + 1
     assert opened == []
-    shared = sharing.push(trained.target, trained.store, f"{place}/stack")
+    shared = push.push(trained.target, trained.store, f"{place}/stack")
     opened.clear()
-    assert {"stack", "nli", "n5"} <= {row.name for row in listing.rows(str(place))}
+    assert {"stack", "nli", "n5"} <= {row.name for row in resolve.rows(str(place))}
     assert opened == [("stack", 1)]

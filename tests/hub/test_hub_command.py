@@ -8,8 +8,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from adaptrans.errors import ArtefactError
-from adaptrans.hub.refusals import REASONS
+from adaptrans.errors import ArtifactError
+from adaptrans.hub.verification.errors import REASONS
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs/how-to/share.md"
@@ -75,19 +75,19 @@ def test_verify_explains_and_ends_with_1(command, trained):
     out = command("verify", "hub/nli", code=1)
     assert "[hash] adapters/nli/adapter.safetensors" in out
     assert REASONS["hash"] in out
-    with pytest.raises(ArtefactError, match="see adaptrans hub verify; nothing of it was loaded"):
+    with pytest.raises(ArtifactError, match="see adaptrans hub verify; nothing of it was loaded"):
         command("pull", "hub/nli", "--store", "other")
 
 
 def test_a_size_limit_is_kept(command, trained):
     command("push", trained.nli.key, "hub/nli", "--store", trained.store.root)
-    with pytest.raises(ArtefactError, match=r"\[size\] manifest.json: claims \d+ bytes, the limit is 10"):
+    with pytest.raises(ArtifactError, match=r"\[size\] manifest.json: claims \d+ bytes, the limit is 10"):
         command("pull", "hub/nli", "--store", "other", "--max-size", "0.00000001")
 
 
 def test_a_foreign_adapter_is_pulled(command, hub_server, tiny_backbone, tmp_path):
     from adapters import AutoAdapterModel
-    from hub_server import Repository
+    from support.hub_server import Repository
 
     model = AutoAdapterModel.from_pretrained(str(tiny_backbone))
     model.add_adapter("sw", config="seq_bn_inv")
@@ -97,15 +97,15 @@ def test_a_foreign_adapter_is_pulled(command, hub_server, tiny_backbone, tmp_pat
     repository.branches["main"] = repository.commit(files)
     lines = re.findall(r"^adaptrans hub (pull hf://.+)$", HOW_TO.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) == 2
-    with pytest.raises(ArtefactError, match="add --allow-bin"):
+    with pytest.raises(ArtifactError, match="add --allow-bin"):
         command(*lines[0].split(), "--store", "store")
     assert "runs/language/sw.adopted" in command(*lines[1].split(), "--store", "store")
 
 
 def test_a_plain_script_predicts_with_a_pulled_stack(command, trained, tiny_backbone, capsys, logits_of):
-    from adaptrans.hub.store import Store
-    from adaptrans.models.artefact import load_artefact
-    from adaptrans.models.heads import logits
+    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import logits
+    from adaptrans.runs.store import Store
 
     command("push", trained.target.key, "hub/stack", "--store", trained.store.root)
     command("pull", "hub/stack", "--store", "other")
@@ -114,25 +114,25 @@ def test_a_plain_script_predicts_with_a_pulled_stack(command, trained, tiny_back
     assert len([line for line in script.splitlines() if line and "import" not in line]) <= 10
     names = {
         "BASE": str(tiny_backbone),
-        "NLI": str(store.find(trained.nli.key).artefact),
-        "XNLI": str(store.find(trained.target.key).artefact),
+        "NLI": str(store.find(trained.nli.key).artifact),
+        "XNLI": str(store.find(trained.target.key).artifact),
     }
     with torch.no_grad():
         exec(script, names)
-        ours = logits(load_artefact(trained.target.artefact, trained.workspace.backbone), names["inputs"])
+        ours = logits(load_artifact(trained.target.artifact, trained.workspace.backbone), names["inputs"])
     theirs = names["model"](**names["inputs"], head="xnli").logits
     assert torch.allclose(ours, theirs, atol=1e-6)
     assert "tensor" in capsys.readouterr().out
 
 
 def test_the_code_of_the_card_loads_the_stack(command, trained, tiny_backbone, logits_of):
-    from adaptrans.hub.store import Store
+    from adaptrans.runs.store import Store
 
     command("push", trained.nli.key, "hub/nli", "--store", trained.store.root)
     command("push", trained.target.key, "hub/stack", "--store", trained.store.root)
     command("pull", "hub/stack", "--store", "other")
     store = Store(Path("other"))
-    target, nli = (store.find(run.key).artefact for run in (trained.target, trained.nli))
+    target, nli = (store.find(run.key).artifact for run in (trained.target, trained.nli))
     text = (target / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.+?)```", text, re.DOTALL)[1]
     for name, folder in {"FOLDER_OF/nli": nli, "FOLDER": target, "BASE": tiny_backbone}.items():
@@ -152,5 +152,5 @@ def test_the_pages_name_every_reason_and_key():
 
     reasons = (ROOT / "docs/explanation/sharing.md").read_text(encoding="utf-8").rpartition("## Reasons")[2]
     assert set(REASONS) <= {item.strip() for item in reasons.replace("\n", " ").partition(":")[2].split(",")}
-    format_page = (ROOT / "docs/reference/artefact.md").read_text(encoding="utf-8")
+    format_page = (ROOT / "docs/reference/artifact.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in format_page for name in Package.model_fields)

@@ -1,4 +1,4 @@
-"""What of a run becomes a package: every kind of artefact, and nothing of the machine."""
+"""What of a run becomes a package: every kind of artifact, and nothing of the machine."""
 
 import json
 
@@ -7,21 +7,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.errors import ArtefactError, ConfigError
-from adaptrans.hub import listing, sharing
-from adaptrans.hub.address import Address, name_problem, parse_artefact
-from adaptrans.hub.package import parse_package
-from adaptrans.hub.private import found_in
-from adaptrans.hub.pulling import pull
-from adaptrans.hub.verifying import verify
+from adaptrans.errors import ArtifactError, ConfigError
+from adaptrans.hub import push, resolve
+from adaptrans.hub.base import Address, name_problem, parse_artifact
+from adaptrans.hub.package import found_in, parse_package
+from adaptrans.hub.pull import pull
+from adaptrans.hub.resolve import verify
 
 
 @pytest.fixture
 def made(fresh, tmp_path):
-    """`made(text, method, parents)`: a finished run whose artefact was assembled and never trained."""
-    from adaptrans.models.adapting import HeadSpec, assemble
-    from adaptrans.models.artefact import save_artefact
-    from adaptrans.models.setup import parse
+    """`made(text, method, parents)`: a finished run whose artifact was assembled and never trained."""
+    from adaptrans.modeling.artifact import save_artifact
+    from adaptrans.modeling.heads import HeadSpec
+    from adaptrans.modeling.model import assemble
+    from adaptrans.modeling.setup.parser import parse
 
     def make(text, method="seq_bn", parents=None, task="xnli"):
         parents = parents or {}
@@ -41,7 +41,7 @@ def made(fresh, tmp_path):
             target=task,
             head=head,
             method="seq_bn" if method == "full" else method,
-            parents={name: parent.artefact for name, parent in parents.items()},
+            parents={name: parent.artifact for name, parent in parents.items()},
             seed=1,
         )
         with torch.no_grad():
@@ -49,7 +49,7 @@ def made(fresh, tmp_path):
                 if name in assembled.trained:
                     value += 0.01
         with fresh.store.working_on(run, inputs):
-            save_artefact(assembled, run.artefact, {"kind": "classification"})
+            save_artifact(assembled, run.artifact, {"kind": "classification"})
             run.finish({"source_languages": ["en"], "notes": []})
         return run
 
@@ -70,7 +70,7 @@ METHODS = [
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_sound_and_answers_alike(made, method, fresh, places, tmp_path, logits_of):
     run = made("full" if method == "full" else "adapter", method)
-    sharing.push(run, fresh.store, f"{tmp_path}/hub/thing")
+    push.push(run, fresh.store, f"{tmp_path}/hub/thing")
     assert verify(f"{tmp_path}/hub/thing", backbone=fresh.backbone) == []
     pulled = pull(f"{tmp_path}/hub/thing", places(tmp_path / "other").store, backbone=fresh.backbone)
     assert torch.equal(logits_of(run, fresh.backbone), logits_of(pulled.run, fresh.backbone))
@@ -79,7 +79,7 @@ def test_every_method_is_sound_and_answers_alike(made, method, fresh, places, tm
 def test_a_fusion_and_its_members(made, fresh, places, tmp_path, logits_of):
     parents = {name: made("adapter", task=name) for name in ("mnli", "qqp")}
     run = made("fuse(mnli, qqp) > target", parents=parents)
-    shared = sharing.push(run, fresh.store, f"{tmp_path}/hub/fused")
+    shared = push.push(run, fresh.store, f"{tmp_path}/hub/fused")
     assert len(shared.parents) == 2
     store = places(tmp_path / "other").store
     pulled = pull(f"{tmp_path}/hub/fused", store, backbone=fresh.backbone)
@@ -89,7 +89,7 @@ def test_a_fusion_and_its_members(made, fresh, places, tmp_path, logits_of):
 def test_what_was_trained_further_is_named_and_not_needed(made, fresh, places, tmp_path, logits_of):
     first = made("adapter", task="mnli")
     run = made("continue(mnli)", parents={"mnli": first})
-    shared = sharing.push(run, fresh.store, f"{tmp_path}/hub/further")
+    shared = push.push(run, fresh.store, f"{tmp_path}/hub/further")
     assert shared.parents == ()
     assert [(item.reference, item.name, item.content) for item in shared.package.parents] == [
         ("mnli", None, None)
@@ -99,22 +99,22 @@ def test_what_was_trained_further_is_named_and_not_needed(made, fresh, places, t
     assert torch.equal(logits_of(run, fresh.backbone), logits_of(pulled.run, fresh.backbone))
 
 
-def test_weights_that_are_no_part_of_an_artefact_are_not_shared(made, fresh, tmp_path):
+def test_weights_that_are_no_part_of_an_artifact_are_not_shared(made, fresh, tmp_path):
     run = made("adapter")
-    (run.artefact / "notes.txt").write_text("mine")
-    with pytest.raises(ArtefactError, match=r"notes.txt, which is no part of an artefact"):
-        sharing.push(run, fresh.store, f"{tmp_path}/hub/thing")
+    (run.artifact / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"notes.txt, which is no part of an artifact"):
+        push.push(run, fresh.store, f"{tmp_path}/hub/thing")
 
 
 def test_a_base_that_is_not_at_hand_is_asked_for(made, fresh, tmp_path):
     run = made("adapter")
-    path = run.artefact / "artefact.json"
+    path = run.artifact / "artifact.json"
     values = json.loads(path.read_text())
     values["backbone"]["name"] = str(tmp_path / "gone")
     path.write_text(json.dumps(values))
-    with pytest.raises(ArtefactError, match=r"is not at hand: .*; give it with --backbone"):
-        sharing.push(run, fresh.store, f"{tmp_path}/hub/thing")
-    sharing.push(run, fresh.store, f"{tmp_path}/hub/thing", backbone=fresh.backbone)
+    with pytest.raises(ArtifactError, match=r"is not at hand: .*; give it with --backbone"):
+        push.push(run, fresh.store, f"{tmp_path}/hub/thing")
+    push.push(run, fresh.store, f"{tmp_path}/hub/thing", backbone=fresh.backbone)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_base_that_is_not_at_hand_is_asked_for(made, fresh, tmp_path):
     ],
 )
 def test_addresses(text, found):
-    assert parse_artefact(text) == found
+    assert parse_artifact(text) == found
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_addresses(text, found):
 )
 def test_what_is_no_address_is_told(text):
     with pytest.raises(ConfigError) as caught:
-        parse_artefact(text)
+        parse_artifact(text)
     assert "; " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_scheme_is_told():
     with pytest.raises(ConfigError, match="no hub has addresses that start with gopher://"):
-        listing.show("gopher://a/b")
+        resolve.show("gopher://a/b")
 
 
 @given(st.text(max_size=20))
@@ -178,7 +178,7 @@ def test_a_name_that_is_taken_is_a_safe_file_name(name):
     )
 )
 def test_any_json_as_a_manifest_is_told_in_one_line(value):
-    with pytest.raises(ArtefactError):
+    with pytest.raises(ArtifactError):
         parse_package(json.dumps(value), "manifest.json")
 
 
@@ -200,9 +200,9 @@ def test_what_is_private_is_found(text, what):
 
 
 def test_a_language_adapter_and_a_target_above_it(made, fresh, places, tmp_path, logits_of):
-    from adaptrans.models.artefact import save_artefact
-    from adaptrans.models.language_adapters import assemble_language
-    from adaptrans.runs.language import language_runs
+    from adaptrans.modeling.artifact import save_artifact
+    from adaptrans.modeling.language_adapters import assemble_language
+    from adaptrans.runs.language_adapter import language_runs
 
     inputs = {
         "phase": "language",
@@ -212,12 +212,12 @@ def test_a_language_adapter_and_a_target_above_it(made, fresh, places, tmp_path,
     }
     language = fresh.store.run("language", "en.seq_bn_inv.s1", inputs)
     with fresh.store.working_on(language, inputs):
-        save_artefact(
-            assemble_language(fresh.backbone, "en", "seq_bn_inv", 1), language.artefact, {"language": "en"}
+        save_artifact(
+            assemble_language(fresh.backbone, "en", "seq_bn_inv", 1), language.artifact, {"language": "en"}
         )
         language.finish({"source_languages": [], "notes": []})
     run = made("{lang} > target", parents={"{en}": language})
-    shared = sharing.push(run, fresh.store, f"{tmp_path}/hub/above")
+    shared = push.push(run, fresh.store, f"{tmp_path}/hub/above")
     assert [item.package.kind for item in shared.parents] == ["language"]
     other = places(tmp_path / "other")
     pulled = pull(f"{tmp_path}/hub/above", other.store, backbone=fresh.backbone)

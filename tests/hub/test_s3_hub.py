@@ -6,11 +6,11 @@ import time
 import pytest
 import torch
 
-from adaptrans.errors import ArtefactError
-from adaptrans.hub import listing, sharing
-from adaptrans.hub.hubs import Pushing
-from adaptrans.hub.pulling import pull
-from adaptrans.hub.verifying import verify
+from adaptrans.errors import ArtifactError
+from adaptrans.hub import push, resolve
+from adaptrans.hub.base import PushOptions
+from adaptrans.hub.pull import pull
+from adaptrans.hub.resolve import verify
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,9 @@ def bucket(endpoint, monkeypatch, request):
 
 
 def test_a_pulled_stack_answers_and_scores_as_before(bucket, trained, fresh, logits_of, rescored):
-    sharing.push(trained.target, trained.store, f"{bucket}/stack")
-    assert len(listing.rows(bucket)) == 2
-    assert [row.name for row in listing.rows(bucket, task="xnli")] == ["stack"]
+    push.push(trained.target, trained.store, f"{bucket}/stack")
+    assert len(resolve.rows(bucket)) == 2
+    assert [row.name for row in resolve.rows(bucket, task="xnli")] == ["stack"]
     assert verify(f"{bucket}/stack", backbone=fresh.backbone) == []
     pulled = pull(f"{bucket}/stack", fresh.store, backbone=fresh.backbone)
     own, other = (logits_of(run, fresh.backbone) for run in (trained.target, pulled.run))
@@ -64,19 +64,19 @@ def test_a_pulled_stack_answers_and_scores_as_before(bucket, trained, fresh, log
 
 def test_versions_and_tags(bucket, trained, fresh):
     to, said = f"{bucket}/thing", []
-    assert sharing.push(trained.nli, trained.store, to, how=Pushing(tag="best")).pushed.new
-    assert not sharing.push(trained.nli, trained.store, to).pushed.new
-    with pytest.raises(ArtefactError, match="v1 with other content"):
-        sharing.push(trained.target, trained.store, to)
-    how = Pushing(new_version=True, tag="best", tell=said.append)
-    sharing.push(trained.target, trained.store, to, how=how)
+    assert push.push(trained.nli, trained.store, to, how=PushOptions(tag="best")).pushed.new
+    assert not push.push(trained.nli, trained.store, to).pushed.new
+    with pytest.raises(ArtifactError, match="v1 with other content"):
+        push.push(trained.target, trained.store, to)
+    how = PushOptions(new_version=True, tag="best", tell=said.append)
+    push.push(trained.target, trained.store, to, how=how)
     assert said == ["tag best of thing moved from v1 to v2"]
     assert pull(f"{to}@best", fresh.store).run.name == trained.target.name
     assert pull(f"{to}@v1", fresh.store).run.name == trained.nli.name
 
 
 def test_a_version_is_made_by_one_only(bucket, trained):
-    from adaptrans.hub.stored import StoreHub
+    from adaptrans.hub.fsspec import StoreHub
 
     hub = StoreHub(bucket)
     hub.create(hub.path("versions", "thing@v1.json"), b"{}")
@@ -85,7 +85,7 @@ def test_a_version_is_made_by_one_only(bucket, trained):
 
 
 def test_an_interrupted_push_is_invisible_and_goes_on(bucket, trained, monkeypatch):
-    from adaptrans.hub.stored import StoreHub
+    from adaptrans.hub.fsspec import StoreHub
 
     put, sent = StoreHub.put, []
 
@@ -96,31 +96,31 @@ def test_an_interrupted_push_is_invisible_and_goes_on(bucket, trained, monkeypat
         put(self, source, target)
 
     monkeypatch.setattr(StoreHub, "put", failing)
-    with pytest.raises(ArtefactError, match="the line is cut"):
-        sharing.push(trained.nli, trained.store, f"{bucket}/nli")
-    assert listing.rows(bucket) == []
+    with pytest.raises(ArtifactError, match="the line is cut"):
+        push.push(trained.nli, trained.store, f"{bucket}/nli")
+    assert resolve.rows(bucket) == []
     monkeypatch.setattr(
         StoreHub, "put", lambda self, source, target: (sent.append(target), put(self, source, target))
     )
-    sharing.push(trained.nli, trained.store, f"{bucket}/nli")
+    push.push(trained.nli, trained.store, f"{bucket}/nli")
     assert len(sent) == len(set(sent)) == 7
 
 
 def test_an_interrupted_pull_goes_on(bucket, trained, fresh, monkeypatch):
-    from adaptrans.hub.listing import show
-    from adaptrans.hub.pulling import run_of
+    from adaptrans.hub.pull import run_of
+    from adaptrans.hub.resolve import show
 
-    sharing.push(trained.nli, trained.store, f"{bucket}/nli")
+    push.push(trained.nli, trained.store, f"{bucket}/nli")
     package, _ = show(f"{bucket}/nli")
     part = fresh.store.cache / "pulls" / package.digest()[:32] / "adapters/nli/.adapter.safetensors.part"
     part.parent.mkdir(parents=True)
-    source = trained.nli.artefact / "adapters/nli/adapter.safetensors"
+    source = trained.nli.artifact / "adapters/nli/adapter.safetensors"
     part.write_bytes(source.read_bytes()[:100])
     pulled = pull(f"{bucket}/nli", fresh.store)
-    assert (pulled.run.artefact / "adapters/nli/adapter.safetensors").read_bytes() == source.read_bytes()
+    assert (pulled.run.artifact / "adapters/nli/adapter.safetensors").read_bytes() == source.read_bytes()
     assert pulled.run == run_of(package, fresh.store)
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket, trained):
-    with pytest.raises(ArtefactError, match="s3://nowhere-at-all"):
-        sharing.push(trained.nli, trained.store, "s3://nowhere-at-all/hub/nli")
+    with pytest.raises(ArtifactError, match="s3://nowhere-at-all"):
+        push.push(trained.nli, trained.store, "s3://nowhere-at-all/hub/nli")

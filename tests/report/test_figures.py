@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
-from smallreport import LANGUAGES, SETUPS, report_content
+from support.smallreport import LANGUAGES, SETUPS, report_content
 
-from adaptrans.report.figures import write_figures
+from adaptrans.report.charts import write_figures
 
 
 @pytest.fixture(scope="module")

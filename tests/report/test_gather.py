@@ -2,9 +2,9 @@
 
 import json
 
-from adaptrans.files import write_json
-from adaptrans.hub.store import Run
-from adaptrans.report.gather import _curve
+from adaptrans.report.content import _curve
+from adaptrans.runs.store import Run
+from adaptrans.utils.io import write_json
 
 
 def test_a_language_adapter_has_a_curve_though_it_has_no_task(tmp_path):

@@ -5,11 +5,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from smallreport import LANGUAGES, report_content
+from support.smallreport import LANGUAGES, report_content
 
-from adaptrans.experiments.overall import Mean, OverallTable
-from adaptrans.experiments.published import Beside, Line
-from adaptrans.report.page import render
+from adaptrans.analysis.aggregates import Mean, OverallTable
+from adaptrans.analysis.published import Line, PublishedBaselines
+from adaptrans.report.html import render
 
 WITHOUT_END = {"meta", "link", "line", "rect", "circle", "polyline", "br"}
 
@@ -88,7 +88,14 @@ def test_cost_shows_weights_time_and_memory(page):
 def test_published_rows_stand_below_the_own_ones():
     content = report_content(targets=2)
     line = Line("XLM-R Large", 79.2, {}, "found", "a paper")
-    shown = Page(render(replace(content, published=(Beside("target_0@1", (line,)), Beside("target_1@1")))))
+    shown = Page(
+        render(
+            replace(
+                content,
+                published=(PublishedBaselines("target_0@1", (line,)), PublishedBaselines("target_1@1")),
+            )
+        )
+    )
     rows = [element["text"] for element in shown.all("tr") if element.get("class") == "published"]
     assert rows == ["published: XLM-R Large79.2–"]
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from browser import CHROMIUM, WHY_SKIPPED, Browser
-from smallreport import report_content
+from support.browser import CHROMIUM, WHY_SKIPPED, Browser
+from support.smallreport import report_content
 
-from adaptrans.experiments.published import Beside, Line
-from adaptrans.report.page import render
+from adaptrans.analysis.published import Line, PublishedBaselines
+from adaptrans.report.html import render
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=WHY_SKIPPED)
 
@@ -35,9 +35,9 @@ LOOK = r"""
   };
   const contrast = e => {
     const style = getComputedStyle(e), below = behind(e);
-    const colour = parse(e instanceof SVGElement ? style.fill : style.color);
-    colour[3] *= Number(style.opacity);
-    const [a, b] = [light(over(colour, below)), light(below)];
+    const color = parse(e instanceof SVGElement ? style.fill : style.color);
+    color[3] *= Number(style.opacity);
+    const [a, b] = [light(over(color, below)), light(below)];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   };
   return {
@@ -49,7 +49,7 @@ LOOK = r"""
     clipped: said.filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1 && !e.closest(".scroll")
       && getComputedStyle(e).overflowX !== "visible").map(name),
     pale: said.filter(e => contrast(e) < 4.5).map(e => [contrast(e).toFixed(2), name(e)]),
-    colour: getComputedStyle(document.body).backgroundColor,
+    color: getComputedStyle(document.body).backgroundColor,
     nav: getComputedStyle(document.querySelector("nav")).display,
   };
 })()
@@ -69,7 +69,8 @@ def page(tmp_path_factory):
     content = report_content(targets=9)
     lines = (Line("A published system with a long name", 61.2, {}, "found", "where it was published"),)
     beside = tuple(
-        Beside(table.target, lines if place == 0 else ()) for place, table in enumerate(content.tables)
+        PublishedBaselines(table.target, lines if place == 0 else ())
+        for place, table in enumerate(content.tables)
     )
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(render(replace(content, published=beside)), encoding="utf-8")
@@ -87,7 +88,7 @@ def test_it_is_quiet_alone_and_readable(browser, page, width, dark):
     assert found["width"] == width
     assert found["scroll"] <= width
     assert found["words"] > 3000
-    assert found["colour"] == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+    assert found["color"] == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
     for fault in ("wide", "left", "small", "clipped", "pale"):
         assert found[fault] == [], fault
 
@@ -152,7 +153,7 @@ def test_the_heat_map_and_the_bars_are_seen(browser, page):
 def test_it_prints_on_white_without_the_navigation(browser, page):
     browser.open(page, 1000, dark=True, media="print")
     found = browser.ask(LOOK)
-    assert (found["colour"], found["nav"]) == ("rgb(255, 255, 255)", "none")
+    assert (found["color"], found["nav"]) == ("rgb(255, 255, 255)", "none")
     assert found["pale"] == []
     assert browser.pdf().startswith(b"%PDF")
 

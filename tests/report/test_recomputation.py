@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from smalldata import NLI, QA, XNLI, XQUAD, make_workspace
+from support.smalldata import NLI, QA, XNLI, XQUAD, make_workspace
 
 from adaptrans import api
 from adaptrans.experiments.config import Experiment

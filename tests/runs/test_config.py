@@ -1,7 +1,7 @@
 import pytest
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.runs.config import TrainingConfig, evaluation_config, training_config
+from adaptrans.runs.training_args import TrainingConfig, evaluation_config, training_config
 
 
 def test_later_layers_win_and_none_is_not_given():
@@ -35,14 +35,14 @@ def test_rates_default_by_what_is_trained():
 def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     inputs = TrainingConfig().inputs(whole_model=False)
     left_out = set(TrainingConfig.model_fields) - set(inputs)
-    fusion = {"fusion_learning_rate", "fusion_regularisation"}
+    fusion = {"fusion_learning_rate", "fusion_regularization"}
     mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
-    later = {"warmup_steps", "select", "trunk_cache", "quantise"}
+    later = {"warmup_steps", "select", "trunk_cache", "quantize"}
     text, shares = {"language_smoothing"}, {"mixing_shares"}
     never = {"checkpoint_seconds", "log_every", "freeze_embeddings", "trim_vocabulary"}
     never |= {"checkpointing", "memory_budget", "trunk_gib"}
     assert left_out == {*never, *later, *fusion, *mix, *text, *shares}
-    chosen = TrainingConfig(warmup_steps=0, select="target_dev", trunk_cache="bf16", quantise="4bit").inputs(
+    chosen = TrainingConfig(warmup_steps=0, select="target_dev", trunk_cache="bf16", quantize="4bit").inputs(
         whole_model=False
     )
     assert set(chosen) - set(inputs) == later

@@ -7,13 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from adaptrans.errors import ConfigError
-from adaptrans.mining import Options, mine_files, setup_model
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import EvaluationConfig, training_config
-from adaptrans.runs.language import LanguageSpec
-from adaptrans.runs.shots import ShotSpec
+from adaptrans.evaluation.bitext_mining.files import Options, mine_files, setup_model
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.few_shot import ShotSpec
+from adaptrans.runs.language_adapter import LanguageSpec
+from adaptrans.runs.training_args import EvaluationConfig, training_config
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.check import check_tasks
+from adaptrans.tasks.validation import check_tasks
 
 TOO_LONG = (
     r"max_length 513 is beyond the 512 positions of .*; give 512 or less, with --max-length or as max_length"

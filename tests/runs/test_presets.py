@@ -4,8 +4,7 @@ import pytest
 
 from adaptrans.errors import AdaptransError
 from adaptrans.runs import presets
-from adaptrans.runs.config import EvaluationConfig, TrainingConfig
-from adaptrans.runs.layers import Layer, resolve
+from adaptrans.runs.training_args import EvaluationConfig, Layer, TrainingConfig, resolve
 from adaptrans.tasks import catalogue
 
 

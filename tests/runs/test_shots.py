@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.runs.regimes import Regime, regime_of
-from adaptrans.runs.shots import drawn
+from adaptrans.runs.few_shot import drawn
+from adaptrans.runs.transfer_setting import Regime, regime_of
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import EvaluationConfig, training_config
-from adaptrans.runs.evaluations import default_layer
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.evaluation import default_layer
+from adaptrans.runs.training_args import EvaluationConfig, training_config
 
 
 def target_key(planner, setup="adapter", task="xnli"):
@@ -53,7 +53,7 @@ def test_seed_setup_method_task_and_parents_change_the_key(planner):
 def test_data_backbone_and_tokenizer_change_the_key(planner, backbone_maker, tmp_path):
     import shutil
 
-    from adaptrans.models.backbone import identify
+    from adaptrans.modeling.backbone import identify
 
     key = target_key(planner)
     data = shutil.copytree(planner.workspace.data, tmp_path / "data")
@@ -139,7 +139,7 @@ def test_a_limit_takes_the_same_items_in_every_language_in_their_order(planner):
 
 
 def test_how_a_limit_chooses_is_in_the_keys_of_runs_with_one_alone(planner, monkeypatch):
-    from adaptrans.tasks import subset
+    from adaptrans.tasks import loading
 
     task = planner.workspace.task("tatoeba")
 
@@ -150,7 +150,7 @@ def test_how_a_limit_chooses_is_in_the_keys_of_runs_with_one_alone(planner, monk
 
     limited = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
     free = keys()
-    monkeypatch.setattr(subset, "RULE", "another")
+    monkeypatch.setattr(loading, "RULE", "another")
     again = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
     assert keys() == free
     assert all(new != old for a, b in zip(again, limited, strict=True) for new, old in zip(a, b, strict=True))

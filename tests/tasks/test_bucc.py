@@ -6,8 +6,8 @@ import pytest
 
 from adaptrans.errors import DataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.check import Checker
-from adaptrans.tasks.sources import available_languages, fingerprint, read_examples
+from adaptrans.tasks.loading import available_languages, fingerprint, read_examples
+from adaptrans.tasks.validation import Checker
 
 GERMAN = "de-1\tEin Haus .\nde-2\t Der Hund\u2028 \nde-3\tEin Haus .\n"
 ENGLISH = "en-1\tA house .\nen-2\tThe cat\nen-3\tA dog\n"

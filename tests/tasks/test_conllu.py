@@ -1,8 +1,7 @@
 import pytest
 
 from adaptrans.errors import DataError
-from adaptrans.tasks.conllu import read_conllu
-from adaptrans.tasks.tagged import read_columns
+from adaptrans.tasks.readers.conll import read_columns, read_conllu
 
 
 def conllu(*tokens):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from damaged import KINDS, SAMPLES, Cannot, Read, Refused
+from support.damaged import KINDS, SAMPLES, Cannot, Read, Refused
 
 from adaptrans.errors import DataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.formats import FORMATS
-from adaptrans.tasks.sources import Report, read_examples
-from adaptrans.tasks.texts import parsed_json
+from adaptrans.tasks.loading import Report, read_examples
+from adaptrans.tasks.readers.tables import FORMATS
+from adaptrans.tasks.readers.text import parsed_json
 
 
 def read(sample, folder, **options):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import DataError
-from adaptrans.tasks.formats import (
+from adaptrans.tasks.readers.conll import read_columns
+from adaptrans.tasks.readers.tables import (
     FORMATS,
     read_bitext,
     read_csv,
@@ -18,8 +19,7 @@ from adaptrans.tasks.formats import (
     read_squad,
     read_tsv,
 )
-from adaptrans.tasks.lines import read_lines
-from adaptrans.tasks.tagged import read_columns
+from adaptrans.tasks.readers.text import read_lines
 
 COLUMNS = ["one", "two"]
 # Everything that is text in UTF-8, other line separators than the line feed included.
@@ -257,7 +257,7 @@ def test_missing_tag_rule(folder):
     first, second = read_columns(path, missing_tag="X")
     assert first.values["tags"] == ["O", "X"]
     assert first.values["filled"] == 1
-    # A sentence without any tag is unlabelled, not full of X.
+    # A sentence without any tag is unlabeled, not full of X.
     assert second.values["tags"] == [None, None]
     assert next(iter(read_columns(path))).values["tags"] == ["O", ""]
 

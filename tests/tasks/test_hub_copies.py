@@ -11,9 +11,9 @@ import pytest
 
 from adaptrans.errors import MissingDataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.formats import FORMATS
+from adaptrans.tasks.loading import available_languages, fingerprint, read_examples
 from adaptrans.tasks.locate import find
-from adaptrans.tasks.sources import available_languages, fingerprint, read_examples
+from adaptrans.tasks.readers.tables import FORMATS
 
 pyarrow = pytest.importorskip("pyarrow")
 NLI = {"entailment": 0, "neutral": 1, "contradiction": 2, "e": 0, "n": 1, "c": 2}

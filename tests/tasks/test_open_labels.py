@@ -2,8 +2,7 @@ import pytest
 
 from adaptrans.errors import DataError, MissingDataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.open_labels import with_labels
-from adaptrans.tasks.sources import read_examples
+from adaptrans.tasks.loading import read_examples, with_labels
 
 TRAIN = "the|DT|NP/N cat|NN|N sleeps|VBZ|S\\NP\n" * 10 + "zzz|FW|X\n"
 
@@ -28,13 +27,13 @@ def test_other_tasks_stay_as_they_are(tmp_path):
 
 
 def test_rare_labels_are_read_but_not_learnt(folder, tokenizer):
-    from adaptrans.tasks.kinds import KINDS
-    from adaptrans.tasks.kinds.tensors import IGNORED
+    from adaptrans.task_types.base import TASK_TYPES
+    from adaptrans.task_types.tensors import IGNORED
 
     task = with_labels(catalogue.get("ccg"), folder)
     examples = read_examples(task, "dev", "en", folder)
     assert examples[0].tags == ("N", "X")
-    (feature,) = KINDS["tagging"].encode(examples, tokenizer, task, 64, True)
+    (feature,) = TASK_TYPES["tagging"].encode(examples, tokenizer, task, 64, True)
     firsts = [feature["token_labels"][start] for start in feature["starts"]]
     assert firsts == [task.labels.index("N"), IGNORED]
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptrans.task_types.examples import EXAMPLE_KINDS
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.examples import KINDS
+from adaptrans.tasks.loading import read_examples
 from adaptrans.tasks.preview import histogram, lengths, shown
-from adaptrans.tasks.sources import read_examples
 from adaptrans.tasks.templates import TEMPLATES, example_rows, task_file, write_new
 
 
@@ -95,7 +95,7 @@ def test_histogram_covers_every_value_once(values, most):
 
 
 def test_every_kind_that_learns_has_a_template():
-    from adaptrans.tasks.kinds import KINDS as LEARNT
+    from adaptrans.task_types.base import TASK_TYPES as LEARNT
 
-    learnt = {name for name in KINDS.names() if LEARNT[name].answers is not None}
+    learnt = {name for name in EXAMPLE_KINDS.names() if LEARNT[name].answers is not None}
     assert learnt <= set(TEMPLATES.names())

@@ -6,8 +6,8 @@ import pytest
 
 from adaptrans.errors import DataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.ranked import mention_query, read_lareqa, read_mewsli, sentence_spans
-from adaptrans.tasks.sources import read_examples, stream_examples
+from adaptrans.tasks.loading import read_examples, stream_examples
+from adaptrans.tasks.readers.retrieval import mention_query, read_lareqa, read_mewsli, sentence_spans
 
 CONTEXT = "It rained. It rained. We left\nat 5."
 PARAGRAPH = {

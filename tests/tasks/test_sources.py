@@ -4,9 +4,9 @@ import logging
 import pytest
 
 from adaptrans.errors import DataError, MissingDataError, UnknownNameError
+from adaptrans.task_types.examples import BitextExample, ClassificationExample
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.examples import BitextExample, ClassificationExample
-from adaptrans.tasks.sources import Report, available_languages, fingerprint, is_available, read_examples
+from adaptrans.tasks.loading import Report, available_languages, fingerprint, is_available, read_examples
 
 TOY = {
     "name": "toy",

@@ -6,48 +6,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.tasks import subset
-from adaptrans.tasks.examples import BitextExample, MiningExample
+from adaptrans.task_types.examples import BitextExample, MiningExample
+from adaptrans.tasks import loading
 
 
 @given(st.integers(0, 300), st.none() | st.integers(1, 400), st.integers(1, 400))
 def test_places_are_in_order_nested_and_as_many_as_asked_for(total, limit, larger):
-    found = subset.places(total, limit)
+    found = loading.places(total, limit)
     assert found == sorted(set(found))
     assert len(found) == min(total, limit or total)
     assert all(0 <= place < total for place in found)
     if limit is not None and limit <= larger:
-        assert set(found) <= set(subset.places(total, larger))
+        assert set(found) <= set(loading.places(total, larger))
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 5])
 def test_labels_that_go_round_in_a_circle_are_all_met(period):
     # Evenly spaced places would all bear one label: 600 / 200 = 3.
-    counts = Counter(place % period for place in subset.places(600, 600 // period))
+    counts = Counter(place % period for place in loading.places(600, 600 // period))
     assert len(counts) == period
     assert max(counts.values()) < 1.4 * 600 / period / period
 
 
 def test_the_choice_never_changes_unnoticed():
     # If this fails, published scores on a part of the data cannot be had again: change RULE too.
-    assert subset.places(1000, 8) == [68, 142, 174, 499, 528, 556, 557, 819]
-    assert subset.RULE == "hash of the place, 1"
+    assert loading.places(1000, 8) == [68, 142, 174, 499, 528, 556, 557, 819]
+    assert loading.RULE == "hash of the place, 1"
 
 
 def test_a_part_of_a_corpus_keeps_the_other_corpus():
     pool = (("en-1", "a"), ("en-2", "b"))
     corpus = [MiningExample(f"de-{i}", "x", (), pool if i == 0 else ()) for i in range(10)]
-    part = subset.part(corpus, 3)
-    assert [example.id for example in part] == [f"de-{place}" for place in subset.places(10, 3)]
+    part = loading.part(corpus, 3)
+    assert [example.id for example in part] == [f"de-{place}" for place in loading.places(10, 3)]
     assert [example.pool for example in part] == [pool, (), ()]
 
 
 def test_other_kinds_are_taken_as_they_are():
     examples = [BitextExample(str(i), "a", "b") for i in range(10)]
-    assert subset.part(examples, None) == examples
-    assert subset.part([], 3) == []
+    assert loading.part(examples, None) == examples
+    assert loading.part([], 3) == []
 
 
 @pytest.mark.parametrize("limit", [None, 1, 7, 40, 90])
 def test_a_stream_gives_what_a_list_gives(limit):
-    assert list(subset.streamed(iter(range(50)), limit)) == subset.part(range(50), limit)
+    assert list(loading.streamed(iter(range(50)), limit)) == loading.part(range(50), limit)

@@ -135,7 +135,7 @@ def test_the_key_of_a_run_knows_the_rule_of_ends_where_it_matters():
     same = task.model_copy(update={"labels": ("O", "B-PER")})
     ends = task.model_copy(update={"labels": ("O", "E-PER")})
     other = ends.model_copy(update={"scores": ("token_accuracy",)})
-    from adaptrans.files import digest
+    from adaptrans.utils.io import digest
 
     keep = {"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"}
     plain = [digest(one.model_dump(mode="json", include=keep)) for one in (same, ends, other)]

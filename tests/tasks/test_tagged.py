@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import DataError
-from adaptrans.tasks.formats import FORMATS
-from adaptrans.tasks.tagged import read_characters, read_columns, read_derivations, read_supertags
+from adaptrans.tasks.readers.conll import read_characters, read_columns, read_derivations, read_supertags
+from adaptrans.tasks.readers.tables import FORMATS
 
 WORD = st.text(
     st.characters(exclude_characters="\0#\ufeff", exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]),

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from adaptrans.errors import ConfigError, DataError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.check import Checker, check_tasks, read_manifest
+from adaptrans.tasks.loading import read_examples
 from adaptrans.tasks.locate import find
-from adaptrans.tasks.sources import read_examples
+from adaptrans.tasks.validation import Checker, check_tasks, read_manifest
 from adaptrans_cli.tasks import app
 
 RUNNER = CliRunner()
@@ -124,8 +124,8 @@ UNREAD = [
     "klue/klue-dp",
     "kornli/KorSTS",
     "copa/original",
-    "udpos/test_unlabelled",
-    "panx/test_unlabelled",
+    "udpos/test_unlabeled",
+    "panx/test_unlabeled",
     "pawsx/test_borrowed",
     "xnli/test.genre",
     "bucc2018/fr-en",
@@ -134,7 +134,7 @@ UNREAD = [
 ]
 
 
-def test_every_labelled_file_belongs_to_a_task(data_folder):
+def test_every_labeled_file_belongs_to_a_task(data_folder):
     found = set()
     for name in catalogue.names():
         task = catalogue.get(name)
@@ -149,7 +149,7 @@ def test_every_labelled_file_belongs_to_a_task(data_folder):
 
 
 def test_tasks_that_read_the_same_files_read_them_once(data_folder, monkeypatch):
-    from adaptrans.tasks import check
+    from adaptrans.tasks import validation
 
     read = []
 
@@ -157,7 +157,7 @@ def test_tasks_that_read_the_same_files_read_them_once(data_folder, monkeypatch)
         read.append(task.name)
         return read_examples(task, *arguments, **options)
 
-    monkeypatch.setattr(check, "read_examples", counting)
+    monkeypatch.setattr(validation, "read_examples", counting)
     checker = Checker(data_folder)
     results = [checker.check(catalogue.get(name), "dev", "yo") for name in ("panx", "panx_r", "wikiann")]
     assert [result.examples for result in results] == [100, 100, 100]

@@ -2,8 +2,8 @@ import pytest
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.check import check_tasks
 from adaptrans.tasks.templates import TEMPLATES, example_rows, name_of, task_file, write_new
+from adaptrans.tasks.validation import check_tasks
 
 
 @pytest.mark.parametrize("kind", TEMPLATES.names())

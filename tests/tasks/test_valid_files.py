@@ -12,14 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import ConfigError, DataError
+from adaptrans.task_types.examples import EXAMPLE_KINDS, Rules
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.check import Checker, read_manifest
-from adaptrans.tasks.examples import KINDS, Rules
 from adaptrans.tasks.fields import RowError
-from adaptrans.tasks.formats import other_separator, read_csv, read_json, read_jsonl, read_plain, read_tsv
-from adaptrans.tasks.lines import STDIN, other_encoding, read_lines
-from adaptrans.tasks.sources import Report, read_examples
-from adaptrans.tasks.tagged import read_characters
+from adaptrans.tasks.loading import Report, read_examples
+from adaptrans.tasks.readers.conll import read_characters
+from adaptrans.tasks.readers.tables import (
+    other_separator,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_plain,
+    read_tsv,
+)
+from adaptrans.tasks.readers.text import STDIN, other_encoding, read_lines
+from adaptrans.tasks.validation import Checker, read_manifest
 
 SETTINGS = settings(max_examples=60, deadline=None)
 
@@ -220,13 +227,13 @@ def test_names_with_brackets_braces_and_whole_paths(tmp_path):
 
 
 def test_labels_of_numbers():
-    build = KINDS["classification"].build
+    build = EXAMPLE_KINDS["classification"].build
     rules = Rules(labels=("bad", "fair", "good"), label_map={"-1": "bad", "0": "fair", "1": "good"})
     for raw, label in ((-1, "bad"), (0, "fair"), (1.0, "good"), (-1.0, "bad"), ("1", "good")):
         assert build("1", {"text": "a", "label": raw}, rules).label == label
     with pytest.raises(RowError, match="the label is missing"):
         build("1", {"text": "a", "label": -1}, Rules(labels=("0", "1")))
-    choice = KINDS["multiple_choice"].build
+    choice = EXAMPLE_KINDS["multiple_choice"].build
     assert choice("1", {"prompt": "p", "choices": ["a", "b"], "label": 1.0}, Rules()).label == 1
 
 
@@ -240,7 +247,7 @@ def test_labels_of_numbers():
     ],
 )
 def test_answers_in_any_form(answers):
-    build = KINDS["span_qa"].build
+    build = EXAMPLE_KINDS["span_qa"].build
     found = build("1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules())
     assert [(answer.text, answer.start) for answer in found.answers] == [("Bonn", 3)]
 
@@ -248,11 +255,13 @@ def test_answers_in_any_form(answers):
 @pytest.mark.parametrize("answers", ["Bonn", 3, {"text": 3}, {"text": ["a"], "answer_start": 3}, [3], {}])
 def test_answers_in_no_form_are_refused_in_one_line(answers):
     with pytest.raises(RowError):
-        KINDS["span_qa"].build("1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules())
+        EXAMPLE_KINDS["span_qa"].build(
+            "1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules()
+        )
 
 
 def test_one_key_of_a_query_is_not_its_letters():
-    build = KINDS["passage_ranking"].build
+    build = EXAMPLE_KINDS["passage_ranking"].build
     for keys in ("Q42", ["Q42"], ("Q42",)):
         assert build("1", {"query": "q", "keys": keys}, Rules()).keys == ("Q42",)
     with pytest.raises(RowError, match="nothing says what answers"):
@@ -270,8 +279,8 @@ def test_a_character_is_a_letter_with_its_marks(tmp_path):
 
 
 def test_superscripts_are_no_numbers(tmp_path):
-    from adaptrans.tasks.conllu import read_conllu
     from adaptrans.tasks.fields import path_getter
+    from adaptrans.tasks.readers.conll import read_conllu
 
     path = tmp_path / "a.conllu"
     path.write_text("\u00b2" + "\ta\ta\tX" + "\t_" * 6 + "\n", encoding="utf-8")
@@ -314,7 +323,7 @@ HARD = st.text(st.sampled_from('ab\t,;|"\n\r \u00a0\u2028\ufeff{}[]:\\u0'), max_
     st.sampled_from(["tsv", "csv", "jsonl", "json", "lines", "squad", "columns", "characters", "conllu"]),
 )
 def test_any_text_is_read_or_refused_with_its_file(tmp_path_factory, text, format):
-    from adaptrans.tasks.formats import FORMATS
+    from adaptrans.tasks.readers.tables import FORMATS
 
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_bytes(text.encode())
@@ -347,7 +356,7 @@ def test_any_answers_and_labels_are_taken_or_refused_as_a_row(answers, label):
     fields |= {"prompt": "p", "choices": answers, "keys": label, "query": "q"}
     for kind in ("span_qa", "span_qa_null", "multiple_choice", "classification", "passage_ranking"):
         with contextlib.suppress(RowError):
-            assert KINDS[kind].build("1", fields, Rules(labels=("a", "1"))).id == "1"
+            assert EXAMPLE_KINDS[kind].build("1", fields, Rules(labels=("a", "1"))).id == "1"
 
 
 def test_plain_lines_stay_as_they_are(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from adaptrans.models.backbone import identify
+from adaptrans.modeling.backbone import identify
 from adaptrans.training import loop
 
 
@@ -45,12 +45,12 @@ def elsewhere(planner, tmp_path):
 
 @pytest.fixture
 def same_weights():
-    """`same_weights(one, other)`: artefacts of two runs are equal to the last bit; returns how many files."""
+    """`same_weights(one, other)`: artifacts of two runs are equal to the last bit; returns how many files."""
 
     def check(one, other):
-        files = list(one.artefact.rglob("*.safetensors"))
+        files = list(one.artifact.rglob("*.safetensors"))
         for path in files:
-            twin = other.artefact / path.relative_to(one.artefact)
+            twin = other.artifact / path.relative_to(one.artifact)
             assert path.read_bytes() == twin.read_bytes(), path.name
         return len(files)
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from smalldata import NLI, QA, XNLI
+from support.smalldata import NLI, QA, XNLI
 
-from adaptrans import api, processes
-from adaptrans.hub.store import Store
-from adaptrans.models.backbone import identify
+from adaptrans import api
+from adaptrans.modeling.backbone import identify
+from adaptrans.runs.store import Store
+from adaptrans.utils import distributed
 
 EXPERIMENT = {
     "name": "divided",
@@ -83,10 +84,10 @@ def in_two_processes(folder, *arguments):
 
 
 def weights(store):
-    """All tensors of all artefacts of a store, by run and name."""
+    """All tensors of all artifacts of a store, by run and name."""
     return {
         (path.relative_to(store.root).as_posix(), name): value
-        for path in sorted(store.root.glob("runs/*/*/artefact/**/*.safetensors"))
+        for path in sorted(store.root.glob("runs/*/*/artifact/**/*.safetensors"))
         for name, value in load_file(path).items()
     }
 
@@ -147,8 +148,8 @@ def test_two_processes_that_are_killed_go_on_as_if_they_were_not(tiny_backbone, 
 
 def test_a_process_that_is_alone_waits_for_nobody(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert processes.count() == 1
-    with processes.main_first():
-        assert processes.agreed("own") == "own"
-    assert processes.gathered(3) == [3]
-    assert processes.add_up(torch.ones(2)).tolist() == [1, 1]
+    assert distributed.count() == 1
+    with distributed.main_first():
+        assert distributed.agreed("own") == "own"
+    assert distributed.gathered(3) == [3]
+    assert distributed.add_up(torch.ones(2)).tolist() == [1, 1]

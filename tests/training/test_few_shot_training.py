@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import training_config
 from adaptrans.tasks import catalogue
-from adaptrans.training.phases import run_training
-from adaptrans.training.shots import run_shots
+from adaptrans.training.few_shot import run_shots
+from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 6, "batch_size": 2, "precision": "fp32", "max_length": 64, "checkpoint_seconds": 0}
 

@@ -5,23 +5,23 @@ from dataclasses import replace
 
 import pytest
 import torch
-from smalldata import SENTENCES
+from support.smalldata import SENTENCES
 
-from adaptrans.errors import ArtefactError, MissingDataError, SetupError, UnknownNameError
-from adaptrans.evaluation.results import load_results
-from adaptrans.evaluation.session import open_session
-from adaptrans.evaluation.zero_shot import evaluate, retrieval_outcome
-from adaptrans.hub.adopting import adopt
-from adaptrans.models import library
-from adaptrans.models.adapting import logits, trained_state
-from adaptrans.models.artefact import load_artefact
-from adaptrans.models.language_adapters import MaskedLMHead, assemble_language
-from adaptrans.models.manifest import read_manifest
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.runs.language import LanguageSpec
-from adaptrans.training.language import split, train_language
-from adaptrans.training.phases import run_training
+from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
+from adaptrans.evaluation.evaluator import evaluate
+from adaptrans.evaluation.inference import open_session
+from adaptrans.evaluation.results import load_results, retrieval_outcome
+from adaptrans.hub.import_adapterhub import adopt
+from adaptrans.modeling import adapters
+from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
+from adaptrans.modeling.manifest import read_manifest
+from adaptrans.modeling.model import logits, trained_state
+from adaptrans.modeling.safetensors_io import copy_tensors
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.language_adapter import LanguageSpec
+from adaptrans.runs.training_args import training_config
+from adaptrans.training.train import run_training, split, train_language
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "precision": "fp32", "max_length": 32, "log_every": 1}
 TASK = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64}
@@ -67,7 +67,7 @@ def test_the_head_is_that_of_the_pretrained_model(base):
     from transformers import XLMRobertaForMaskedLM
 
     assembled = assemble_language(base, "sw", "seq_bn_inv[reduction_factor=4]", seed=1)
-    library.activate(assembled.model, [], None)
+    adapters.activate(assembled.model, [], None)
     ids = torch.tensor([[0, 5, 6, 7, 2]])
     hidden = torch.tensor([[False, True, False, True, False]])
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "hidden": hidden}
@@ -85,12 +85,12 @@ def test_the_invertible_part_is_undone_before_the_embeddings(base):
     model = XLMRobertaAdapterModel.from_pretrained(base.path)
     model.add_adapter("sw", config="seq_bn_inv[reduction_factor=4]")
     model.add_masked_lm_head("sw")
-    stored = library.adapter_tensors(assembled.model, "sw")
+    stored = adapters.adapter_tensors(assembled.model, "sw")
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)
         for value in stored.values():
             value.add_(0.1 * torch.randn(value.shape, generator=generator))
-        library.copy_tensors(library.adapter_tensors(model, "sw"), stored, "test")
+        copy_tensors(adapters.adapter_tensors(model, "sw"), stored, "test")
         head = dict(model.heads["sw"].named_parameters())
         for theirs, own in zip(
             ("0.weight", "0.bias", "2.weight", "2.bias", "3.bias"), ours.buffers(), strict=True
@@ -110,16 +110,16 @@ def test_training_lowers_the_loss_and_saves_no_head(adapter, planner):
     lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
     scores = [line["dev_score"] for line in lines if "dev_score" in line]
     assert max(scores) > scores[0] + 0.3
-    files = {path.relative_to(run.artefact).as_posix() for path in run.artefact.rglob("*") if path.is_file()}
+    files = {path.relative_to(run.artifact).as_posix() for path in run.artifact.rglob("*") if path.is_file()}
     assert files == {
-        "artefact.json",
+        "artifact.json",
         "adapters/sw/adapter.safetensors",
         "adapters/sw/adapter_config.json",
     }
-    assert read_manifest(run.artefact).head is None
+    assert read_manifest(run.artifact).head is None
     assert train_language(adapter("sw", epochs=30, learning_rate=0.02)) == run
-    with pytest.raises(ArtefactError, match="is a language adapter and answers nothing alone"):
-        load_artefact(run.artefact, planner.workspace.backbone)
+    with pytest.raises(ArtifactError, match="is a language adapter and answers nothing alone"):
+        load_artifact(run.artifact, planner.workspace.backbone)
 
 
 def test_a_killed_language_run_goes_on_to_the_last_bit(adapter, elsewhere, kill, same_weights):
@@ -163,8 +163,8 @@ def test_what_answers_equals_the_plain_library(ready):
     runs = {"nli": spec.parents["nli"], **ready.language_runs, "xnli": spec.run}
     model = XLMRobertaAdapterModel.from_pretrained(ready.workspace.backbone.path)
     for name, run in runs.items():
-        model.load_adapter(str(run.artefact / "adapters" / name), with_head=False, use_safetensors=True)
-    model.load_head(str(spec.run.artefact / "heads" / "xnli"), use_safetensors=True)
+        model.load_adapter(str(run.artifact / "adapters" / name), with_head=False, use_safetensors=True)
+    model.load_head(str(spec.run.artifact / "heads" / "xnli"), use_safetensors=True)
     model.eval()
     ids = torch.tensor([[0, 5, 6, 7, 2]])
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -201,7 +201,7 @@ def test_each_side_of_a_pair_has_its_own_language_adapter(ready, setup):
     session = open_session(evaluation)
     model = XLMRobertaAdapterModel.from_pretrained(ready.workspace.backbone.path).eval()
     for name, run in {**evaluation.parents, **ready.language_runs}.items():
-        place = run.artefact / "adapters" / name.strip("{}")
+        place = run.artifact / "adapters" / name.strip("{}")
         model.load_adapter(str(place), with_head=False, use_safetensors=True)
     model.active_head = None
     code = next(iter(found))
@@ -217,7 +217,7 @@ def test_each_side_of_a_pair_has_its_own_language_adapter(ready, setup):
             states = model(torch.tensor([row["input_ids"]]), output_hidden_states=True).hidden_states
         vectors.append(torch.stack([state[0].mean(0) for state in states]))
     expected = retrieval_outcome(torch.stack(vectors, dim=1).numpy(), evaluation.layer)
-    assert (outcome.neighbours == expected.neighbours).all()
+    assert (outcome.neighbors == expected.neighbors).all()
     others = [ready.evaluate(parse(f"{setup} @ {policy}"), tatoeba)[0] for policy in ("none", "keep-source")]
     assert len({evaluation.run.key, *(other.run.key for other in others)}) == 3
     assert evaluate(others[0])[code].notes == ("without a language adapter",)
@@ -283,12 +283,12 @@ def test_what_cannot_be_is_one_line(ready, texts, adapter, tmp_path):
     with pytest.raises(SetupError, match="was trained without a language adapter"):
         run_training(spec)
     train_language(adapter("en", learning_rate=0.01))
-    with pytest.raises(ArtefactError, match=r"several language adapters of en: .*; delete all but one"):
+    with pytest.raises(ArtifactError, match=r"several language adapters of en: .*; delete all but one"):
         replace(ready).target(parse("{lang} > target"), xnli)
 
 
 def test_a_missing_source_adapter_says_how_to_train_it(planner):
-    with pytest.raises(ArtefactError, match=r"no language adapter of en; train it: adaptrans language en"):
+    with pytest.raises(ArtifactError, match=r"no language adapter of en; train it: adaptrans language en"):
         planner.target(parse("{lang} > target"), planner.workspace.task("xnli"))
 
 

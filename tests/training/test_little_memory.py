@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from adaptrans.errors import ConfigError, is_out_of_memory, one_line
-from adaptrans.evaluation import predict
-from adaptrans.evaluation.predict import Predictor
-from adaptrans.models.adapting import HeadSpec, assemble, logits
-from adaptrans.models.frugal import keep_frozen_in, recompute_activations
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.tasks.kinds import KINDS
-from adaptrans.training import budget, loop, streams
-from adaptrans.training.phases import run_training
+from adaptrans.evaluation import inference
+from adaptrans.evaluation.inference import Predictor
+from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.model import assemble, logits
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import training_config
+from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.training import auto_batch, loop, multitask
+from adaptrans.training.train import run_training
 
 METHODS = [
     "seq_bn",
@@ -66,7 +67,7 @@ def test_recomputed_activations_give_the_same_gradients(base, setup):
     assembled = model_of(base, "full") if setup == "full" else model_of(base, "adapter", setup)
     expected = gradients_of(assembled, "fp32")
     kept = saved_bytes(lambda: gradients_of(assembled, "fp32"))
-    recompute_activations(assembled.model)
+    checkpoint_activations(assembled.model)
     assert_equal(gradients_of(assembled, "fp32"), expected)
     assert saved_bytes(lambda: gradients_of(assembled, "fp32")) < 0.9 * kept
 
@@ -107,7 +108,7 @@ def spec_of(planner, **changes):
 
 def with_short_memory(monkeypatch, times, error):
     """The memory ends so many times, in the middle of a step."""
-    original, left = streams.logits, [times]
+    original, left = logits, [times]
 
     def answer(assembled, batch):
         output = original(assembled, batch)
@@ -116,7 +117,7 @@ def with_short_memory(monkeypatch, times, error):
             raise error
         return output
 
-    monkeypatch.setattr(streams, "logits", answer)
+    monkeypatch.setattr(multitask, "logits", answer)
 
 
 def lines_of(run):
@@ -151,14 +152,14 @@ def test_a_step_for_which_the_memory_was_short_is_repeated_in_smaller_parts(
 
 def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkeypatch):
     error = torch.OutOfMemoryError("CUDA out of memory")
-    original = streams.logits
+    original = logits
 
     def answer(assembled, batch):
         if not assembled.model.roberta.encoder.layer[0].gradient_checkpointing:
             raise error
         return original(assembled, batch)
 
-    monkeypatch.setattr(streams, "logits", answer)
+    monkeypatch.setattr(multitask, "logits", answer)
     run = run_training(spec_of(planner, max_steps=1))
     notes = [note for line in lines_of(run) for note in line.get("notes", [])]
     assert notes[-1] == "out of memory: from here on activations are computed again instead of kept"
@@ -194,14 +195,18 @@ def test_a_budget_chooses_what_costs_least(planner, monkeypatch):
         assert case.vocabulary < 1000
         return 10**6 / (1 + case.checkpointing) / (1 + (case.precision == "bf16"))
 
-    monkeypatch.setattr(budget, "most_items", lambda case, most: min(case.items, int(most / per_item(case))))
-    monkeypatch.setattr(budget, "forecast", lambda case: SimpleNamespace(peak=case.items * per_item(case)))
-    monkeypatch.setattr(budget, "ENOUGH", 100)
+    monkeypatch.setattr(
+        auto_batch, "most_items", lambda case, most: min(case.items, int(most / per_item(case)))
+    )
+    monkeypatch.setattr(
+        auto_batch, "forecast", lambda case: SimpleNamespace(peak=case.items * per_item(case))
+    )
+    monkeypatch.setattr(auto_batch, "ENOUGH", 100)
     features = datasets.Dataset.from_dict({"input_ids": [[5] * 20, [6] * 40], "length": [20, 40]})
 
     def chosen(size, **options):
         spec = spec_of(planner, memory_budget=size, **options)
-        config, precision, told = budget.within_budget(spec, [features], "fp32")
+        config, precision, told = auto_batch.within_budget(spec, [features], "fp32")
         assert told.startswith(f"memory_budget {size}: {config.tokens_per_batch} padded tokens")
         return config.tokens_per_batch, config.checkpointing, precision
 
@@ -232,7 +237,7 @@ def test_answers_are_the_same_when_the_memory_ends(base, monkeypatch):
     ]
     assembled = model_of(base, "adapter")
     device = torch.device("cpu")
-    predictor = Predictor(assembled, KINDS["classification"], ("a", "b", "c"), 1, 8192, device, "fp32")
+    predictor = Predictor(assembled, TASK_TYPES["classification"], ("a", "b", "c"), 1, 8192, device, "fp32")
     expected = predictor.outputs(features)
     sizes = []
 
@@ -242,7 +247,7 @@ def test_answers_are_the_same_when_the_memory_ends(base, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return logits(assembled, batch)
 
-    monkeypatch.setattr(predict, "logits", answer)
+    monkeypatch.setattr(inference, "logits", answer)
     assert predictor.outputs(features) == expected
     assert sizes[0] == 7 * 42
     assert sizes.count(42) == 1

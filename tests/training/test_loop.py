@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.runs.config import TrainingConfig
-from adaptrans.training.log import TrainingLog
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.training.checkpoint import TrainingLog
 from adaptrans.training.loop import Plan
 
 

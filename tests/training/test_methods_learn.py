@@ -4,22 +4,22 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from adaptrans.models import library, methods
-from adaptrans.models.adapting import HeadSpec, assemble, logits
-from adaptrans.models.artefact import load_artefact, save_artefact
-from adaptrans.models.decay import decays
-from adaptrans.models.setup import parse
+from adaptrans.modeling import adapter_methods, adapters
+from adaptrans.modeling.artifact import load_artifact, save_artifact
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.model import assemble, logits
+from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
-from adaptrans.runs.config import TrainingConfig
-from adaptrans.runs.layers import resolve
+from adaptrans.runs.training_args import TrainingConfig, resolve
 from adaptrans.tasks import catalogue
 from adaptrans.training import loop
+from adaptrans.training.loop import decays
 
 HEAD = HeadSpec("xnli", "classification", ("entailment", "neutral", "contradiction"))
 # The bottlenecks of the tiny model are too narrow for compacter's defaults.
 SCALING = "lora[r=1,alpha=1,composition_mode='scale',init_weights='ia3']"
 OPTIONS = {"compacter": "[reduction_factor=4]", "compacter++": "[reduction_factor=4]"}
-EVERY = [f"{name}{OPTIONS.get(name, '')}" for name in methods.names()] + [
+EVERY = [f"{name}{OPTIONS.get(name, '')}" for name in adapter_methods.names()] + [
     SCALING,
     "loreft[r=4,suffix_positions=2]",
     "seq_bn[scaling='channel',ln_after=True,use_gating=True]",
@@ -28,8 +28,8 @@ EVERY = [f"{name}{OPTIONS.get(name, '')}" for name in methods.names()] + [
 STEPS = 10
 
 
-def optimisers():
-    """What the presets say to the optimiser of an adapter, each once, and a strong decay."""
+def optimizers():
+    """What the presets say to the optimizer of an adapter, each once, and a strong decay."""
     found = {}
     for name in presets.names():
         for task in ("xnli", "panx", "xquad", "copa", "siqa"):
@@ -41,7 +41,7 @@ def optimisers():
     return {**found, (0.1, 1e-8): "decay of 0.1"}
 
 
-OPTIMISERS = optimisers()
+OPTIMISERS = optimizers()
 
 
 def built(base, method, seed=1):
@@ -61,35 +61,35 @@ def answers(assembled):
         return logits(assembled, batch()[0])
 
 
-def optimiser(assembled, decay, epsilon=1e-8, rate=1e-2):
+def optimizer(assembled, decay, epsilon=1e-8, rate=1e-2):
     config = TrainingConfig(
         weight_decay=decay, adam_epsilon=epsilon, learning_rate=rate, fusion_learning_rate=rate
     )
     own = dict(assembled.model.named_parameters())
-    return loop._optimiser({name: own[name] for name in assembled.trained}, assembled, config)
+    return loop._optimizer({name: own[name] for name in assembled.trained}, assembled, config)
 
 
 @pytest.mark.parametrize(("decay", "epsilon"), OPTIMISERS, ids=OPTIMISERS.values())
 @pytest.mark.parametrize("method", EVERY)
 def test_ten_steps_have_an_effect_that_is_stored(base, tmp_path, method, decay, epsilon):
     assembled = built(base, method)
-    training = optimiser(assembled, decay, epsilon)
+    training = optimizer(assembled, decay, epsilon)
     inputs, labels = batch()
     for _ in range(STEPS):
         cross_entropy(logits(assembled, inputs), labels).backward()
         training.step()
         training.zero_grad()
     trained = answers(assembled)
-    save_artefact(assembled, tmp_path / "a")
-    assert torch.equal(answers(load_artefact(tmp_path / "a", base)), trained)
+    save_artifact(assembled, tmp_path / "a")
+    assert torch.equal(answers(load_artifact(tmp_path / "a", base)), trained)
     # The same head without the adapter, and with the adapter as it was before the first step.
     fresh = built(base, method)
-    for name, value in library.head_tensors(fresh.model, "xnli").items():
-        value.copy_(library.head_tensors(assembled.model, "xnli")[name])
+    for name, value in adapters.head_tensors(fresh.model, "xnli").items():
+        value.copy_(adapters.head_tensors(assembled.model, "xnli")[name])
     assert (answers(fresh) - trained).abs().max() > 1e-4, "the adapter learned nothing"
-    library.activate(assembled.model, [], "xnli")
+    adapters.activate(assembled.model, [], "xnli")
     assert (answers(assembled) - trained).abs().max() > 1e-4, "the adapter does nothing"
-    library.activate(assembled.model, ["xnli"], "xnli")
+    adapters.activate(assembled.model, ["xnli"], "xnli")
     for module in assembled.model.modules():
         if getattr(module, "orthogonal", False):
             rows = module.projection.weight
@@ -110,16 +110,16 @@ def test_decay_draws_an_adapter_to_where_it_does_nothing(base, method):
         for name, parameter in assembled.model.named_parameters():
             if name in assembled.trained and parameter.dim() > 1 and decays(assembled.model, name, parameter):
                 parameter.normal_(std=0.1)
-    head = {name: value.clone() for name, value in library.head_tensors(assembled.model, "xnli").items()}
-    training = optimiser(assembled, 0.5, rate=0.1)
+    head = {name: value.clone() for name, value in adapters.head_tensors(assembled.model, "xnli").items()}
+    training = optimizer(assembled, 0.5, rate=0.1)
     for parameter in (item for group in training.param_groups for item in group["params"]):
         parameter.grad = torch.zeros_like(parameter)
     for _ in range(400):
         training.step()
-    for name, value in library.head_tensors(assembled.model, "xnli").items():
+    for name, value in adapters.head_tensors(assembled.model, "xnli").items():
         value.copy_(head[name])
     found = answers(assembled)
-    library.activate(assembled.model, [], "xnli")
+    adapters.activate(assembled.model, [], "xnli")
     assert torch.allclose(answers(assembled), found, atol=1e-4)
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from adaptrans.data.mixing import schedule, shares
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.models.adapting import trained_state, with_head
-from adaptrans.models.artefact import load_artefact
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.training import phases
-from adaptrans.training.phases import run_training
+from adaptrans.experiments.commands import plan_intermediate
+from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.model import assemble, trained_state, with_head
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import training_config
+from adaptrans.training import train
+from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64, "log_every": 1}
 
@@ -58,9 +59,9 @@ def test_both_tasks_are_trained_each_with_its_head(planner):
     tasks = Counter(line["task"] for line in lines)
     assert set(tasks) == {"nli", "qa"}
     assert run.path.name.startswith("nli+qa.full.full.s1-")
-    model = load_artefact(run.artefact, planner.workspace.backbone)
+    model = load_artifact(run.artifact, planner.workspace.backbone)
     assert list(model.heads) == ["nli", "qa"]
-    fresh = phases.assemble(
+    fresh = assemble(
         planner.workspace.backbone, parse("full"), target="nli", head=model.heads["nli"],
         method="seq_bn", parents={}, seed=1, more_heads=[model.heads["qa"]],
     )  # fmt: skip
@@ -69,7 +70,7 @@ def test_both_tasks_are_trained_each_with_its_head(planner):
         assert any(
             not torch.equal(before[name], value) for name, value in after.items() if name.startswith(part)
         ), part
-    assert {path.name for path in (run.artefact / "heads").iterdir()} == {"nli", "qa"}
+    assert {path.name for path in (run.artifact / "heads").iterdir()} == {"nli", "qa"}
     assert with_head(model, "qa").head.type == "span_qa"
     assert run.result()["source_languages"] == ["en"]
 
@@ -81,7 +82,7 @@ def test_a_mix_is_the_parent_of_a_target_and_of_retrieval(planner):
     assert [(item.phase, item.reference) for item in before] == [("intermediate", "nli + qa")]
     assert spec.inputs["parents"] == {"nli + qa": before[0].run.key}
     run_training(before[0])
-    assembled = load_artefact(run_training(spec).artefact, planner.workspace.backbone)
+    assembled = load_artifact(run_training(spec).artifact, planner.workspace.backbone)
     assert str(assembled.setup) == "full(nli + qa)"
     retrieval, _ = chosen.evaluate(parse("full(nli + qa)"), planner.workspace.task("tatoeba"))
     assert retrieval.inputs["parents"] == {"nli + qa": before[0].run.key}
@@ -110,7 +111,7 @@ def test_the_best_step_is_that_of_the_mean_over_tasks(planner, monkeypatch):
     def scripted(self, device, precision):
         return lambda assembled: next(scores[assembled.head.name])
 
-    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    monkeypatch.setattr(train._Data, "dev_score", scripted)
     run = run_training(mixed(planner, evaluate_every=1, max_steps=3))
     assert (run.result()["dev_step"], run.result()["dev"]) == (2, 40.0)
 
@@ -128,11 +129,11 @@ def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch,
         # Each step is scored once, by the first task.
         return score if self.spec.task.name == "nli" else None
 
-    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    monkeypatch.setattr(train._Data, "dev_score", scripted)
     options = {"evaluate_every": 1, "max_steps": 3, "learning_rate": 1e-2, "mixing": "uniform"}
     run = run_training(mixed(planner, setup, **options))
     assert run.result()["dev_step"] == 2
-    kept = trained_state(load_artefact(run.artefact, planner.workspace.backbone))
+    kept = trained_state(load_artifact(run.artifact, planner.workspace.backbone))
     assert kept.keys() == snapshots[1].keys()
     assert all(torch.equal(value, snapshots[1][name]) for name, value in kept.items())
     assert not all(torch.equal(value, snapshots[2][name]) for name, value in kept.items())
@@ -158,11 +159,11 @@ def test_tasks_with_the_same_labels_may_share_a_head(planner):
     assert shared.heads == (0, 0)
     assert shared.inputs["heads"] == [0, 0]
     run = run_training(shared)
-    model = load_artefact(run.artefact, where.backbone)
+    model = load_artifact(run.artifact, where.backbone)
     assert list(model.heads) == ["nli"]
     assert model.heads["nli"].labels == catalogue.get("mnli").labels
     # The same rows under another order of labels are the same to the head.
-    data = [phases._Data(part, shared.task.labels) for part in shared.parts]
+    data = [train._Data(part, shared.task.labels) for part in shared.parts]
     one, two = (item.split("train", None, training=True)[1]["label"][:] for item in data)
     assert one == two
     assert "heads" not in mixed(planner, "full(nli + apart)").inputs
@@ -171,7 +172,7 @@ def test_tasks_with_the_same_labels_may_share_a_head(planner):
 
 
 def test_all_nine_are_one_word(planner):
-    from adaptrans.models.nodes import NINE
+    from adaptrans.modeling.setup.nodes import NINE
     from adaptrans.tasks import catalogue
 
     where = planner.workspace
@@ -183,7 +184,7 @@ def test_all_nine_are_one_word(planner):
     planner = replace(planner, workspace=replace(where, tasks=tasks))
     run = run_training(mixed(planner, "full(nine)", max_steps=2))
     assert run.path.name.startswith("nine.full.full.s1-")
-    assert list(load_artefact(run.artefact, where.backbone).heads) == list(NINE)
+    assert list(load_artifact(run.artifact, where.backbone).heads) == list(NINE)
     written = " + ".join(NINE)
     assert mixed(planner, f"full({written})", max_steps=2).run == run
     spec, before = planner.target(parse("nine > target"), where.task("xnli"))
@@ -192,13 +193,13 @@ def test_all_nine_are_one_word(planner):
 
 
 def test_who_wrote_the_training_data_is_recorded(planner):
-    from adaptrans.runs.mixes import provenance
+    from adaptrans.runs.train import provenance
     from adaptrans.tasks import catalogue
 
     run = run_training(mixed(planner, "full(nli + qa)", max_steps=1))
     recorded = {"nli": {"en": ["native"]}, "qa": {"en": ["native"]}}
     assert run.config()["provenance"] == recorded
-    manifest = json.loads((run.artefact / "artefact.json").read_text())
+    manifest = json.loads((run.artifact / "artifact.json").read_text())
     assert manifest["training_data"]["provenance"] == recorded
     spec = mixed(planner, "full(nli)")
     for name, split, language, expected in (
@@ -233,19 +234,18 @@ def test_what_is_mixed_and_how_is_in_the_key(planner):
 
 
 def test_one_adapter_learns_several_tasks_and_is_used_by_its_key(planner):
-    from adaptrans import api
 
     where = planner.workspace
-    spec = api.plan_intermediate("nli + qa", where=where, **OPTIONS)
+    spec = plan_intermediate("nli + qa", where=where, **OPTIONS)
     run = run_training(spec)
     assert spec.reference == "nli + qa"
-    model = load_artefact(run.artefact, where.backbone)
+    model = load_artifact(run.artifact, where.backbone)
     assert (model.adapter, list(model.heads)) == ("nli", ["nli", "qa"])
     stacked, before = planner.target(parse(f"nli#{run.key} > target"), where.task("xnli"))
     assert before == []
     assert stacked.parents[f"nli#{run.key}"] == run
     with pytest.raises(ConfigError, match="is no task"):
-        api.plan_intermediate("nli + qa#12", where=where)
+        plan_intermediate("nli + qa#12", where=where)
 
 
 def test_weights_must_fit_the_tasks(planner):

@@ -5,18 +5,17 @@ import stat
 
 import pytest
 import torch
+from mini_pretraining.checkpoint import write_whole
 
-from adaptrans.evaluation.zero_shot import evaluate
-from adaptrans.exporting import export
-from adaptrans.files import give_usual_mode
-from adaptrans.mining import Options, mine_files, setup_model
-from adaptrans.models.setup import parse
-from adaptrans.pretraining.checkpoint import write_whole
-from adaptrans.runs.config import training_config
-from adaptrans.runs.language import LanguageSpec
+from adaptrans.evaluation.bitext_mining.files import Options, mine_files, setup_model
+from adaptrans.evaluation.evaluator import evaluate
+from adaptrans.export.transformers import export
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.language_adapter import LanguageSpec
+from adaptrans.runs.training_args import training_config
 from adaptrans.training import checkpoint
-from adaptrans.training.language import train_language
-from adaptrans.training.phases import run_training
+from adaptrans.training.train import run_training, train_language
+from adaptrans.utils.io import give_usual_mode
 
 
 @pytest.fixture(params=[0o022, 0o002, 0o077], ids=oct)
@@ -44,7 +43,7 @@ def test_a_file_that_only_its_owner_could_read_gets_the_usual_mode(tmp_path, usu
 
 def test_checkpoints_and_best_weights_follow_the_umask(tmp_path, usual):
     values = {"w": torch.ones(2, 2).t()}
-    checkpoint.save(tmp_path / "checkpoints", checkpoint.Place(), {"weights": values})
+    checkpoint.save(tmp_path / "checkpoints", checkpoint.TrainerState(), {"weights": values})
     checkpoint.save_weights(tmp_path / "best.safetensors", values)
     # Written over one that others could not read.
     (tmp_path / "best.safetensors").chmod(0o600)

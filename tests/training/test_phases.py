@@ -1,4 +1,4 @@
-"""Training runs from spec to artefact: what is kept, what is exact, what stops."""
+"""Training runs from spec to artifact: what is kept, what is exact, what stops."""
 
 import json
 import math
@@ -8,14 +8,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from adaptrans.errors import ArtefactError, MissingDataError, TrainingError
-from adaptrans.models import fusing, methods
-from adaptrans.models.adapting import logits, trained_state
-from adaptrans.models.artefact import load_artefact
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.training import checkpoint, phases, streams
-from adaptrans.training.phases import run_training
+from adaptrans.errors import ArtifactError, MissingDataError, TrainingError
+from adaptrans.modeling import adapter_methods, fusion
+from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.model import logits, trained_state
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import training_config
+from adaptrans.training import checkpoint, multitask
+from adaptrans.training import train as phases
+from adaptrans.training.train import run_training
 
 
 def spec_of(planner, setup, task, **changes):
@@ -48,12 +49,12 @@ def test_a_run_is_done_once_and_found_again(planner):
 
 
 def test_only_what_is_trained_is_saved(planner):
-    adapter = run_training(spec_of(planner, "adapter", "xnli")).artefact
+    adapter = run_training(spec_of(planner, "adapter", "xnli")).artifact
     assert tensor_names(adapter)
     assert all(name.startswith(("adapters: ", "heads: ")) for name in tensor_names(adapter))
-    stacked = run_training(spec_of(planner, "nli > target", "xnli")).artefact
+    stacked = run_training(spec_of(planner, "nli > target", "xnli")).artifact
     assert not any("nli" in name and "xnli" not in name for name in tensor_names(stacked))
-    whole = run_training(spec_of(planner, "full", "xnli")).artefact
+    whole = run_training(spec_of(planner, "full", "xnli")).artifact
     assert (whole / "backbone").is_dir()
 
 
@@ -90,7 +91,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
     monkeypatch.setattr(phases._Data, "dev_score", scripted)
     run = run_training(spec)
     assert run.result()["dev_step"] == 2
-    kept = trained_state(load_artefact(run.artefact, spec.workspace.backbone))
+    kept = trained_state(load_artifact(run.artifact, spec.workspace.backbone))
     assert kept.keys() == snapshots[1].keys()
     assert any(name.startswith("heads.") for name in kept)
     assert any(".adapter_fusion_layer." in name for name in kept) == setup.startswith("fuse")
@@ -106,7 +107,7 @@ def test_training_stops_when_patience_ends(planner, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_examples(planner, monkeypatch):
-    monkeypatch.setattr(streams, "logits", lambda assembled, batch: float("nan") * logits(assembled, batch))
+    monkeypatch.setattr(multitask, "logits", lambda assembled, batch: float("nan") * logits(assembled, batch))
     spec = spec_of(planner, "adapter", "xnli")
     with pytest.raises(TrainingError, match=r"the loss is nan at step 1, examples .*anli\.dev\.en") as caught:
         run_training(spec)
@@ -158,7 +159,7 @@ def test_a_damaged_checkpoint_is_named(planner):
     folder = spec.run.path / "checkpoints" / "step-2"
     folder.mkdir(parents=True)
     (folder / "place.json").write_text("{")
-    with pytest.raises(ArtefactError, match=r"step-2 cannot be read .*; delete it"):
+    with pytest.raises(ArtifactError, match=r"step-2 cannot be read .*; delete it"):
         run_training(spec)
 
 
@@ -168,19 +169,19 @@ def test_missing_training_data_says_what_to_fetch(planner, monkeypatch):
         run_training(spec_of(planner, "full(mnli)", "xnli"))
 
 
-def test_random_and_optimiser_state_survive_a_checkpoint(tmp_path):
+def test_random_and_optimizer_state_survive_a_checkpoint(tmp_path):
     parameter = torch.nn.Parameter(torch.ones(3))
-    optimiser = torch.optim.AdamW([parameter])
+    optimizer = torch.optim.AdamW([parameter])
     parameter.sum().backward()
-    optimiser.step()
+    optimizer.step()
     device = torch.device("cpu")
-    place = checkpoint.Place(step=7, best_score=1.5)
+    place = checkpoint.TrainerState(step=7, best_score=1.5)
     groups = {
         "weights": {"w": parameter},
-        "optimiser": checkpoint.optimiser_state(optimiser, {parameter: "w"}),
+        "optimizer": checkpoint.optimizer_state(optimizer, {parameter: "w"}),
         "random": checkpoint.random_state(device),
     }
-    checkpoint.save(tmp_path, checkpoint.Place(step=6), groups)
+    checkpoint.save(tmp_path, checkpoint.TrainerState(step=6), groups)
     checkpoint.save(tmp_path, place, groups)
     assert [path.name for path in tmp_path.iterdir()] == ["step-7"]
     expected = torch.rand(4)
@@ -190,8 +191,8 @@ def test_random_and_optimiser_state_survive_a_checkpoint(tmp_path):
     checkpoint.restore_random_state(loaded[1]["random"], device)
     assert torch.equal(torch.rand(4), expected)
     fresh = torch.optim.AdamW([parameter])
-    checkpoint.restore_optimiser(fresh, {"w": parameter}, loaded[1]["optimiser"])
-    for key, value in optimiser.state[parameter].items():
+    checkpoint.restore_optimizer(fresh, {"w": parameter}, loaded[1]["optimizer"])
+    for key, value in optimizer.state[parameter].items():
         assert torch.equal(fresh.state[parameter][key], value), key
 
 
@@ -201,7 +202,7 @@ def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch,
     kill(lambda: run_training(spec), 2)
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "fp32")
     words = "was begun in bf16 on cpu, here it would go on in fp32 on cpu; say --device cpu"
-    with pytest.raises(ArtefactError, match=words):
+    with pytest.raises(ArtifactError, match=words):
         run_training(spec)
 
 
@@ -217,7 +218,7 @@ def test_a_holdout_does_not_share_a_passage_with_its_origin(planner):
         assert not train & dev
 
 
-def test_a_fusion_is_regularised_at_its_own_rate(planner):
+def test_a_fusion_is_regularized_at_its_own_rate(planner):
     def rates(setup, **options):
         spec = spec_of(planner, setup, "xnli", max_steps=1, warmup=0, log_every=1, **options)
         run = run_training(spec)
@@ -227,35 +228,35 @@ def test_a_fusion_is_regularised_at_its_own_rate(planner):
     run, line = rates("fuse(nli, qa) > target")
     assert line["learning_rate"] == 1e-4
     # 32 x 32 values at 1e-6 off the identity, the diagonal not, in 4 layers.
-    assert line["fusion_regularisation"] == pytest.approx(0.01 * 4 * 32 * 31 * 1e-12, rel=1e-3)
+    assert line["fusion_regularization"] == pytest.approx(0.01 * 4 * 32 * 31 * 1e-12, rel=1e-3)
     assert run.result()["trained_parameters"] > 4 * (3 * 32 * 32 + 2 * 32)
     alone, line = rates("fuse(nli, qa)")
     assert line["learning_rate"] == 5e-5
-    free, line = rates("fuse(nli, qa)", fusion_regularisation=0)
-    assert "fusion_regularisation" not in line
+    free, line = rates("fuse(nli, qa)", fusion_regularization=0)
+    assert "fusion_regularization" not in line
     faster, _ = rates("fuse(nli, qa)", fusion_learning_rate=1e-3)
     assert len({run.key for run in (alone, free, faster)}) == 3
-    assert "fusion_regularisation" not in rates("nli > target")[0].config()["config"]
+    assert "fusion_regularization" not in rates("nli > target")[0].config()["config"]
 
 
-def test_a_strong_regularisation_holds_the_value_matrices_near_the_identity(planner):
+def test_a_strong_regularization_holds_the_value_matrices_near_the_identity(planner):
     def distance(weight):
         options = {
             "learning_rate": 1e-2,
-            "fusion_regularisation": weight,
+            "fusion_regularization": weight,
             "max_steps": 10,
             "keep_best": False,
         }
         run = run_training(spec_of(planner, "fuse(nli, qa)", "xnli", warmup=0, **options))
-        fused = load_artefact(run.artefact, planner.workspace.backbone)
-        return fusing.regularisation(fused.model, ["xnli"], 1.0).item()
+        fused = load_artifact(run.artifact, planner.workspace.backbone)
+        return fusion.regularization(fused.model, ["xnli"], 1.0).item()
 
     assert distance(10.0) < 0.5 * distance(0.0)
 
 
 def test_frozen_embeddings_stay_and_all_else_moves(planner):
-    from adaptrans.models.adapting import assemble
-    from adaptrans.models.artefact import load_artefact
+    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import assemble
 
     def trained(freeze):
         here = replace(
@@ -269,7 +270,7 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
             here.target(parse("full"), here.workspace.task("udpos"))[0],
         ]
         run = run_training(spec)
-        return spec, run, load_artefact(run.artefact, spec.workspace.backbone).model.state_dict()
+        return spec, run, load_artifact(run.artifact, spec.workspace.backbone).model.state_dict()
 
     spec, run, moved = trained(False)
     frozen_spec, frozen_run, kept = trained(True)
@@ -294,7 +295,7 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
     ],
 )
 def test_an_adapter_that_no_gradient_reaches_stops_before_the_first_step(planner, method):
-    spec = replace(spec_of(planner, "adapter", "xnli"), method=str(methods.parse(method)))
+    spec = replace(spec_of(planner, "adapter", "xnli"), method=str(adapter_methods.parse(method)))
     with pytest.raises(TrainingError, match=r"no gradient reaches the adapter.*would learn nothing"):
         run_training(spec)
     assert not spec.run.is_done

@@ -10,20 +10,24 @@ import pytest
 import torch
 import yaml
 
-from adaptrans.data.encodings import rows
-from adaptrans.errors import ArtefactError, MissingDataError, SetupError, UnknownNameError
-from adaptrans.models import library, masked_lm
-from adaptrans.models.adapting import HeadSpec, assemble, logits, with_head
-from adaptrans.models.artefact import load_artefact
-from adaptrans.models.backbone import identify
-from adaptrans.models.setup import check, parse
-from adaptrans.runs.config import training_config
+from adaptrans.data.encoding import rows
+from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
+from adaptrans.modeling import adapters
+from adaptrans.modeling import model as masked_lm
+from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.backbone import identify
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.model import assemble, logits, with_head
+from adaptrans.modeling.safetensors_io import read_tensors
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.modeling.setup.validation import check
+from adaptrans.runs.training_args import training_config
+from adaptrans.task_types.masked_lm import KIND
+from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.kinds.mlm import KIND
-from adaptrans.tasks.kinds.tensors import collated
-from adaptrans.training import phases
-from adaptrans.training.phases import run_training
-from adaptrans.training.streams import Source, Streams
+from adaptrans.training import train
+from adaptrans.training.multitask import Streams, TrainingTask
+from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 32, "log_every": 1}
 EMBEDDINGS = "roberta.embeddings.word_embeddings.weight"
@@ -62,10 +66,10 @@ def test_text_is_trained_alone_and_in_a_mix(planner, setup):
     third = len(losses) // 3
     assert sum(losses[-third:]) < sum(losses[:third])
     assert run.result()["source_languages"] == ["de", "en", "sw"]
-    model = load_artefact(run.artefact, planner.workspace.backbone)
+    model = load_artifact(run.artifact, planner.workspace.backbone)
     assert list(model.heads) == (["nli", "mlm"] if spec.others else ["mlm"])
     # The embeddings are no part of the head's file, which would repeat them, and are the head's when loaded.
-    saved = library.read_tensors(run.artefact / "heads" / "mlm" / library.HEAD_WEIGHTS)
+    saved = read_tensors(run.artifact / "heads" / "mlm" / adapters.HEAD_WEIGHTS)
     assert set(saved) == {f"heads.mlm.{part}" for part in masked_lm.PARTS}
     own = dict(model.model.named_parameters())
     assert dict(model.model.heads["mlm"].named_parameters())["3.weight"] is own[EMBEDDINGS]
@@ -86,7 +90,7 @@ def test_a_target_is_trained_above_a_mix_with_text(planner):
             run_training(item)
         run = run_training(spec)
         assert sorted(run.config()["parents"]) == parents
-        reloaded = load_artefact(run.artefact, planner.workspace.backbone)
+        reloaded = load_artifact(run.artifact, planner.workspace.backbone)
         assert str(reloaded.setup) == setup
         assert reloaded.composition.startswith("Stack")
 
@@ -98,7 +102,7 @@ def test_guesses_are_those_of_the_library_at_the_hidden_pieces(base, setup, meth
     assembled = built(base, setup, method)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)
-        for name, value in library.tensors(assembled.model).items():
+        for name, value in adapters.tensors(assembled.model).items():
             if "adapter" in name:
                 value.add_(0.1 * torch.randn(value.shape, generator=generator))
     batch = batch_of()
@@ -143,10 +147,10 @@ def streams_of(planner, setup, **options):
     spec = before(planner, setup, **options)
     sources, languages = [], []
     for part in spec.parts:
-        data = phases._Data(part, part.task.labels)
+        data = train._Data(part, part.task.labels)
         examples, features = data.split("train", None, training=True)
-        groups = phases._languages(examples, features) if part.task.kind == "mlm" else None
-        sources.append(Source(part.reference, None, data.kind, features, [], groups=groups))
+        groups = train._languages(examples, features) if part.task.kind == "mlm" else None
+        sources.append(TrainingTask(part.reference, None, data.kind, features, [], groups=groups))
         if groups is not None:
             languages = [examples[place].language for place in features["example"]]
             owners = [{rows(features, [i])[0]["example"]} for i in range(len(features))]
@@ -228,7 +232,7 @@ def test_text_needs_text_and_a_backbone_with_its_head(planner, backbone_maker, t
     with pytest.raises(SetupError, match="prompt_tuning puts tokens of its own into the text, mlm answers"):
         built(planner.workspace.backbone, "adapter", "prompt_tuning")
     bare = identify(backbone_maker(tmp_path / "bare", mlm=False))
-    with pytest.raises(ArtefactError, match="has no masked language model head"):
+    with pytest.raises(ArtifactError, match="has no masked language model head"):
         built(bare)
 
 
@@ -251,7 +255,7 @@ def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
         asked.append(self.spec.task.name)
         return lambda assembled: 1.0
 
-    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    monkeypatch.setattr(train._Data, "dev_score", scripted)
     run_training(before(planner, "full(nli + mlm)", max_steps=1))
     run_training(before(planner, "full(mlm)", max_steps=1))
     assert asked == ["nli", "mlm"]
@@ -259,9 +263,9 @@ def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
 
 def test_the_dev_score_is_the_share_of_pieces_guessed_right(planner):
     run = run_training(before(planner, "full(nli + mlm)", epochs=2))
-    model = with_head(load_artefact(run.artefact, planner.workspace.backbone), "mlm")
+    model = with_head(load_artifact(run.artifact, planner.workspace.backbone), "mlm")
     assert 0 <= run.result()["dev"] <= 100
-    data = phases._Data(before(planner, "full(mlm)"), ())
+    data = train._Data(before(planner, "full(mlm)"), ())
     first = data.dev_score(torch.device("cpu"), "fp32")
     assert first(model) == first(model)
 

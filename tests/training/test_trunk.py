@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from adaptrans.data.trunk import TrunkFile
 from adaptrans.errors import ConfigError
-from adaptrans.hub.store import Store
-from adaptrans.models import dropping
-from adaptrans.models.setup import parse
-from adaptrans.runs.config import training_config
-from adaptrans.training import trunk
-from adaptrans.training.phases import run_training
+from adaptrans.modeling.efficiency import cpu_attention
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.store import Store
+from adaptrans.runs.training_args import training_config
+from adaptrans.training import frozen_prefix
+from adaptrans.training.frozen_prefix import TrunkFile
+from adaptrans.training.train import run_training
 
 HALF = "seq_bn[leave_out='first:2']"
 
@@ -56,15 +56,15 @@ def test_stored_states_train_as_computed_ones(
     assert computed.key == run.key
     assert losses(run) == pytest.approx(losses(computed), rel=near)
     # Another run on the same data takes the states as they are.
-    monkeypatch.setattr(trunk, "compute", lambda *given: pytest.fail("computed again"))
+    monkeypatch.setattr(frozen_prefix, "compute", lambda *given: pytest.fail("computed again"))
     assert run_of(planner, trunk_cache=stored, learning_rate=3e-4).key != run.key
     assert "without dropout: from the cache" in capsys.readouterr().err
 
 
 def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
-    monkeypatch.setattr(dropping.SwiftDropout, "forward", lambda module, values: values)
+    monkeypatch.setattr(cpu_attention.FastDropout, "forward", lambda module, values: values)
     monkeypatch.setattr(
-        dropping,
+        cpu_attention,
         "attend",
         lambda *given, dropout_p=0.0, **more: scaled_dot_product_attention(*given, **more),
     )

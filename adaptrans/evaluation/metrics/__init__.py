@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 from adaptrans.evaluation.metrics.score import Score
-from adaptrans.registry import Registry
+from adaptrans.utils.registry import Registry
 
 SCORES: Registry[Score] = Registry("score")
 SCORES.add("accuracy", "adaptrans.evaluation.metrics.accuracy:SCORE")
@@ -22,9 +22,9 @@ SCORES.add("squad_characters", "adaptrans.evaluation.metrics.squad:SQUAD_CHARACT
 SCORES.add("squad2", "adaptrans.evaluation.metrics.squad2:SQUAD2")
 SCORES.add("squad2_best", "adaptrans.evaluation.metrics.squad2:SQUAD2_BEST")
 SCORES.add("mlqa", "adaptrans.evaluation.metrics.mlqa:SCORE")
-SCORES.add("bucc_f1", "adaptrans.evaluation.metrics.pairs:SCORE")
-SCORES.add("map_at_20", "adaptrans.evaluation.metrics.ranking:MAP_AT_20")
-SCORES.add("masked_pieces", "adaptrans.evaluation.metrics.masked:SCORE")
-SCORES.add("mrr_at_20", "adaptrans.evaluation.metrics.ranking:MRR_AT_20")
+SCORES.add("bucc_f1", "adaptrans.evaluation.metrics.retrieval:SCORE")
+SCORES.add("map_at_20", "adaptrans.evaluation.metrics.retrieval:MAP_AT_20")
+SCORES.add("masked_pieces", "adaptrans.evaluation.metrics.accuracy:MASKED_SUBWORDS")
+SCORES.add("mrr_at_20", "adaptrans.evaluation.metrics.retrieval:MRR_AT_20")
 
 __all__ = ["SCORES", "Score"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
 
 
 def statistics(golds: Sequence[str | int], predictions: Sequence[str | int]) -> np.ndarray:
@@ -61,4 +62,33 @@ SCORE = Score(
     statistics=statistics,
     reduce=reduce,
     source="google-research/xtreme, evaluate.py: equal pairs / predictions",
+)
+
+
+def masked_statistics(golds: Sequence[Any], predictions: Sequence[Sequence[int]]) -> np.ndarray:
+    """Pieces guessed right and pieces hidden in each example, shape (examples, 2).
+
+    A prediction counts its own pieces, because which of them are hidden depends on the tokenizer.
+
+    Example:
+        >>> statistics(["a b", "c"], [[1, 2], [0, 1]]).tolist()
+        [[1.0, 2.0], [0.0, 1.0]]
+    """
+    check_counts(golds, predictions)
+    return np.asarray(predictions, dtype=np.float64).reshape(len(golds), 2)
+
+
+def masked_reduce(sums: np.ndarray) -> np.ndarray:
+    """Percentage right from sums of shape (..., 2), shape (..., 1)."""
+    return 100 * ratio(sums[..., :1], sums[..., 1:])
+
+
+MASKED_SUBWORDS = Score(
+    name="masked_pieces",
+    parts=("masked_pieces",),
+    higher_is_better=True,
+    statistics=masked_statistics,
+    reduce=masked_reduce,
+    source="pieces guessed right / pieces hidden, by the masks of adaptrans.task_types.masked_lm",
+    weigh=last_column,
 )

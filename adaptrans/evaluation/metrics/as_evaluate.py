@@ -11,8 +11,9 @@ from typing import Any
 import datasets
 import evaluate
 
-from adaptrans.evaluation.metrics import SCORES, Score
-from adaptrans.registry import Registry
+from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.metrics.score import Score
+from adaptrans.utils.registry import Registry
 
 TEXT = datasets.Value("string")
 NUMBER = datasets.Value("int64")

@@ -13,7 +13,7 @@ import numpy as np
 
 from adaptrans.evaluation.metrics import squad
 from adaptrans.evaluation.metrics.score import Score, Statistics
-from adaptrans.registry import Registry
+from adaptrans.utils.registry import Registry
 
 Articles = Callable[[str], str]
 """Replaces the articles of a lower-case text without punctuation by spaces."""
@@ -50,7 +50,7 @@ RULES.add("hi", _unchanged)
 RULES.add("zh", _unchanged)
 
 
-def normalise_mlqa(text: str, language: str) -> str:
+def normalize_mlqa(text: str, language: str) -> str:
     """Answer text in the form in which MLQA compares answers.
 
     In this order: lower-case, delete punctuation, replace articles by a space, cut into tokens
@@ -62,7 +62,7 @@ def normalise_mlqa(text: str, language: str) -> str:
     Source: google-research/xtreme, third_party/evaluate_mlqa.py.
 
     Example:
-        >>> normalise_mlqa("Das Haus des Mannes", "de"), normalise_mlqa("北京 2008，abc", "zh")
+        >>> normalize_mlqa("Das Haus des Mannes", "de"), normalize_mlqa("北京 2008，abc", "zh")
         ('haus mannes', '北 京 2008abc')
     """
     bare = RULES[language](text.lower().translate(_punctuation()))
@@ -72,13 +72,13 @@ def normalise_mlqa(text: str, language: str) -> str:
 
 
 def exact_match(gold: str, prediction: str, language: str) -> float:
-    """1 if both answers are equal once normalised, else 0.
+    """1 if both answers are equal once normalized, else 0.
 
     Example:
         >>> exact_match("el perro", "¡Perro!", "es")
         1.0
     """
-    return squad.exact_match(gold, prediction, partial(normalise_mlqa, language=language))
+    return squad.exact_match(gold, prediction, partial(normalize_mlqa, language=language))
 
 
 def f1(gold: str, prediction: str, language: str) -> float:
@@ -88,7 +88,7 @@ def f1(gold: str, prediction: str, language: str) -> float:
         >>> f1("北京大学", "北京", "zh")
         0.6666666666666666
     """
-    return squad.f1(gold, prediction, normalise=partial(normalise_mlqa, language=language))
+    return squad.f1(gold, prediction, normalize=partial(normalize_mlqa, language=language))
 
 
 def in_language(language: str) -> Statistics:
@@ -103,7 +103,7 @@ def in_language(language: str) -> Statistics:
     """
     context = language.partition("-")[0]
     RULES[context]
-    return partial(squad.statistics, normalise=partial(normalise_mlqa, language=context))
+    return partial(squad.statistics, normalize=partial(normalize_mlqa, language=context))
 
 
 def statistics(golds: Sequence[Sequence[str]], predictions: Sequence[str | None]) -> np.ndarray:

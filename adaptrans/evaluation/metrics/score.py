@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.edges import Weigh, alike
+from adaptrans.stats.edges import Weigh, alike
 
 Statistics = Callable[[Sequence[Any], Sequence[Any]], np.ndarray]
 """Golds and predictions to additive counts, shape (examples, k), float64."""

@@ -1,6 +1,6 @@
 """Question answering scores: the SQuAD scorer that XTREME applies to XQuAD and TyDiQA-GoldP. No torch.
 
-The English normalisation is applied in every language, as in the reference. For Chinese,
+The English normalization is applied in every language, as in the reference. For Chinese,
 Japanese and Thai an answer is then one or few tokens and F1 is close to exact match;
 `squad_characters` is the clean variant, with one token per character of such scripts.
 """
@@ -32,10 +32,10 @@ _UNSPACED = re.compile(
 )
 
 Tokens = Callable[[str], list[str]]
-Normalise = Callable[[str], str]
+Normalize = Callable[[str], str]
 
 
-def normalise_squad(text: str) -> str:
+def normalize_squad(text: str) -> str:
     """Answer text in the form in which answers are compared.
 
     In this order: lower-case, delete ASCII punctuation, replace the words a, an, the by a
@@ -44,7 +44,7 @@ def normalise_squad(text: str) -> str:
     Source: google-research/xtreme, third_party/evaluate_squad.py.
 
     Example:
-        >>> normalise_squad("The U.S. dollars"), normalise_squad("北京，2008年")
+        >>> normalize_squad("The U.S. dollars"), normalize_squad("北京，2008年")
         ('us dollars', '北京，2008年')
     """
     bare = text.lower().translate(_DELETE_PUNCTUATION)
@@ -52,12 +52,12 @@ def normalise_squad(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Tokens of a normalised text: what stands between whitespace."""
+    """Tokens of a normalized text: what stands between whitespace."""
     return text.split()
 
 
 def characters(text: str) -> list[str]:
-    """Tokens of a normalised text, with one per character of scripts written without spaces.
+    """Tokens of a normalized text, with one per character of scripts written without spaces.
 
     Example:
         >>> characters("北京 2008年 beijing")
@@ -66,17 +66,17 @@ def characters(text: str) -> list[str]:
     return _UNSPACED.sub(r" \g<0> ", text).split()
 
 
-def exact_match(gold: str, prediction: str, normalise: Normalise = normalise_squad) -> float:
-    """1 if both texts are equal once normalised, else 0; two empty texts are equal.
+def exact_match(gold: str, prediction: str, normalize: Normalize = normalize_squad) -> float:
+    """1 if both texts are equal once normalized, else 0; two empty texts are equal.
 
     Example:
         >>> exact_match("a", ""), exact_match("the cat", "Cat!")
         (1.0, 1.0)
     """
-    return float(normalise(gold) == normalise(prediction))
+    return float(normalize(gold) == normalize(prediction))
 
 
-def f1(gold: str, prediction: str, tokens: Tokens = words, normalise: Normalise = normalise_squad) -> float:
+def f1(gold: str, prediction: str, tokens: Tokens = words, normalize: Normalize = normalize_squad) -> float:
     """Harmonic mean of token precision and recall, between 0 and 1.
 
     It is 0 without a common token, also when both sides are empty.
@@ -84,14 +84,14 @@ def f1(gold: str, prediction: str, tokens: Tokens = words, normalise: Normalise 
     Args:
         gold: A right answer.
         prediction: The answer to score.
-        tokens: How a normalised text is cut.
-        normalise: What is done to both texts before.
+        tokens: How a normalized text is cut.
+        normalize: What is done to both texts before.
 
     Example:
         >>> f1("black cats", "two black cats"), f1("", "")
         (0.8, 0.0)
     """
-    expected, found = tokens(normalise(gold)), tokens(normalise(prediction))
+    expected, found = tokens(normalize(gold)), tokens(normalize(prediction))
     overlap = sum((Counter(expected) & Counter(found)).values())
     if overlap == 0:
         return 0.0
@@ -103,15 +103,15 @@ def statistics(
     golds: Sequence[Sequence[str]],
     predictions: Sequence[str | None],
     tokens: Tokens = words,
-    normalise: Normalise = normalise_squad,
+    normalize: Normalize = normalize_squad,
 ) -> np.ndarray:
     """Best F1, best exact match and 1 for each question, shape (questions, 3).
 
     Args:
         golds: The right answers of each question; the best counts, for F1 and exact match apart.
         predictions: One answer for each question; None is an unanswered one, which scores 0.
-        tokens: How a normalised text is cut.
-        normalise: What is done to both texts before.
+        tokens: How a normalized text is cut.
+        normalize: What is done to both texts before.
 
     Raises:
         AdaptransError: If the numbers differ, or a question has no right answer.
@@ -129,8 +129,8 @@ def statistics(
                 remedy="give a tuple of answer texts for each question",
             )
         if prediction is not None:
-            counts[row, 0] = max(f1(answer, prediction, tokens, normalise) for answer in answers)
-            counts[row, 1] = max(exact_match(answer, prediction, normalise) for answer in answers)
+            counts[row, 0] = max(f1(answer, prediction, tokens, normalize) for answer in answers)
+            counts[row, 1] = max(exact_match(answer, prediction, normalize) for answer in answers)
     unanswered = sum(prediction is None for prediction in predictions)
     if unanswered:
         warnings.warn(f"{unanswered} of {len(golds)} questions are unanswered and score 0", stacklevel=2)

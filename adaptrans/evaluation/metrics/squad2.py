@@ -26,13 +26,13 @@ class Threshold(NamedTuple):
 
 
 def right_answers(golds: Sequence[str]) -> list[str]:
-    """The gold answers that are left once normalised; the empty text alone if there are none.
+    """The gold answers that are left once normalized; the empty text alone if there are none.
 
     Example:
         >>> right_answers(["The.", "1973"]), right_answers([""])
         (['1973'], [''])
     """
-    return [answer for answer in golds if squad.normalise_squad(answer)] or [""]
+    return [answer for answer in golds if squad.normalize_squad(answer)] or [""]
 
 
 def f1(gold: str, prediction: str) -> float:
@@ -42,7 +42,7 @@ def f1(gold: str, prediction: str) -> float:
         >>> f1("", "the"), f1("", "cat"), f1("black cat", "cat")
         (1.0, 0.0, 0.6666666666666666)
     """
-    if not squad.normalise_squad(gold) or not squad.normalise_squad(prediction):
+    if not squad.normalize_squad(gold) or not squad.normalize_squad(prediction):
         return squad.exact_match(gold, prediction)
     return squad.f1(gold, prediction)
 

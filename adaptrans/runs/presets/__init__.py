@@ -18,13 +18,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.models import methods
-from adaptrans.models.methods import DEFAULT_METHOD
-from adaptrans.runs.config import evaluation_config, training_config
-from adaptrans.runs.layers import Layer
-from adaptrans.tasks.kinds import KINDS
+from adaptrans.modeling import adapter_methods
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans.runs.training_args import Layer, evaluation_config, training_config
+from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks.schema import Names, Strict
-from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
+from adaptrans.utils.yaml import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
 
@@ -113,15 +112,15 @@ class Preset(Strict):
             UnknownNameError: If an option, a kind or the method is unknown.
             ConfigError: If a value is impossible.
         """
-        methods.parse(self.method)
+        adapter_methods.parse(self.method)
         training = [part for options in (self.training, *self.sizes.values()) for part in options.parts]
         for part, config in [
             *((part, training_config) for part in training),
             (self.evaluation, evaluation_config),
         ]:
             for kind in part.kinds:
-                if kind not in (*KINDS.names(), MIX):
-                    raise UnknownNameError(f"kind in {where}", kind, KINDS.names())
+                if kind not in (*TASK_TYPES.names(), MIX):
+                    raise UnknownNameError(f"kind in {where}", kind, TASK_TYPES.names())
             for values in (part.defaults, *part.kinds.values(), *part.tasks.values()):
                 config(values, where=where)
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from adaptrans import samples
 from adaptrans.errors import AdaptransError, ConfigError, UnknownNameError
-from adaptrans.tasks import packages, schema
+from adaptrans.tasks import plugins, schema
 from adaptrans.tasks.schema import Task
-from adaptrans.tasks.yamlfile import KeyPath, explained, load_yaml
+from adaptrans.utils.yaml import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
 
@@ -81,7 +81,7 @@ def unknown(name: str, folders: Iterable[Path] = (), known: Iterable[str] = ()) 
         known: Names of inline tasks.
     """
     paths = tuple(Path(folder) for folder in folders)
-    for folder in (*paths, *packages.folders()):
+    for folder in (*paths, *plugins.folders()):
         for path in _task_files(folder):
             if _name_inside(path) == name:
                 return ConfigError(
@@ -108,7 +108,7 @@ def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
         if not Path(folder).is_dir():
             remedy = "give --tasks a folder of YAML files"
             raise ConfigError(f"{folder}: no such folder of tasks", remedy=remedy)
-    for folder in (*folders, HERE, *packages.folders()):
+    for folder in (*folders, HERE, *plugins.folders()):
         for path in _task_files(Path(folder)):
             found.setdefault(path.stem, path)
     return found
@@ -120,7 +120,7 @@ def _task_files(folder: Path) -> list[Path]:
 
 def _refuse_namesakes(path: Path) -> None:
     """A name that the catalogue and packages give to several tasks stands for none of them."""
-    brought = packages.folders()
+    brought = plugins.folders()
     if not brought or path.parent not in {HERE, *brought}:
         return
     places = [folder for folder in (HERE, *brought) if any(p.stem == path.stem for p in _task_files(folder))]

@@ -182,7 +182,7 @@ def available_gib() -> float:
 
 def machine(threads: int) -> dict[str, Any]:
     """What the figures were taken on."""
-    from adaptrans.environment import package_versions
+    from adaptrans.utils.environment import package_versions
 
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     flags = next((line for line in lines if line.startswith("flags")), "").split()

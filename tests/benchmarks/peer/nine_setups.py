@@ -19,7 +19,7 @@ import texts
 from measure import MARK, PREPARE, Samples, main, parser, ratio
 from weights import SHAPES, model_folder
 
-from adaptrans.planning import plan_evaluate
+from adaptrans.experiments.commands import plan_evaluate
 
 BAR = 0.6
 SEEDS = tuple(range(1, 10))
@@ -47,7 +47,7 @@ def sample(given: argparse.Namespace, work: Path) -> dict[str, Any]:
         for seed in wanted
     ]
     # Imported late: a process that only starts others does not load torch.
-    from adaptrans.evaluation.zero_shot import evaluate_all
+    from adaptrans.evaluation.evaluator import evaluate_all
 
     found = evaluate_all(specs)
     return {"scores": [{code: result.value for code, result in one.items()} for one in found]}

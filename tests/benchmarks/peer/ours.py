@@ -6,7 +6,7 @@ from typing import Any
 
 import adaptrans
 from adaptrans.runs.workspace import Workspace
-from adaptrans.training.log import TrainingLog
+from adaptrans.training.checkpoint import TrainingLog
 
 
 class Stopwatch:

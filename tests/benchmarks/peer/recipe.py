@@ -195,13 +195,13 @@ def timed_training(
 
 
 def right_answers(
-    folder: Path, artefact: Path, task: str, rows: list[dict], labels: tuple[str, ...], side: str
+    folder: Path, artifact: Path, task: str, rows: list[dict], labels: tuple[str, ...], side: str
 ) -> int:
     """How many pairs of a test set a stored adapter and its head answer rightly; the default 8 per step.
 
     Args:
         folder: The encoder.
-        artefact: Folder with the adapter and the head as the library writes them.
+        artifact: Folder with the adapter and the head as the library writes them.
         task: Name of both.
         rows: The test set.
         labels: The labels in the order of the head.
@@ -209,8 +209,8 @@ def right_answers(
     """
     settings, tokenizer = SETTINGS[side], AutoTokenizer.from_pretrained(folder)
     model = AutoAdapterModel.from_pretrained(folder)
-    model.load_adapter(str(artefact / "adapters" / task), load_as=task, use_safetensors=True)
-    model.load_head(str(artefact / "heads" / task), load_as=task, use_safetensors=True)
+    model.load_adapter(str(artifact / "adapters" / task), load_as=task, use_safetensors=True)
+    model.load_head(str(artifact / "heads" / task), load_as=task, use_safetensors=True)
     model.set_active_adapters(task)
     model.active_head = task
     features = encoded_pairs(rows, tokenizer, labels, settings)

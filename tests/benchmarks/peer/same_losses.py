@@ -23,10 +23,11 @@ from datasets import IterableDataset
 from transformers import AutoTokenizer, DataCollatorWithPadding
 from weights import SHAPES, model_folder
 
-from adaptrans.data.batches import epoch_batches
-from adaptrans.models.adapting import HeadSpec, assemble
-from adaptrans.models.backbone import identify
-from adaptrans.models.setup import parse
+from adaptrans.data.batching import epoch_batches
+from adaptrans.modeling.backbone import identify
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.model import assemble
+from adaptrans.modeling.setup.parser import parse
 
 NAME, BATCH, SEED = texts.NLI, 32, 1
 BOUNDS = {"fp32": 2e-5, "bf16": 5e-2}

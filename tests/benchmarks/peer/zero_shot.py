@@ -70,14 +70,14 @@ def one_language(
     """The peer's process for one language: how many predictions are right."""
     import recipe
 
-    artefact = next((work / "store/runs/target").glob("*/artefact"))
+    artifact = next((work / "store/runs/target").glob("*/artifact"))
     rows = texts.pairs(given.data, given.language)
     if limit < WHOLE:
         # The same rows as ours takes.
-        from adaptrans.tasks import subset
+        from adaptrans.tasks import loading
 
-        rows = subset.part(rows, limit)
-    return {"right": recipe.right_answers(folder, artefact, texts.NLI, rows, texts.LABELS, side)}
+        rows = loading.part(rows, limit)
+    return {"right": recipe.right_answers(folder, artifact, texts.NLI, rows, texts.LABELS, side)}
 
 
 def judge(samples: Samples, sides: Sequence[str], limits: Sequence[int], languages: int) -> dict[str, Any]:

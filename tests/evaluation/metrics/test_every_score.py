@@ -9,13 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adaptrans import benchmarks
-from adaptrans.evaluation.averages import task_score
+from adaptrans.evaluation.bitext_mining.answer import best_threshold, extracted
+from adaptrans.evaluation.dense_retrieval import nearest
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.mlqa import RULES, normalise_mlqa
-from adaptrans.evaluation.metrics.pairs import pair_f1
-from adaptrans.evaluation.metrics.squad import normalise_squad
-from adaptrans.evaluation.mining.threshold import best_threshold, extracted
-from adaptrans.evaluation.retrieval import nearest
+from adaptrans.evaluation.metrics.mlqa import RULES, normalize_mlqa
+from adaptrans.evaluation.metrics.retrieval import pair_f1
+from adaptrans.evaluation.metrics.squad import normalize_squad
+from adaptrans.stats.aggregate import task_score
 
 LANGUAGES = sorted(slow.ARTICLES)
 
@@ -125,9 +125,9 @@ def test_equals_the_slow_twin(name, data):
 @example("İ THE ẞ")
 @example("the_a a1 1a ２the")
 def test_normal_forms_equal_the_slow_ones(text):
-    assert normalise_squad(text) == slow.squad_form(text)
+    assert normalize_squad(text) == slow.squad_form(text)
     for language in LANGUAGES:
-        assert normalise_mlqa(text, language) == slow.mlqa_form(text, language)
+        assert normalize_mlqa(text, language) == slow.mlqa_form(text, language)
 
 
 def test_languages_of_mlqa():

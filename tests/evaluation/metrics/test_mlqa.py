@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import UnknownNameError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.mlqa import RULES, exact_match, f1, normalise_mlqa
+from adaptrans.evaluation.metrics.mlqa import RULES, exact_match, f1, normalize_mlqa
 
 LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
 ARTICLES = {
@@ -31,7 +31,7 @@ def word_character(character):
     return character.isalnum() or character == "_"
 
 
-def slow_normalise(text, language):
+def slow_normalize(text, language):
     """Every rule on its own, character by character."""
     kept = [c for c in text.lower() if c not in string.punctuation and unicodedata.category(c)[0] != "P"]
     text = "".join(kept)
@@ -63,8 +63,8 @@ def slow_normalise(text, language):
     ],
 )
 def test_worked_examples(language, text, expected):
-    assert normalise_mlqa(text, language) == expected
-    assert slow_normalise(text, language) == expected
+    assert normalize_mlqa(text, language) == expected
+    assert slow_normalize(text, language) == expected
 
 
 def no_marks(text):
@@ -77,11 +77,11 @@ def no_marks(text):
 @example("a_the a", "en")
 def test_normal_form_equals_the_rules(text, language):
     if no_marks(text):
-        assert normalise_mlqa(text, language) == slow_normalise(text, language)
+        assert normalize_mlqa(text, language) == slow_normalize(text, language)
 
 
 def slow_f1(gold, prediction, language):
-    expected, found = (slow_normalise(text, language).split() for text in (gold, prediction))
+    expected, found = (slow_normalize(text, language).split() for text in (gold, prediction))
     common = sum(min(expected.count(token), found.count(token)) for token in Counter(expected))
     if not common:
         return Fraction(0)
@@ -99,7 +99,7 @@ def test_score_equals_the_rules(rows, language):
     values = SCORES["mlqa"].compute([golds for golds, _ in rows], [found for _, found in rows], language)
     f1s = [max(slow_f1(gold, found, language) for gold in golds) for golds, found in rows]
     exact = [
-        any(slow_normalise(gold, language) == slow_normalise(found, language) for gold in golds)
+        any(slow_normalize(gold, language) == slow_normalize(found, language) for gold in golds)
         for golds, found in rows
     ]
     assert values["f1"] == pytest.approx(float(100 * sum(f1s) / len(rows)), abs=1e-10)

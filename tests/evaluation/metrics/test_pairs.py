@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.pairs import aligned, by_source, pair_f1
+from adaptrans.evaluation.metrics.retrieval import aligned, by_source, pair_f1
 
 PAIRS = st.lists(
     st.tuples(st.integers(0, 4).map("de-{}".format), st.integers(0, 4).map("en-{}".format)), max_size=12

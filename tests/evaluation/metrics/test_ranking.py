@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.ranking import average_precision, map_at_20, mrr_at_20, reciprocal_rank
+from adaptrans.evaluation.metrics.retrieval import average_precision, map_at_20, mrr_at_20, reciprocal_rank
 
 IDS = st.integers(0, 30).map(str)
 GOLDS = st.lists(IDS, min_size=1, max_size=30)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.squad import characters, exact_match, f1, normalise_squad, words
+from adaptrans.evaluation.metrics.squad import characters, exact_match, f1, normalize_squad, words
 
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 PIECES = [
@@ -27,7 +27,7 @@ TEXTS = (
 )
 
 
-def slow_normalise(text):
+def slow_normalize(text):
     """The four steps one character at a time, without regular expressions."""
     kept = [c for c in text.lower() if c not in PUNCTUATION]
     out, run = [], ""
@@ -49,7 +49,7 @@ def slow_normalise(text):
 
 
 def slow_f1(gold, prediction, cut):
-    expected, found = cut(slow_normalise(gold)), cut(slow_normalise(prediction))
+    expected, found = cut(slow_normalize(gold)), cut(slow_normalize(prediction))
     rest, common = list(expected), 0
     for token in found:
         if token in rest:
@@ -98,13 +98,13 @@ def slow_characters(text):
         ("１２", "１２"),
     ],
 )
-def test_normalise(text, expected):
-    assert normalise_squad(text) == expected
+def test_normalize(text, expected):
+    assert normalize_squad(text) == expected
 
 
 def test_chinese_is_one_token_and_a_character_each_in_the_clean_variant():
-    assert words(normalise_squad("北京，2008年")) == ["北京，2008年"]
-    assert characters(normalise_squad("北京，2008年")) == ["北", "京", "，", "2008", "年"]
+    assert words(normalize_squad("北京，2008年")) == ["北京，2008年"]
+    assert characters(normalize_squad("北京，2008年")) == ["北", "京", "，", "2008", "年"]
     gold, prediction = ("北京大学",), "北京"
     assert SCORES["squad"].compute([gold], [prediction])["f1"] == 0
     assert SCORES["squad_characters"].compute([gold], [prediction])["f1"] == pytest.approx(200 / 3)
@@ -119,13 +119,13 @@ def test_clean_variant_changes_nothing_without_such_scripts():
 @given(TEXTS)
 @example("a\u0301 cat")
 @example("İa")
-def test_normalise_equals_the_rules(text):
-    assert normalise_squad(text) == slow_normalise(text)
+def test_normalize_equals_the_rules(text):
+    assert normalize_squad(text) == slow_normalize(text)
 
 
 @given(TEXTS, TEXTS)
 def test_exact_match_and_f1_equal_the_rules(gold, prediction):
-    assert exact_match(gold, prediction) == (slow_normalise(gold) == slow_normalise(prediction))
+    assert exact_match(gold, prediction) == (slow_normalize(gold) == slow_normalize(prediction))
     assert f1(gold, prediction) == pytest.approx(float(slow_f1(gold, prediction, slow_words)), abs=1e-12)
     assert f1(gold, prediction, characters) == pytest.approx(
         float(slow_f1(gold, prediction, slow_characters)), abs=1e-12
@@ -141,7 +141,7 @@ def test_two_empty_texts_match_exactly_with_f1_zero():
 
 
 def test_best_gold_counts_for_each_value_apart():
-    # "b c" is nearest in words to the first gold; only the second is equal once normalised.
+    # "b c" is nearest in words to the first gold; only the second is equal once normalized.
     golds = [("b", "x y z"), ("", "one two")]
     values = SCORES["squad"].compute(golds, ["b c", "a"])
     assert values["f1"] == pytest.approx(100 * (2 / 3) / 2)
@@ -204,5 +204,5 @@ def test_real_answers_against_themselves(data_folder, language):
         values = SCORES[name].compute(golds, predictions)
         assert values["exact_match"] == 100
         # Only answers that are nothing but articles and punctuation can fall short.
-        empty = sum(normalise_squad(text) == "" for text in predictions)
+        empty = sum(normalize_squad(text) == "" for text in predictions)
         assert values["f1"] == pytest.approx(100 * (1 - empty / len(golds)))

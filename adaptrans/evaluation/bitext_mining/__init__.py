@@ -1,0 +1,1 @@
+"""Translations found in two collections of sentences."""

@@ -1,0 +1,210 @@
+"""BUCC under a setup: candidate pairs, the threshold of the dev set, extracted pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adaptrans.data.encoding import rows
+from adaptrans.errors import ConfigError, MissingDataError
+from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, without_repeated
+from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
+from adaptrans.evaluation.metrics.retrieval import by_source
+from adaptrans.evaluation.results import Outcome
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from adaptrans.evaluation.inference import Session
+
+
+Tick = Callable[[int], None]
+READ = 4_096
+"""Features read from the cache at once."""
+
+
+def answer(
+    session: Session, language: str, data_key: str, examples: Sequence[Any], tick: Tick, layer: int | None
+) -> Outcome:
+    """Extracted partners of every sentence of a language's corpus.
+
+    The threshold is tuned on the dev set of the language, unless the options give one or ask for the
+    gold of the scored split itself.
+
+    Raises:
+        MissingDataError: If there is no dev set to tune on.
+        ConfigError: If the layer is to be chosen.
+    """
+    spec = session.spec
+    if layer is None or spec.config.select is not None:
+        raise ConfigError(f"{spec.task.name} has no choice of a layer", remedy="give the number of one")
+    pairs, scores, search = candidates(session, language, data_key, examples, tick, layer)
+    golds = _golds(examples)
+    threshold, origin = _threshold(session, language, layer, golds, pairs, scores)
+    found = by_source(extracted(pairs, scores, threshold))
+    said = f"margin {threshold:.4f} or more, {origin}; {search} search of {len(pairs):,} candidates"
+    notes = (said, *session.switch_language(language), *session.without_effect(layer))
+    partners = [found.get(example.id, []) for example in examples]
+    return Outcome([example.golds for example in examples], iter(partners), notes=notes)
+
+
+def candidates(
+    session: Session, language: str, data_key: str, examples: Sequence[Any], tick: Tick, layer: int
+) -> tuple[list[Pair], list[float], str]:
+    """Candidate pairs of ids, the best first, their margins, and how neighbors were searched."""
+    features = session.encoded(examples, f"{language}:{data_key}", session.spec.workspace.store.cache)
+    pool = [item for example in examples for item in example.pool]
+    sources = [(example.id, example.text) for example in examples]
+    sides = np.asarray(features["side"][:])
+    share = len(examples) / len(features)
+    own_texts, other_texts = [text for _, text in sources], [text for _, text in pool]
+    places, vectors, done = [], [], 0
+    for side, texts in ((0, own_texts), (1, other_texts)):
+        session.switch_language("en" if side else language)
+        first, last = first_and_last(texts)
+        wanted = np.flatnonzero(sides == side)[last]
+        before = done
+        vectors.append(
+            _encoder(session, layer).vectors(
+                _ids(features, wanted), lambda n, before=before: tick(int((before + n) * share))
+            )
+        )
+        places.append(first)
+        done += len(wanted)
+    found = mine(*vectors)
+    tick(len(examples))
+    numbered = list(zip(places[0][found.sources].tolist(), places[1][found.targets].tolist(), strict=True))
+    kept = without_repeated(numbered, own_texts, other_texts)
+    pairs = [(sources[numbered[place][0]][0], pool[numbered[place][1]][0]) for place in kept]
+    return pairs, [float(found.scores[place]) for place in kept], found.search
+
+
+def _threshold(
+    session: Session,
+    language: str,
+    layer: int,
+    golds: set[Pair] | None,
+    pairs: Sequence[Pair],
+    scores: Sequence[float],
+) -> tuple[float, str]:
+    """The threshold, and where it comes from."""
+    spec = session.spec
+    wanted, split = spec.config.threshold, spec.config.split
+    if not isinstance(wanted, str):
+        return wanted, "as given"
+    if wanted == "own" or split == "dev":
+        if golds is None:
+            raise MissingDataError(
+                f"{spec.task.name} {split} has no gold pairs in {language} to tune the threshold on",
+                remedy="give one, as --threshold 1.06",
+            )
+        return _tuned(best_threshold(pairs, scores, golds), f"the gold of {split} itself")
+    try:
+        examples = spec.workspace.examples(spec.task, "dev", language, None, [])
+        data_key = spec.workspace.data_key(spec.task, "dev", language)
+    except MissingDataError as error:
+        raise MissingDataError(
+            f"no dev set to tune the threshold on: {error.message}",
+            remedy="give one, as --threshold 1.06, or say --threshold own to tune on the scored split",
+        ) from None
+    dev_pairs, dev_scores, _ = candidates(session, language, data_key, examples, lambda done: None, layer)
+    return _tuned(best_threshold(dev_pairs, dev_scores, _golds(examples) or set()), f"dev [{language}]")
+
+
+def _tuned(found: Threshold, where: str) -> tuple[float, str]:
+    return found.value, f"tuned on {where} (F1 {found.f1:.1f} there)"
+
+
+def _golds(examples: Sequence[Any]) -> set[Pair] | None:
+    if any(example.golds is None for example in examples):
+        return None
+    return {(example.id, partner) for example in examples for partner in example.golds}
+
+
+def _ids(features: Dataset, places: np.ndarray) -> list[list[int]]:
+    found: list[list[int]] = []
+    for start in range(0, len(places), READ):
+        found += [row["input_ids"] for row in rows(features, places[start : start + READ].tolist())]
+    return found
+
+
+def _encoder(session: Session, layer: int) -> SentenceEncoder:
+    assert session.tokenizer.pad_token_id is not None
+    return SentenceEncoder(
+        session.assembled,
+        layer,
+        session.spec.config.pooling,
+        session.tokenizer.pad_token_id,
+        session.spec.config.tokens_per_batch,
+        session.device,
+        session.precision,
+    )
+
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A margin and what it reaches on the gold it was tuned on.
+
+    Attributes:
+        value: Candidates that score this or more are extracted.
+        f1: F1 x 100 at the best place, 0 if no candidate is right.
+        precision: Precision x 100 there.
+        recall: Recall x 100 there.
+    """
+
+    value: float
+    f1: float
+    precision: float
+    recall: float
+
+
+def best_threshold(pairs: Sequence[Pair], scores: Sequence[float], golds: Collection[Pair]) -> Threshold:
+    """The threshold with the best F1.
+
+    After each candidate, the best first, F1 is taken of all so far; a strictly better one sets the
+    threshold midway between this score and the next one. If that is after the last candidate, its own
+    score is the threshold; the reference fails there. Without a right candidate it is 0.
+
+    Args:
+        pairs: Candidate pairs of ids, in the order of their scores, the best first.
+        scores: Their margins.
+        golds: Gold pairs; repetitions count once.
+
+    Source: google-research/xtreme third_party/utils_retrieve.py.
+
+    Example:
+        >>> best_threshold([("a", "x"), ("b", "y")], [1.2, 1.0], {("a", "x")})
+        Threshold(value=1.1, f1=100.0, precision=100.0, recall=100.0)
+        >>> best_threshold([("a", "x")], [1.2], {("a", "x"), ("b", "y")}).value
+        1.2
+    """
+    wanted = set(golds)
+    correct = 0
+    value = best = best_precision = best_recall = 0.0
+    for place, pair in enumerate(pairs):
+        correct += pair in wanted
+        if not correct:
+            continue
+        precision, recall = correct / (place + 1), correct / len(wanted)
+        f1 = 2 * precision * recall / (precision + recall)
+        if f1 > best:
+            following = scores[place + 1] if place + 1 < len(scores) else scores[place]
+            value = (scores[place] + following) / 2
+            best, best_precision, best_recall = f1, precision, recall
+    return Threshold(value, 100 * best, 100 * best_precision, 100 * best_recall)
+
+
+def extracted(pairs: Sequence[Pair], scores: Sequence[float], threshold: float) -> list[Pair]:
+    """The candidates that score the threshold or more.
+
+    Example:
+        >>> extracted([("a", "x"), ("b", "y")], [1.2, 1.0], 1.2)
+        [('a', 'x')]
+    """
+    return [pair for pair, score in zip(pairs, scores, strict=True) if score >= threshold]

@@ -1,0 +1,409 @@
+"""Evaluate setups on a target in every language: one process, one load of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adaptrans.errors import ArtifactError
+from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shifted
+from adaptrans.evaluation.results import (
+    LanguageResult,
+    Row,
+    Written,
+    language_result,
+    load_language,
+    load_results,
+    save_language,
+    scored,
+)
+from adaptrans.modeling.manifest import read_manifest
+from adaptrans.modeling.setup.nodes import has_fusion, has_language, is_full
+from adaptrans.modeling.setup.validation import UNQUANTIZED
+from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import compares_vectors, is_retrieval
+from adaptrans.runs.training_args import Select
+from adaptrans.tasks.loading import available_languages
+from adaptrans.tasks.tag_schemes import label_notes
+from adaptrans.utils import distributed
+from adaptrans.utils.io import read_json, write_json
+from adaptrans.utils.progress import progress
+
+if TYPE_CHECKING:
+    from adaptrans.evaluation.inference import LanguagePredictions, Session
+
+
+FILE = "layer.json"
+
+
+def chosen_layer(run: Run, select: Select, neighbors: Callable[[], np.ndarray]) -> int:
+    """The layer with the highest accuracy on the choosing half; the lowest of equal ones.
+
+    Args:
+        run: The evaluation, which remembers its choice.
+        select: The half.
+        neighbors: Gives the nearest row of each sentence of that language, shape (layers + 1, sentences).
+    """
+    path = run.path / FILE
+    if not path.is_file():
+        found = accuracies(neighbors(), select)
+        best = int(np.argmax(found))
+        write_json(path, {"layer": best, **select.model_dump(), "accuracies": found})
+    return int(read_json(path)["layer"])
+
+
+def accuracies(neighbors: np.ndarray, select: Select) -> list[float]:
+    """Accuracy x 100 of each layer on the choosing half, among the sentences of both halves.
+
+    Example:
+        >>> accuracies(np.array([[0, 0, 2, 3], [0, 1, 0, 0]]), Select(language="de"))
+        [50.0, 100.0]
+    """
+    return on_half(neighbors, select.chosen(neighbors.shape[1]))
+
+
+def on_half(neighbors: np.ndarray, places: Sequence[int]) -> list[float]:
+    """Accuracy x 100 of each layer at some places, among the sentences of all."""
+    half = np.asarray(places)
+    return [float(value) for value in 100 * (neighbors[:, half] == half).mean(axis=1)]
+
+
+def layer_note(run: Run) -> str:
+    """How the layer was chosen, for the reader of the score."""
+    made: dict[str, Any] = read_json(run.path / FILE)
+    return (
+        f"vectors: hidden_states[{made['layer']}], the best of {len(made['accuracies']) - 1} layers and the "
+        f"embeddings on the {made['half']} half of {made['language']}, which is not scored"
+    )
+
+
+DIRECTIONS = {
+    "bitext_retrieval": (
+        "english_to_language",
+        "each English sentence looks for its translation in the language",
+    ),
+    "bitext_mining": ("both", "each side looks for its translations in the other, and pairs are mutual"),
+    "passage_ranking": ("query_to_candidates", "each query looks among the candidates of all languages"),
+}
+"""Which side looks for which, by kind of task: in a word and in words.
+
+Source: google-research/xtreme, third_party/utils_retrieve.py: for Tatoeba the index holds the other language
+and the queries are English. Other tools (mteb) look up English: their scores are some points away.
+"""
+
+NO_PREFIX = ""
+"""What stands before every text: nothing. Encoders trained with a prefix score less without it."""
+
+
+def direction(kind: str) -> dict[str, str]:
+    """Direction and prefix of a kind of task, for tables and exports.
+
+    Example:
+        >>> direction("bitext_retrieval")
+        {'direction': 'english_to_language', 'prefix': ''}
+    """
+    return {"direction": DIRECTIONS[kind][0], "prefix": NO_PREFIX}
+
+
+def direction_note(kind: str) -> str:
+    """Direction and prefix, for the reader of the score."""
+    return f"direction: {DIRECTIONS[kind][1]}; {NO_PREFIX or 'no'} text prefix"
+
+
+MARGIN = 1.0
+"""Points by which another layer has to be better to be named: less is within what halves differ by chance."""
+
+
+def better_layer(halves: Sequence[Sequence[float]], layer: int) -> str | None:
+    """That another layer is better on the choosing half; None where none is by a point or more.
+
+    Args:
+        halves: For each language, the accuracy x 100 of each layer on the first half of its sentences.
+        layer: The layer that was compared.
+
+    Example:
+        >>> str(better_layer([[10.0, 50.0, 80.0], [20.0, 60.0, 90.0]], 1)).partition(" (")[0]
+        'layer 2 is better than layer 1 on the first half of the sentences, 85.0 and 55.0'
+        >>> better_layer([[10.0, 50.0]], 1)
+    """
+    known = [found for found in halves if len(found) > layer]
+    if not known:
+        return None
+    means = np.mean(known, axis=0)
+    best = int(np.argmax(means))
+    if means[best] < means[layer] + MARGIN:
+        return None
+    number = f"mean of {len(known)} languages" if len(known) > 1 else "one language"
+    return (
+        f"layer {best} is better than layer {layer} on the first half of the sentences, {means[best]:.1f} "
+        f"and {means[layer]:.1f} ({number}); --layer {best} takes it, and layer: best chooses it on a half "
+        "that is not scored"
+    )
+
+
+def chosen(run: Run, layer: int | None) -> int:
+    """The layer that was compared, given or chosen."""
+    return int(read_json(run.path / FILE)["layer"]) if layer is None else layer
+
+
+def told(facts: Mapping[str, Any], halves: Sequence[Sequence[float]]) -> list[str]:
+    """What a table says of other layers, of an evaluation's facts; nothing where the layer was chosen."""
+    vectors = facts.get("vectors") or {}
+    if vectors.get("chosen") or vectors.get("layer") is None:
+        return []
+    note = better_layer(halves, vectors["layer"])
+    return [note] if note else []
+
+
+def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str] | None:
+    """The threshold that is best on the task's dev set, and the language it was tuned in.
+
+    English, or the first language whose dev set is at hand: never a test language's own labels alone.
+    None for a task whose questions all have answers, for the dev set itself, and without a dev set.
+    """
+    task = spec.task
+    if not task.unanswerable or spec.config.split == "dev" or "dev" not in task.splits:
+        return None
+    languages = available_languages(task, "dev", spec.workspace.data)
+    if not languages:
+        return None
+    language = "en" if "en" in languages else languages[0]
+    examples = spec.workspace.examples(task, "dev", language, spec.config.limit, [])
+    key = spec.workspace.data_key(task, "dev", language)
+    outcome = session.answer(language, f"dev:{key}", examples, lambda done: None)
+    return best_threshold(outcome.golds, list(outcome.predictions)), language
+
+
+def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:
+    """Score a setup in every wanted language; languages that are done are not computed again.
+
+    Each language's predictions are streamed to `predictions/<language>.jsonl`,
+    written in XTREME's layout to `submission/`, and scored. Inputs of all languages are
+    computed together, some thousands at a time: a kill loses at most those and the language at hand.
+
+    Returns:
+        Results by language, in the order of the task's languages.
+
+    Raises:
+        MissingDataError: If the split has no data.
+        ArtifactError: If the trained artifact does not fit the backbone.
+    """
+    return evaluate_all([spec])[0]
+
+
+def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult]]:
+    """The same of several setups; what they share is computed once, and the results are the same.
+
+    Adapter setups on the same data answer the same batches side by side, on one copy of the backbone.
+    """
+    # Of several processes that work together the first one answers, and the others find what it wrote.
+    with distributed.main_first():
+        for group in side_by_side(specs):
+            _evaluate_group(group, _missing(group[0]))
+    found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]
+    return [{code: result for code, result in results.items() if result is not None} for results in found]
+
+
+def side_by_side(specs: Sequence[EvaluateSpec]) -> list[list[EvaluateSpec]]:
+    """What is to do of some evaluations, each run once; those of a group are computed together."""
+    groups: list[list[EvaluateSpec]] = []
+    met: set[Path] = set()
+    for spec in specs:
+        if spec.run.path in met or is_done(spec):
+            continue
+        met.add(spec.run.path)
+        group = next((group for group in groups if _fit(group[0], spec)), None)
+        if group is None:
+            groups.append([spec])
+        else:
+            group.append(spec)
+    return groups
+
+
+def _fit(one: EvaluateSpec, other: EvaluateSpec) -> bool:
+    """Whether two setups answer the same inputs, around the same frozen backbone."""
+    alone = any(
+        spec.shots or is_full(spec.setup) or has_language(spec.setup) or has_fusion(spec.setup)
+        for spec in (one, other)
+    )
+    return (
+        not alone
+        and not compares_vectors(one.task)
+        and (one.task, one.config) == (other.task, other.config)
+        and one.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
+        and (one.workspace.data, one.workspace.device) == (other.workspace.data, other.workspace.device)
+        and _missing(one) == _missing(other)
+    )
+
+
+def _missing(spec: EvaluateSpec) -> dict[str, str]:
+    """Fingerprints of the data of the wanted languages that are not done."""
+    split = spec.config.split
+    keys = {code: spec.workspace.data_key(spec.task, split, code) for code in spec.wanted_languages}
+    return {code: key for code, key in keys.items() if not _is_done(spec, code, key)}
+
+
+def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
+    """Answer and score what is missing, and close the runs."""
+    with ExitStack() as locks:
+        for spec in specs:
+            locks.enter_context(spec.workspace.store.working_on(spec.run, spec.record))
+        if keys:
+            _evaluate_languages(specs, keys)
+        for spec in specs:
+            spec.run.finish(facts(spec))
+            spec.run.sweep()
+
+
+def is_done(spec: EvaluateSpec) -> bool:
+    """Whether every wanted language of an evaluation is there, on the data as it is now."""
+    return spec.run.is_done and all(
+        _is_done(spec, language, spec.workspace.data_key(spec.task, spec.config.split, language))
+        for language in spec.wanted_languages
+    )
+
+
+def _is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
+    result = load_language(spec.run, language)
+    return result is not None and result.data == data_key
+
+
+def _evaluate_languages(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
+    from adaptrans.evaluation.inference import open_session, open_sessions
+
+    if not specs[0].shots:
+        _evaluate_with(specs, open_sessions(specs), keys)
+        return
+    spec = specs[0]
+    for language, data_key in keys.items():
+        # Every language has a model of its own; what it finds out is kept in the run of all of them.
+        session = open_session(replace(spec, trained=spec.shots[language].run, shots={}))
+        _evaluate_with([spec], [replace(session, spec=spec)], {language: data_key})
+
+
+def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], keys: dict[str, str]) -> None:
+    """Score what loaded models answer in some languages."""
+    from adaptrans.evaluation import inference
+
+    for spec, session in zip(specs, sessions, strict=True):
+        _refuse_mixed_precision(spec, session.precision)
+        spec.run.log_environment(session.environment)
+    tuned = [dev_threshold(*pair) for pair in zip(specs, sessions, strict=True)]
+    for answered in inference.languages(sessions, keys, _layer(specs[0], sessions[0])):
+        number = _write(specs, answered, [found and found[0].value for found in tuned])
+        for spec, session, found in zip(specs, sessions, tuned, strict=True):
+            written = Written(spec.run, answered.language, spec.task.kind == "bitext_mining")
+            counts = scored(spec, written, answered.examples, number)
+            told = [f"no answer above {found[0].value:.3f}, tuned on dev [{found[1]}]"] if found else []
+            counts = replace(
+                counts,
+                notes=(*counts.notes, *told, *answered.told, *answered.notes),
+                layers=answered.layers,
+                half=answered.half,
+                whole=counts.whole and not answered.notes,
+            )
+            data_key = keys[answered.language]
+            result = language_result(spec, answered.language, counts, data_key, session.precision)
+            save_language(spec.run, result, counts)
+
+
+def _write(
+    specs: Sequence[EvaluateSpec], answered: LanguagePredictions, thresholds: Sequence[float | None]
+) -> int:
+    """Write what the setups answer while they answer; returns the number of examples."""
+    number = 0
+    with ExitStack() as files:
+        adds = [files.enter_context(Written(spec.run, answered.language).writing()) for spec in specs]
+        for id, gold, predictions in answered.rows:
+            for add, threshold, prediction in zip(adds, thresholds, predictions, strict=True):
+                add(Row(id, gold, prediction if threshold is None else shifted(prediction, threshold)))
+            number += 1
+    return number
+
+
+def _layer(spec: EvaluateSpec, session: Session) -> int | None:
+    """The layer that is compared, chosen now where the spec leaves it open; None without retrieval."""
+    select = spec.config.select
+    if not is_retrieval(spec.task) or select is None:
+        return spec.layer if is_retrieval(spec.task) else None
+
+    def neighbors() -> np.ndarray:
+        language, split = select.language, spec.config.split
+        examples = spec.workspace.examples(spec.task, split, language, spec.config.limit, [])
+        data_key = spec.workspace.data_key(spec.task, split, language)
+        with progress(f"choosing a layer on {language} ({spec.answering})", len(examples)) as meter:
+            return session.answer(language, data_key, examples, meter.to, 0).neighbors
+
+    return chosen_layer(spec.run, select, neighbors)
+
+
+def _refuse_mixed_precision(spec: EvaluateSpec, precision: str) -> None:
+    """Languages of one evaluation are scored at one precision, also when devices change."""
+    for result in load_results(spec.run).values():
+        if result.precision != precision:
+            raise ArtifactError(
+                f"{spec.run.name} was begun in {result.precision}, here it would go on in {precision}",
+                remedy=f"say --precision {result.precision}, or delete {spec.run.path}",
+            )
+
+
+def facts(spec: EvaluateSpec) -> dict[str, Any]:
+    """What a comparison has to know of an evaluation without its task file."""
+    before = [spec.trained] if spec.trained else list(spec.parents.values())
+    trained = [run.result() for run in [shot.run for shot in spec.shots.values()] or before]
+    notes = dict.fromkeys(note for result in trained for note in result["notes"])
+    if not spec.regime.zero_shot:
+        notes[f"rows {spec.regime.label} are {spec.regime.words}"] = None
+    own = spec.task.split(spec.config.split).note
+    if own:
+        notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
+    if spec.config.limit is not None:
+        notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language at most"] = None
+    for note in label_notes(spec.task.scores, spec.task.labels):
+        notes[f"{spec.task.name}: {note}"] = None
+    base = _base_note(spec)
+    if base is not None:
+        notes[base] = None
+    if is_retrieval(spec.task):
+        which = f"vectors: hidden_states[{spec.layer}]" if spec.layer is not None else layer_note(spec.run)
+        notes[f"{which}, {spec.config.pooling} pooling"] = None
+    if compares_vectors(spec.task):
+        notes[direction_note(spec.task.kind)] = None
+    return {
+        "target": str(spec.task),
+        "score": spec.task.scores[0],
+        "parallel": spec.task.parallel,
+        "task_languages": list(spec.task.languages),
+        "source_languages": sorted({code for result in trained for code in result["source_languages"]}),
+        "regime": asdict(spec.regime),
+        "vectors": _vectors(spec),
+        "notes": list(notes),
+    }
+
+
+def _vectors(spec: EvaluateSpec) -> dict[str, Any]:
+    """Which vectors were compared and how; empty where none were."""
+    if not compares_vectors(spec.task):
+        return {}
+    found: dict[str, Any] = direction(spec.task.kind)
+    if is_retrieval(spec.task):
+        layer = chosen(spec.run, spec.layer)
+        found |= {"layer": layer, "chosen": spec.layer is None, "pooling": spec.config.pooling}
+    return found
+
+
+def _base_note(spec: EvaluateSpec) -> str | None:
+    """Around which base a setup answers, where that is not the one that it was trained around."""
+    own = [shot.run for shot in spec.shots.values()] or ([spec.trained] if spec.trained else [])
+    # What a trained setup was trained around it answers around, unless another base is asked for.
+    how = spec.config.quantize or (None if own else UNQUANTIZED)
+    trained = {read_manifest(run.artifact).quantize for run in own or spec.parents.values()} or {UNQUANTIZED}
+    if how is None or trained == {how}:
+        return None
+    return f"answered around a base {'as it is in its file' if how == UNQUANTIZED else f'in {how}'}"

@@ -1,1 +1,0 @@
-"""Finding sentence pairs that translate each other in two unaligned corpora (BUCC 2018, `adaptrans mine`)."""

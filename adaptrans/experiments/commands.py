@@ -1,0 +1,319 @@
+"""What the commands will run, before anything runs: workspaces, and the runs of each phase. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from adaptrans import languages
+from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
+from adaptrans.experiments.config import Experiment, is_mix
+from adaptrans.experiments.plan import Plan, joined, plan_regimes
+from adaptrans.experiments.planner import Planner, stored
+from adaptrans.languages import unknown
+from adaptrans.modeling import adapter_methods
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
+from adaptrans.modeling.backbone import Backbone, identify, outlined
+from adaptrans.modeling.setup.nodes import references
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.modeling.setup.validation import check
+from adaptrans.modeling.shuffled_baseline import control_name
+from adaptrans.runs import presets
+from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.language_adapter import METHOD as MADX
+from adaptrans.runs.language_adapter import LanguageSpec
+from adaptrans.runs.presets import MIX
+from adaptrans.runs.store import DEFAULT_STORE, Run, Store
+from adaptrans.runs.train import TrainSpec
+from adaptrans.runs.training_args import (
+    COMMAND_LINE,
+    Layer,
+    TrainingConfig,
+    evaluation_config,
+    resolve,
+    training_config,
+)
+from adaptrans.runs.workspace import Workspace, data_places
+from adaptrans.tasks.loading import MissingData
+from adaptrans.tasks.schema import Task
+
+Tell = Callable[[str], None]
+
+
+def _quiet(text: str) -> None:
+    """Tell nothing."""
+
+
+def workspace(
+    *,
+    backbone: str | Path | None,
+    data: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+    tasks: Sequence[str | Path] = (),
+    device: str = "auto",
+    skip_bad_rows: bool = False,
+    shown: bool = False,
+) -> Workspace:
+    """Where runs work.
+
+    Args:
+        backbone: Folder or hub id of an XLM-R encoder, or `mini`, the bundled one.
+        data: Folder of original files or hub copies, or `samples`, the bundled suite; None for the hub alone.
+        store: Folder of the runs.
+        tasks: Folders of own task files.
+        device: `auto`, `cpu`, `cuda`, `mps`.
+        skip_bad_rows: Leave out rows that do not fit, and list them, instead of stopping at the first.
+        shown: For a plan that is shown and not carried out: nothing is fetched, and backbone and data may be
+            absent; see `Workspace.absent`.
+
+    Raises:
+        ConfigError: If no backbone is given.
+        ArtifactError: If it cannot be found or is no XLM-R.
+    """
+    if backbone is None:
+        raise ConfigError(
+            "no backbone given",
+            remedy="add --backbone with a folder, a hub id such as FacebookAI/xlm-roberta-base, or mini",
+        )
+    root = Store(Path(store))
+    found = (outlined if shown else identify)(backbone, controls=root.cache / "controls")
+    folder, folders = data_places(None if data is None else Path(data), [Path(item) for item in tasks])
+    absent: dict[MissingData, None] | None = {} if shown else None
+    return Workspace(found, folder, root, {}, folders, device, skip_bad_rows, absent=absent)
+
+
+def plan_language(
+    code: str,
+    *,
+    text: str | Path,
+    where: Workspace,
+    method: str | None = None,
+    seed: int = 1,
+    **training: Any,
+) -> LanguageSpec:
+    """The run that trains a language adapter, not yet run; see `adaptrans.language`."""
+    options = training_config(training)
+    return LanguageSpec(where, languages.get(code).code, Path(text), options, method or MADX, seed)
+
+
+def plan_intermediate(
+    task: str,
+    *,
+    where: Workspace,
+    method: str | None = None,
+    seed: int = 1,
+    preset: str | None = None,
+    **training: Any,
+) -> TrainSpec:
+    """The run that trains an intermediate task, not yet run; see `intermediate`."""
+    method = _method(method, preset)
+    whole_model = method == FULL
+    check(parse("full" if whole_model else "adapter"), method)
+    planner = Planner(
+        where,
+        lambda name, whole: _options(where, name, whole, preset, training),
+        method=DEFAULT_METHOD if whole_model else method,
+        seed=seed,
+    )
+    sources = references(parse(f"full({task})"))
+    if any(source.address or source.run for source in sources):
+        raise ConfigError(f'"{task}" is no task', remedy="name a task, for instance mnli or mnli[de,ru]")
+    if len(sources) > 1:
+        return planner.mix(sources, whole_model)
+    return planner.intermediate(sources[0], whole_model)
+
+
+def plan_target(
+    task: str,
+    *,
+    where: Workspace,
+    setup: str = "full",
+    method: str | None = None,
+    seed: int = 1,
+    preset: str | None = None,
+    tell: Tell = _quiet,
+    **training: Any,
+) -> Plan:
+    """The runs that train a setup on a target, not yet run; see `target`.
+
+    `tell` is told which stored run is used where its options are not the default ones.
+    """
+    parsed = parse(setup)
+    planner = Planner(
+        where,
+        lambda name, whole: _options(where, name, whole, preset, training if name == task else {}),
+        method=_method(method, preset),
+        seed=seed,
+        choose=partial(stored, tell=tell),
+        tell=tell,
+    )
+    spec, before = planner.target(parsed, where.task(task))
+    return Plan((*before, spec), ())
+
+
+def _method(given: str | None, preset: str | None) -> str:
+    """The adapter method: the one given, else the preset's, else the default."""
+    if given is not None:
+        return given
+    return DEFAULT_METHOD if preset is None else presets.get(preset).method
+
+
+def _options(
+    where: Workspace, task: str, whole_model: bool, preset: str | None, given: Mapping[str, Any]
+) -> TrainingConfig:
+    """Training options of a command: the preset's, and those given by hand, which win."""
+    layers: tuple[Layer, ...] = ()
+    if preset is not None:
+        kind, depth = kind_of(where, task), where.backbone.depth
+        layers = presets.get(preset).training_layers(task, kind, whole_model=whole_model, depth=depth)
+    return resolve(TrainingConfig, [*layers, Layer(COMMAND_LINE, given)], "training").config
+
+
+def plan_evaluate(
+    task: str,
+    *,
+    where: Workspace,
+    setup: str = "full",
+    method: str = DEFAULT_METHOD,
+    seed: int = 1,
+    languages: Sequence[str] = (),
+    run: str | None = None,
+    tell: Tell = _quiet,
+    **evaluation: Any,
+) -> EvaluateSpec:
+    """The evaluation of a trained setup, not yet run; see `evaluate`."""
+    target_task = where.task(task)
+    for language in languages:
+        if language not in target_task.languages:
+            raise unknown(f"language of {task}", language, target_task.languages)
+    config = evaluation_config(evaluation)
+    planner = Planner(
+        where,
+        lambda name, whole: training_config({}),
+        lambda name: config,
+        method,
+        seed,
+        tuple(languages),
+        choose=partial(stored, tell=tell),
+        tell=tell,
+    )
+    if run is not None:
+        return _evaluation_of_run(planner, target_task, where.store.find(run))
+    spec, before = planner.evaluate(parse(setup), target_task)
+    if before:
+        last = before[-1]
+        raise ArtifactError(
+            f"'{setup}' has not been trained on {last.task.name}", remedy=f"run: {_command(last)}"
+        )
+    return spec
+
+
+def _command(spec: TrainSpec) -> str:
+    """The command that trains a spec."""
+    languages = f"[{','.join(spec.languages)}]" if spec.languages else ""
+    seed = f" --seed {spec.seed}" if spec.seed != 1 else ""
+    method = "" if spec.trained_method in (FULL, DEFAULT_METHOD) else f" --method '{spec.method}'"
+    if spec.phase == "target":
+        return f"adaptrans target {spec.task.name} --setup '{spec.setup}'{method}{seed}"
+    full = " --method full" if spec.whole_model else method
+    name = f"'{spec.reference}'" if spec.others else f"{spec.task.name}{languages}"
+    return f"adaptrans intermediate {name}{full}{seed}"
+
+
+def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
+    """The evaluation of one stored run, whose setup, method and seed it takes."""
+    config = run.config()
+    trained_on = str(config["task"]).partition("@")[0]
+    if run.phase != "target" or trained_on != task.name:
+        raise ArtifactError(
+            f"run {run.name} is no target run of {task.name}",
+            remedy="give the key of a folder in runs/target",
+        )
+    method = DEFAULT_METHOD if config["method"] == "full" else config["method"]
+    chosen = replace(planner, method=method, seed=config["seed"])
+    return chosen.evaluation_of(parse(config["setup"]), task, run, {})
+
+
+def plan_run(
+    experiment: Experiment,
+    *,
+    where: Workspace,
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    control: str | None = None,
+) -> Plan:
+    """All runs of an experiment, not yet run; see `run`. Those of the control come last."""
+    if control not in (None, "random"):
+        raise UnknownNameError("control", str(control), ["random"])
+    tasks = experiment.inline_tasks(where.folders)
+    places = [replace(place, tasks=tasks).remembering() for place in backbones(experiment, where)]
+    if (control or experiment.control) is not None:
+        places += [replace(place, backbone=control_backbone(place)) for place in places]
+    planned = [_plan_on(place, experiment, training or {}, evaluation or {}, seed) for place in places]
+    return joined(planned)
+
+
+def backbones(experiment: Experiment, where: Workspace) -> list[Workspace]:
+    """A workspace for each backbone of an experiment; one alone is that of the command."""
+    if not experiment.backbones:
+        return [where]
+    return [replace(where, backbone=_backbone(name, where)) for name in experiment.backbones]
+
+
+def control_backbone(where: Workspace) -> Backbone:
+    """The backbone of a workspace with its weights shuffled, kept in the store's cache."""
+    return _backbone(control_name(where.backbone.name), where)
+
+
+def _backbone(name: str, where: Workspace) -> Backbone:
+    """The backbone of a name; where a plan is only shown, it need not be at hand."""
+    found = identify if where.absent is None else outlined
+    return found(name, controls=where.store.cache / "controls")
+
+
+def _plan_on(
+    where: Workspace,
+    experiment: Experiment,
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    seed: int | None,
+) -> Plan:
+    """The runs of an experiment on one backbone."""
+
+    def options(name: str, whole: bool, shots: bool = False) -> TrainingConfig:
+        kind, depth = kind_of(where, name), where.backbone.depth
+        return experiment.training_of(name, kind, whole, depth, training, shots).config
+
+    planner = Planner(
+        where,
+        # Every seed and every setup asks again for the options of the same tasks.
+        cache(options),
+        cache(lambda name: experiment.evaluation_of(name, kind_of(where, name), evaluation).config),
+        languages=experiment.languages,
+        present=True,
+        shots_for=cache(partial(options, shots=True)),
+    )
+    return joined(
+        [
+            plan_regimes(
+                replace(planner, method=method),
+                experiment.setups,
+                experiment.targets,
+                experiment.only,
+                seeds=experiment.all_seeds if seed is None else (seed,),
+                shots=experiment.shots,
+                select=experiment.select,
+                named=str(adapter_methods.parse(method)) if place else "",
+            )
+            for place, method in enumerate(experiment.adapter_methods)
+        ]
+    )
+
+
+def kind_of(where: Workspace, task: str) -> str:
+    """The kind of a task; `mix` for several at once."""
+    return MIX if is_mix(task) else where.task(task).kind

@@ -1,0 +1,1 @@
+"""Where and how the runs of a plan are carried out."""

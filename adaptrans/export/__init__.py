@@ -1,0 +1,1 @@
+"""Trained runs as folders for other tools."""

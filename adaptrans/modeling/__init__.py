@@ -1,0 +1,1 @@
+"""Backbones, setup expressions, adapters and heads."""

@@ -1,0 +1,498 @@
+"""The one module that touches the `adapters` library."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from adapters import (
+    ADAPTER_CONFIG_MAP,
+    AdapterConfig,
+    ForwardContext,
+    Fuse,
+    Stack,
+    XLMRobertaAdapterModel,
+    __version__,
+)
+from adapters.composition import AdapterCompositionBlock
+from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
+from adapters.methods.lora import LoRALinear as LoRALinear
+from adapters.methods.reft import ReftModule as ReftModule
+from adapters.models.xlm_roberta import modeling_xlm_roberta
+from torch import Tensor, nn
+from transformers import XLMRobertaConfig
+from transformers.modeling_utils import no_init_weights
+
+from adaptrans.errors import ArtifactError, SetupError
+from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, Method, check_layers, left_out
+from adaptrans.modeling.backbone import Backbone, weight_files
+from adaptrans.modeling.efficiency import vocab_trimming
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.manifest import subtracts_nothing
+from adaptrans.modeling.safetensors_io import (
+    StoredTensor,
+    copy_tensors,
+    fill,
+    open_tensors,
+    read_tensors,
+    write_tensors,
+)
+from adaptrans.utils.io import give_usual_mode
+
+# Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.
+_OWNER = re.compile(
+    r"(?:^|\.)(?:[A-Za-z_]*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings"
+    r"|shared_parameters)\.([^.]+)\."
+)
+# The library's container of fusions; the next name is the fusion's.
+_FUSION = re.compile(r"\.adapter_fusion_layer\.([^.]+)\.")
+
+# Attributes by which this package, the library and transformers tell modules apart: a container that held a
+# module of such a name would be taken for another kind.
+_TOLD_BY = (
+    *("loras", "adapter_fusion_layer", "use_dora", "loaded_embeddings", "gradient_checkpointing"),
+    *("gradient_checkpointing_func", "_gradient_checkpointing_func"),
+)
+
+
+def module_name(name: str, taken: Sequence[str] = ()) -> str:
+    """A name that a torch module can have, different from those taken.
+
+    Example:
+        >>> module_name("tydiqa.gold"), module_name("items"), module_name("mnli", ["mnli"])
+        ('tydiqa_gold', 'items_', 'mnli_2')
+        >>> module_name("loras")
+        'loras_'
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
+    if plain in _TOLD_BY or hasattr(nn.ModuleDict(), plain):
+        plain += "_"
+    free, number = plain, 1
+    while free in taken:
+        number += 1
+        free = f"{plain}_{number}"
+    return free
+
+
+def adapter_name(key: str) -> str | None:
+    """The adapter that a tensor of the model belongs to, None for backbone and heads.
+
+    Example:
+        >>> owner("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        'mnli'
+    """
+    match = None if key.startswith("heads.") else _OWNER.search(key)
+    return match[1] if match else None
+
+
+def fusion_of(key: str) -> str | None:
+    """The fusion that a tensor of the model belongs to, None for all others.
+
+    Example:
+        >>> fusion_of("roberta.encoder.layer.0.output.adapter_fusion_layer.xnli.query.weight")
+        'xnli'
+    """
+    match = _FUSION.search(key)
+    return match[1] if match else None
+
+
+def canonical_name(key: str) -> str:
+    """The name of an adapter's tensor without the adapter's own.
+
+    Example:
+        >>> anonymous("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        'roberta.encoder.layer.0.output.adapters.*.adapter_up.bias'
+    """
+    return renamed(key, "*")
+
+
+def renamed(key: str, name: str) -> str:
+    """The name of an adapter's tensor in an adapter of another name."""
+    match = _OWNER.search(key)
+    return f"{key[: match.start(1)]}{name}{key[match.end(1) :]}" if match else key
+
+
+Model: TypeAlias = XLMRobertaAdapterModel
+SelfAttention: TypeAlias = modeling_xlm_roberta.XLMRobertaSdpaSelfAttentionWithAdapters
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter.safetensors"
+ADAPTER_SETUP = "adapter_setup.json"
+HEAD_WEIGHTS = "model_head.safetensors"
+# The pooler feeds none of our heads, and checkpoints of masked language models lack it.
+UNUSED = "roberta.pooler."
+LAYERS = "roberta.encoder.layer."
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fusion in a model: its name, and the names of the adapters that it weighs."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@contextmanager
+def seeded(seed: int, part: str) -> Iterator[None]:
+    """Draw random weights from a seed of their own; the generator outside is left as it was."""
+    number = int.from_bytes(hashlib.sha256(f"{seed}:{part}".encode()).digest()[:7], "big")
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would also set the generators of the accelerators.
+        torch.default_generator.manual_seed(number)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from warning, while it switches adapters, that none is active."""
+    logger = logging.getLogger("adapters.model_mixin")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def tensors(model: Model) -> dict[str, Tensor]:
+    """Parameters and saved buffers by name, those with several names once."""
+    saved = model.state_dict().keys()
+    own = dict(model.named_parameters())
+    own |= {key: value for key, value in model.named_buffers() if key in saved}
+    return {key: value.detach() for key, value in own.items()}
+
+
+def bare_model(
+    backbone: Backbone, tokens: np.ndarray | None = None, convert: Callable[[nn.Module], None] | None = None
+) -> Model:
+    """Load the encoder of a backbone in float32, without head or adapter, in evaluation mode.
+
+    Args:
+        backbone: The base.
+        tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all.
+        convert: Called with each encoder layer when its weights are there, before the next is read.
+
+    Raises:
+        ArtifactError: If weights are missing or damaged.
+    """
+    try:
+        config = _config(backbone)
+        with no_init_weights():
+            model = XLMRobertaAdapterModel._from_config(
+                config, dtype=torch.float32, attn_implementation="sdpa"
+            )
+    except Exception as error:  # whatever transformers raises for an impossible config
+        raise ArtifactError(
+            f"backbone {backbone.name} cannot be loaded: {error}", remedy="fetch it again"
+        ) from error
+    stored: dict[str, StoredTensor] = {}
+    for path in weight_files(backbone.path, backbone.name):
+        # A masked language model or an adapter model has the encoder under a prefix, a bare one has not.
+        stored |= {
+            f"roberta.{key.removeprefix('roberta.')}": value for key, value in open_tensors(path).items()
+        }
+    own = encoder_tensors(model)
+    stored = {key: value for key, value in stored.items() if key in own}
+    later = [key for key in own if convert is not None and key.startswith(LAYERS)]
+    fill(
+        own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(vocab_trimming.WEIGHT, *later)
+    )
+    for number, layer in enumerate(model.roberta.encoder.layer):
+        if convert is not None:
+            for name in [name for name in own if name.startswith(f"{LAYERS}{number}.")]:
+                stored[name].read_into(own.pop(name))
+            convert(layer)
+    if tokens is None:
+        stored[vocab_trimming.WEIGHT].read_into(own[vocab_trimming.WEIGHT])
+    else:
+        vocab_trimming.trim(model, stored[vocab_trimming.WEIGHT], tokens)
+    for parameter in model.roberta.pooler.parameters():
+        nn.init.zeros_(parameter)
+    return model.eval()
+
+
+def _config(backbone: Backbone) -> XLMRobertaConfig:
+    """The configuration of a backbone, one object for each model: models change theirs."""
+    config = XLMRobertaConfig.from_pretrained(str(backbone.path), local_files_only=True)
+    # Traces of an adapter model that was saved in this folder would come back as stray modules.
+    for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
+        if hasattr(config, name):
+            delattr(config, name)
+    # Whatever the file says: what it names may be a repository whose code transformers would run.
+    config._attn_implementation = "sdpa"
+    return config
+
+
+def empty_model(backbone: Backbone) -> Model:
+    """A model of a backbone's form without any numbers in it, for counting."""
+    with torch.device("meta"):
+        return XLMRobertaAdapterModel(_config(backbone))
+
+
+def shaped_model(values: Mapping[str, Any]) -> Model:
+    """A model of some shape, by the keys of `config.json`; no numbers are put into it."""
+    config = XLMRobertaConfig(**values)
+    with no_init_weights():
+        return XLMRobertaAdapterModel._from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+
+
+def has_adapter(model: Model, name: str) -> bool:
+    """Whether the model has an adapter of this name."""
+    return name in model.adapters_config.adapters
+
+
+def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
+    """Add a fresh adapter; its weights depend on `seed` alone.
+
+    Raises:
+        SetupError: If the method's options make no adapter for this model.
+    """
+    options = dict(method.options)
+    if options.get("leave_out"):
+        options["leave_out"] = left_out(options["leave_out"], model.config.num_hidden_layers)
+    check_layers(options.get("layers", "all"), model.config.num_hidden_layers)
+    try:
+        config = ADAPTER_CONFIG_MAP[method.name].replace(**options)
+        with seeded(seed, "adapter"):
+            model.add_adapter(name, config=config)
+        _mend(model)
+    except Exception as error:  # whatever the library raises for an impossible value
+        raise SetupError(
+            f"method {method} makes no adapter for this model: {error}", remedy="change its options"
+        ) from error
+    if not adapter_tensors(model, name):
+        raise SetupError(f"method {method} makes an adapter without weights", remedy="change its options")
+
+
+def _mend(model: Model) -> None:
+    """Replace what of the library does not answer as its methods say."""
+    from adaptrans.modeling.padding import ignore_padding  # it stands on this module
+
+    ignore_padding(model)
+
+
+def load_adapter(model: Model, name: str, folder: Path) -> None:
+    """Add a stored adapter under a name, with exactly the weights of its file.
+
+    Raises:
+        ArtifactError: If its files are missing, damaged, or of another model.
+    """
+    try:
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
+        of = ADAPTER_CONFIG_MAP[SUBTRACTS_NOTHING] if subtracts_nothing(folder) else None
+        with seeded(0, "overwritten"):
+            model.add_adapter(name, config=of.replace(**config) if of else AdapterConfig.load(config))
+        _mend(model)
+    except Exception as error:  # whatever the library raises for an impossible value
+        raise ArtifactError(
+            f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
+        ) from error
+    replace_adapter(model, name, folder)
+
+
+def subtracts_nothing_in(model: Model, name: str) -> bool:
+    """Whether an adapter is of the method that its configuration on disk does not tell, `direft`."""
+    return getattr(model.adapters_config.get(name), "subtract_projection", True) is False
+
+
+def replace_adapter(model: Model, name: str, folder: Path) -> None:
+    """Replace an adapter's weights by stored ones, whatever name they were stored under.
+
+    Raises:
+        ArtifactError: If the file is missing, damaged, or of another model or method.
+    """
+    stored = {renamed(key, name): value for key, value in read_tensors(folder / ADAPTER_WEIGHTS).items()}
+    copy_tensors(adapter_tensors(model, name), stored, f"the adapter in {folder}")
+
+
+def adapter_tensors(model: Model, name: str) -> dict[str, Tensor]:
+    """All tensors of an adapter, by their names in the model."""
+    return {key: value for key, value in tensors(model).items() if adapter_name(key) == name}
+
+
+def fusion_description(model: Model, name: str) -> dict[str, Any]:
+    """A fusion's configuration and members as the library's own files hold them."""
+    _, members = model.adapters_config.get_fusion(name)
+    _, config = AdapterFusionLoader(model).save_to_state_dict(name)
+    return {**config, "adapter_names": list(members)}
+
+
+def inverts(model: Model, name: str) -> bool:
+    """Whether an adapter has an invertible part at the embeddings."""
+    return name in model.base_model.invertible_adapters
+
+
+def inverted(model: Model, states: Tensor) -> Tensor:
+    """States, shape (pieces, width), with the invertible part of the lowest active adapter undone, if any."""
+    return model.base_model.invertible_adapters_forward(states.unsqueeze(0), rev=True).squeeze(0)
+
+
+def add_head(model: Model, name: str, head: HeadSpec, seed: int) -> None:
+    """Add the fresh head of a task; its weights depend on `seed` alone."""
+    with seeded(seed, "head"):
+        model.add_prediction_head_from_config(name, head.library_config())
+
+
+def head_tensors(model: Model, name: str) -> dict[str, Tensor]:
+    """All tensors of a head, by their names in the model."""
+    return {key: value for key, value in tensors(model).items() if key.startswith(f"heads.{name}.")}
+
+
+def encoder_tensors(model: Model) -> dict[str, Tensor]:
+    """All tensors of the encoder that a head can see, by their names in the model."""
+    return {
+        key: value
+        for key, value in tensors(model).items()
+        if key.startswith("roberta.")
+        and not key.startswith(UNUSED)
+        and not (adapter_name(key) or fusion_of(key))
+    }
+
+
+def composed(layers: Sequence[str | Fused]) -> AdapterCompositionBlock | str | None:
+    """A stack of adapters and fusions, lowest first, as the library writes it; None for none."""
+    blocks = [
+        Fuse(*layer.members, name=layer.name) if isinstance(layer, Fused) else layer for layer in layers
+    ]
+    return None if not blocks else blocks[0] if len(blocks) == 1 else Stack(*blocks)
+
+
+def activate(model: Model, layers: Sequence[str | Fused], head: str | None) -> str:
+    """Let a stack of adapters and fusions, lowest first, and a head answer, and nothing else.
+
+    Returns:
+        The composition as the library prints it, or `none`.
+    """
+    block = composed(layers)
+    with _quiet():
+        model.set_active_adapters(block)
+    model.active_head = head
+    return "none" if block is None else str(block)
+
+
+def freeze_all_but(
+    model: Model, adapter: str | None, heads: Sequence[str], *, whole: bool, fusions: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Set what is trained: an adapter, fusions, or the whole encoder, and heads.
+
+    Returns:
+        Names of the trained parameters, in the order of the model.
+    """
+    names: set[str] = set()
+    if adapter is not None:
+        with _quiet():
+            model.train_adapter(adapter)
+        # Some methods share random matrices that stay frozen; the library knows which.
+        names = {
+            key for key, p in model.named_parameters() if p.requires_grad and adapter_name(key) == adapter
+        }
+    model.eval()
+    names |= set(encoder_tensors(model)) if whole else set()
+    trained = []
+    for key, parameter in model.named_parameters():
+        own_head = key.startswith(tuple(f"heads.{head}." for head in heads))
+        chosen = key in names or own_head or fusion_of(key) in fusions
+        parameter.requires_grad_(chosen)
+        trained += [key] if chosen else []
+    return tuple(trained)
+
+
+def canonical_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """An adapter's configuration with all its keys, however old the version that wrote it.
+
+    Raises:
+        ValueError: Or whatever the library raises, if it makes no adapter.
+    """
+    return dict(AdapterConfig.load(dict(config)).to_dict())
+
+
+def default_config(method: str) -> dict[str, Any]:
+    """The configuration of a method without options."""
+    return dict(ADAPTER_CONFIG_MAP[method].to_dict())
+
+
+def save_adapter(model: Model, name: str, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write an adapter in the library's own format; `more` as in `save_adapter_config`."""
+    save_adapter_config(model, name, folder, more)
+    # The library's own writer fails for methods whose layers share a tensor, such as prefix tuning.
+    write_tensors(folder / ADAPTER_WEIGHTS, adapter_tensors(model, name))
+
+
+def save_adapter_config(model: Model, name: str, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write an adapter's configuration, with further keys that the library does not read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _, config = AdapterLoader(model).save_to_state_dict(name)
+    text = json.dumps({**config, **(more or {})}, indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+class _HeadWriter(PredictionHeadLoader):
+    """The library's writer of heads, without tensors that are the backbone's, such as tied embeddings."""
+
+    def filter_func(self, head_name: str) -> Callable[[str], bool]:
+        """Which tensors are written."""
+        own = head_tensors(self.model, head_name)
+        return lambda key: key in own
+
+
+def save_head(model: Model, name: str, folder: Path) -> None:
+    """Write a head in the library's own format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _HeadWriter(model, use_safetensors=True).save(str(folder), name)
+    give_usual_mode(folder / HEAD_WEIGHTS)
+
+
+def save_setup(layers: Sequence[str | Fused], heads: Sequence[str], folder: Path) -> None:
+    """Write what the library's `load_adapter_setup` reads beside the adapters and heads of a folder."""
+    block = composed(layers)
+    setup = block if isinstance(block, AdapterCompositionBlock) else Stack(block)
+    head = heads[0] if len(heads) == 1 else list(heads) or None
+    described = setup.to_dict()
+    # The library reads the name of a fusion back, but does not write it.
+    parts = [described] if len(layers) == 1 else described["children"]
+    for layer, part in zip(layers, parts, strict=True):
+        if isinstance(layer, Fused):
+            part["kwargs"] = {"name": layer.name}
+    values = {"adapter_setup": described, "head_setup": head, "version": f"adapters.{__version__}"}
+    text = json.dumps(values, indent=2)
+    (folder / ADAPTER_SETUP).write_text(text + "\n", encoding="utf-8")
+
+
+def layer_outputs(model: Model, layer: nn.Module, inputs: Tensor) -> Tensor:
+    """What one linear layer answers with the active adapters in it, in float64.
+
+    Args:
+        model: The model, in evaluation mode, with its adapters active.
+        layer: One of its layers; a copy of it answers.
+        inputs: Shape (rows, inputs), float64.
+
+    Returns:
+        Shape (rows, outputs), float64.
+    """
+    exact = copy.deepcopy(layer).double()
+    shared = {
+        name: {key: value.double() for key, value in values.items()}
+        for name, values in model.base_model.shared_parameters.items()
+    }
+    with torch.no_grad(), ForwardContext(model, torch.empty(0, 1)):
+        ForwardContext.get_context().shared_parameters = shared
+        return exact(inputs.unsqueeze(0))[0]
+
+
+def load_head(model: Model, name: str, folder: Path) -> None:
+    """Replace a head's weights by stored ones.
+
+    Raises:
+        ArtifactError: If the file is missing, damaged, or of another head.
+    """
+    copy_tensors(head_tensors(model, name), read_tensors(folder / HEAD_WEIGHTS), f"the head in {folder}")

@@ -1,0 +1,1 @@
+"""Less memory and less time for the same results."""

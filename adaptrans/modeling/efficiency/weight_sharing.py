@@ -1,0 +1,107 @@
+"""Models of several setups that hold one copy of their backbone's frozen weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptrans.modeling import adapters
+from adaptrans.modeling.adapters import Model
+from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.efficiency.gradient_checkpointing import reads_weights
+from adaptrans.modeling.efficiency.quantization import quantize as in_few_bits
+from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """Bare models that others are made of."""
+
+    prepare: Callable[[Model], None]
+    models: dict[tuple[str, bytes | None, str], Model] = field(default_factory=dict)
+
+
+_shelf: ContextVar[_Shelf | None] = ContextVar("shelf of bare models", default=None)
+
+
+@contextmanager
+def one_backbone(prepare: Callable[[Model], None]) -> Iterator[None]:
+    """While the block runs, models of adapter setups are built around the same weights of their backbone.
+
+    They answer as models of their own would; nothing may change those weights.
+
+    Args:
+        prepare: Called once with a backbone's bare model, to move or convert its weights.
+    """
+    token = _shelf.set(_Shelf(prepare))
+    try:
+        yield
+    finally:
+        _shelf.reset(token)
+
+
+def bare_model(backbone: Backbone, tokens: np.ndarray | None = None, quantize: str = UNQUANTIZED) -> Model:
+    """A bare model whose weights stay frozen, see `library.bare_model`; loaded once in `one_backbone`.
+
+    Args:
+        backbone: The base.
+        tokens: Ids of the pieces whose embeddings are loaded, the others by need; None for all.
+        quantize: `8bit` or `4bit` for linear layers kept so, each from when it has been read; or `none`.
+
+    Raises:
+        ConfigError: If bitsandbytes is needed and missing.
+    """
+    shelf = _shelf.get()
+    if shelf is None:
+        return _loaded(backbone, tokens, quantize)
+    key = (backbone.fingerprint, None if tokens is None else tokens.tobytes(), quantize)
+    if key not in shelf.models:
+        first = _loaded(backbone, tokens, quantize).requires_grad_(False)
+        shelf.prepare(first)
+        shelf.models[key] = first
+    return _twin(shelf.models[key])
+
+
+def _loaded(backbone: Backbone, tokens: np.ndarray | None, quantize: str) -> Model:
+    if quantize == UNQUANTIZED:
+        return adapters.bare_model(backbone, tokens)
+    require_bitsandbytes(quantize)
+    return adapters.bare_model(backbone, tokens, partial(in_few_bits, how=quantize))
+
+
+def _twin(model: Model) -> Model:
+    """A model of the same weights in the same memory, to which adapters can be added."""
+    # Embeddings that are read as pieces are met are one module, so that they are read once.
+    words = model.get_input_embeddings()
+    shared = {id(words): words}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        shared[id(tensor)] = (
+            nn.Parameter(tensor.detach(), requires_grad=False) if isinstance(tensor, nn.Parameter) else tensor
+        )
+    return copy.deepcopy(model, shared)
+
+
+def cast_once(model: nn.Module) -> None:
+    """Convert the linear layers of a frozen model to bf16, which autocast would do at every call.
+
+    The results are the same to the last bit: a linear layer under autocast rounds its weights so, and keeps
+    no copy of what it rounded where they are frozen.
+    """
+    tied = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and id(module.weight) not in tied and not reads_weights(module):
+            for parameter in (module.weight, module.bias):
+                _cast(parameter)
+
+
+def _cast(parameter: Tensor | None) -> None:
+    if parameter is not None and parameter.dtype == torch.float32:
+        parameter.data = parameter.data.to(torch.bfloat16)

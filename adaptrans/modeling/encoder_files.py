@@ -1,0 +1,75 @@
+"""The encoder of a model on disk, as transformers reads it, with all its embeddings."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import XLMRobertaConfig
+
+from adaptrans.modeling.adapters import Model, encoder_tensors
+from adaptrans.modeling.efficiency import vocab_trimming
+from adaptrans.modeling.safetensors_io import fill, open_tensors, write_tensors
+
+NOT_OF_THE_ENCODER = (
+    "prediction_heads",
+    "adapters",
+    "adapter_fusion_models",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "task_specific_params",
+    "adaptrans",
+)
+"""Keys of a backbone's configuration that speak of a head, its labels or adapters.
+
+Where the backbone is itself the export of a classifier, its number of labels would shape another head.
+"""
+
+
+def save_encoder(model: Model, folder: Path) -> None:
+    """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = encoder_tensors(model)
+    cut = vocab_trimming.trimmed(model)
+    if cut is not None:
+        own[vocab_trimming.WEIGHT] = cut.whole()
+    stored = {key.removeprefix("roberta."): value for key, value in own.items()}
+    write_tensors(folder / "model.safetensors", stored)
+    held = functools.reduce(torch.promote_types, (value.dtype for value in stored.values()))
+    encoder_config(model, "XLMRobertaModel", dtype=held).save_pretrained(str(folder))
+
+
+def encoder_config(
+    model: Model, architecture: str, *, dtype: torch.dtype = torch.float32, **more: Any
+) -> XLMRobertaConfig:
+    """The configuration of a model's encoder for a class of transformers, without traces of the library.
+
+    Args:
+        model: The model.
+        architecture: The class.
+        dtype: What the file beside it holds; by default float32, in which models are computed and written.
+            That of the backbone's file would be taken over else, and by readers for this one's.
+        more: Further keys.
+    """
+    values = model.config.to_dict()
+    kept = {key: value for key, value in values.items() if key not in NOT_OF_THE_ENCODER}
+    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], "dtype": dtype, **more})
+
+
+def load_encoder(model: Model, folder: Path) -> None:
+    """Replace the encoder's weights by stored ones.
+
+    Raises:
+        ArtifactError: If the file is missing, damaged, or of another model.
+    """
+    path = folder / "model.safetensors"
+    stored = {f"roberta.{key}": value for key, value in open_tensors(path).items()}
+    own, cut = encoder_tensors(model), vocab_trimming.trimmed(model)
+    if cut is not None:
+        own[vocab_trimming.WEIGHT] = torch.empty(cut.num_embeddings, cut.embedding_dim, device="meta")
+    fill(own, stored, f"the encoder in {path}", but=() if cut is None else (vocab_trimming.WEIGHT,))
+    if cut is not None:
+        cut.read_from(stored[vocab_trimming.WEIGHT])

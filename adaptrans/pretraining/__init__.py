@@ -1,1 +1,0 @@
-"""Pretraining of small multilingual encoders in the form of XLM-R, from text folders."""

@@ -1,0 +1,304 @@
+"""What the page says, as plain frozen data, read from tables and from the runs behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adaptrans import benchmarks
+from adaptrans.analysis.aggregates import OverallTable, overall
+from adaptrans.analysis.comparison import Row, TargetTable
+from adaptrans.analysis.published import PublishedBaselines, published_baselines, why_not
+from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention
+from adaptrans.experiments.config import Experiment
+from adaptrans.runs.few_shot import PHASE as SHOTS
+from adaptrans.runs.store import Run, Store
+from adaptrans.utils.environment import cost_of
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How one training went.
+
+    Args:
+        run: Name of the run.
+        phase: `intermediate` or `target`.
+        task: What it was trained on.
+        setup: What was trained.
+        loss: Loss by step.
+        dev: Score on the dev set by step; empty where there is none.
+    """
+
+    run: str
+    phase: str
+    task: str
+    setup: str
+    loss: tuple[tuple[int, float], ...]
+    dev: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one score took.
+
+    Args:
+        setup: Row of the table.
+        target: Column of the table.
+        score: Mean over languages.
+        parameters: Weights trained for the target, adapters and heads alike.
+        seconds: Training time of the target and of all runs it builds on.
+        memory: The most that any of them took, in bytes: on the device, or resident without one; None
+            where it was not measured.
+    """
+
+    setup: str
+    target: str
+    score: float
+    parameters: int
+    seconds: float
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What the fusion of one setup attended to on one target.
+
+    Args:
+        setup: The setup.
+        target: The target.
+        adapters: The fused adapters.
+        layers: Share of each adapter by layer, averaged over languages.
+        languages: Share of each adapter by language, averaged over layers.
+    """
+
+    setup: str
+    target: str
+    adapters: tuple[str, ...]
+    layers: dict[str, list[float]]
+    languages: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything on the page.
+
+    Args:
+        title: Its heading.
+        description: A line for the reader.
+        backbones: Names of the encoders.
+        baseline: The setup that differences are taken to.
+        setups: Rows, in order.
+        tables: One per target.
+        curves: Trainings.
+        costs: Cost of each score.
+        fusions: Attention of fusions; empty without any.
+        environment: What the runs ran on, one value per line.
+        commands: The commands that repeat it.
+        notes: What the reader of the numbers has to know.
+        published: What is published for each table; empty for none.
+        benchmarks: Means of benchmarks of which a group is whole.
+    """
+
+    title: str
+    description: str
+    backbones: tuple[str, ...]
+    baseline: str
+    setups: tuple[str, ...]
+    tables: tuple[TargetTable, ...]
+    curves: tuple[Curve, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    fusions: tuple[Fusion, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    published: tuple[PublishedBaselines, ...] = ()
+    benchmarks: tuple[OverallTable, ...] = ()
+
+    @property
+    def published_rows(self) -> dict[str, list[float | None]]:
+        """Published scores by system, one per table; None where a table has none."""
+        names = dict.fromkeys(line.label for found in self.published for line in found.lines)
+        return {
+            name: [
+                next((line.value for line in found.lines if line.label == name), None)
+                for found in self.published
+            ]
+            for name in names
+        }
+
+    @property
+    def seeds(self) -> int:
+        """The most seeds that a number is a median over."""
+        return max((len(row.seeds) for table in self.tables for row in table.rows), default=1)
+
+    @property
+    def has_control(self) -> bool:
+        """Whether any score stands beside that of the control."""
+        return any(row.above_control for table in self.tables for row in table.rows)
+
+
+def content(
+    tables: Sequence[TargetTable], store: Store, experiment: Experiment | None, baseline: str = "full"
+) -> Content:
+    """Collect what the page says.
+
+    Args:
+        tables: Its tables.
+        store: The runs behind them.
+        experiment: What they belong to, if it is one experiment.
+        baseline: The setup that differences are taken to, where there is no experiment to say it.
+    """
+    runs = {run.key: run for run in store.runs()}
+    shown = [(table, row, runs[row.run.rpartition("-")[2]]) for table in tables for row in table.rows]
+    setups = dict.fromkeys(row.setup for _, row, _ in shown)
+    before = {run.key: list(_ancestors(run, runs)) for _, _, run in shown}
+    trained = {run.key: run for found in before.values() for run in found}
+    others = tuple(published_baselines(table, runs) for table in tables)
+    notes = [note for table in tables for note in table.notes]
+    notes += [line.note for found in others for line in found.lines]
+    wanted = experiment.baseline if experiment else baseline
+    notes += [note for table in tables if (note := _without_baseline(table, wanted))]
+    notes += [text] if (text := why_not(others)) else []
+    return Content(
+        title=experiment.name if experiment else store.root.name,
+        description=" ".join(experiment.description.split()) if experiment else "All finished evaluations.",
+        backbones=tuple(dict.fromkeys(_backbone(run) for _, _, run in shown)),
+        baseline=experiment.baseline if experiment else baseline,
+        setups=tuple(setups),
+        tables=tuple(tables),
+        # Few-shot runs are a handful of steps each, one per language.
+        curves=tuple(_curve(run) for run in trained.values() if run.phase != SHOTS),
+        costs=tuple(_cost(table, row, before[run.key]) for table, row, run in shown if before[run.key]),
+        fusions=tuple(_fusions(shown)),
+        environment=_environment([run for _, _, run in shown] + list(trained.values())),
+        commands=tuple(_commands([run for _, _, run in shown] + list(trained.values()))),
+        notes=tuple(dict.fromkeys(notes)),
+        published=others,
+        benchmarks=tuple(found for name in benchmarks.names() for found in overall(tables, name, runs)),
+    )
+
+
+def _without_baseline(table: TargetTable, baseline: str) -> str:
+    """That a table has no differences, where it has several rows."""
+    if len(table.rows) == 1 or any(row.difference for row in table.rows):
+        return ""
+    which = f" ({table.which})" if table.which else ""
+    return f"{table.target}{which}: no row is the baseline {baseline}, so there are no differences"
+
+
+def _backbone(run: Run) -> str:
+    config = run.config()
+    return str(config.get("backbone_name") or config["backbone"][:12])
+
+
+def _ancestors(run: Run, runs: Mapping[str, Run]) -> Iterator[Run]:
+    """The training runs behind a run, the nearest first, each once."""
+    config = run.config()
+    shots = config.get("shots")
+    few = list(shots.values()) if isinstance(shots, dict) else []
+    keys = [config.get("trained"), *config.get("parents", {}).values(), *few]
+    seen = set()
+    for key in keys:
+        if key in runs and key not in seen:
+            seen.add(key)
+            yield runs[key]
+            for older in _ancestors(runs[key], runs):
+                if older.key not in seen:
+                    seen.add(older.key)
+                    yield older
+
+
+def _curve(run: Run) -> Curve:
+    config = run.config()
+    lines = _log(run.path / "log.jsonl")
+    return Curve(
+        run.name,
+        run.phase,
+        # A language adapter is trained on the text of its language alone.
+        str(config.get("task") or config["language"]).partition("@")[0],
+        str(config.get("setup") or config["method"]),
+        tuple((line["step"], line["loss"]) for line in lines if "loss" in line),
+        tuple((line["step"], line["dev_score"]) for line in lines if "dev_score" in line),
+    )
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    """Lines of a training log; one that is cut off is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def _cost(table: TargetTable, row: Row, before: Sequence[Run]) -> Cost:
+    results = [run.result() for run in before]
+    taken = [found for run in before if (found := cost_of(run.path)) is not None]
+    peaks = [peak for found in taken if (peak := found.device_memory or found.memory) is not None]
+    return Cost(
+        row.setup,
+        table.target,
+        row.mean.value,
+        int(results[0]["trained_parameters"]),
+        sum(float(result["seconds"]) for result in results),
+        max(peaks, default=None),
+    )
+
+
+def _fusions(shown: Sequence[tuple[TargetTable, Row, Run]]) -> Iterator[Fusion]:
+    for table, row, run in shown:
+        if not (run.path / "attention").is_dir():
+            continue
+        records = load_attention(run)
+        names = next(iter(records.values())).adapters
+        for fusion, adapters in names.items():
+            yield Fusion(
+                row.setup,
+                table.target,
+                adapters,
+                _by_layer(list(records.values()), fusion),
+                {code: record.means(fusion) for code, record in records.items()},
+            )
+
+
+def _by_layer(records: Sequence[AttentionRecord], fusion: str) -> dict[str, list[float]]:
+    """Shares by place, averaged over languages."""
+    found: dict[str, list[list[float]]] = {}
+    for record in records:
+        for place in record.layers:
+            if place["fusion"] == fusion:
+                part = "" if place["part"] == "output" else f" {place['part']}"
+                found.setdefault(f"{place['layer'] + 1}{part}", []).append(place["shares"])
+    return {
+        name: [sum(column) / len(rows) for column in zip(*rows, strict=True)] for name, rows in found.items()
+    }
+
+
+def _lines(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    for run in runs:
+        yield from _log(run.path / "environment.jsonl")
+
+
+def _environment(runs: Sequence[Run]) -> dict[str, str]:
+    """Values of everything that can move a result; several where runs differ."""
+    values: dict[str, dict[str, None]] = {}
+    for line in _lines(runs):
+        plain = {
+            name: line.get(name) for name in ("python", "platform", "device_name", "precision", "threads")
+        }
+        for name, value in {**plain, **line.get("packages", {})}.items():
+            if value is not None:
+                values.setdefault(name, {})[str(value)] = None
+    return {name: ", ".join(found) for name, found in values.items()}
+
+
+def _commands(runs: Sequence[Run]) -> list[str]:
+    """The commands that made the runs, each once."""
+    import shlex
+
+    return list(dict.fromkeys(shlex.join(line["command"]) for line in _lines(runs) if line.get("command")))

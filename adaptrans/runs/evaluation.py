@@ -1,0 +1,212 @@
+"""An evaluation before it runs: what goes in, and the key and folder that follow from it. Torch-free."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adaptrans.errors import ConfigError, MissingDataError
+from adaptrans.languages import unknown
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
+from adaptrans.modeling.backbone import Backbone, check_length
+from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_language, is_full
+from adaptrans.runs.few_shot import ShotSpec
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import RECIPE, is_retrieval
+from adaptrans.runs.training_args import EvaluationConfig
+from adaptrans.runs.transfer_setting import ZERO_SHOT, Regime
+from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks import loading
+from adaptrans.tasks.schema import Task
+
+BARE = "backbone"
+"""What answers for a retrieval target when a setup has nothing below its target."""
+
+
+def answering(setup: Setup, task: Task) -> str:
+    """What of a setup answers for a task: all of it, or what is below `target` for retrieval.
+
+    Setups with the same text are one run: `full` and `adapter` both leave the bare backbone.
+    """
+    if not is_retrieval(task):
+        return str(setup)
+    below = below_target(setup)
+    return str(Setup(below)) if below else BARE
+
+
+def default_layer(depth: int) -> int:
+    """The layer for retrieval where none is given: 14 of 24, and in proportion for other depths.
+
+    Source: jiant's XTREME guide takes `hidden_states[14]` of XLM-R Large.
+
+    Example:
+        >>> default_layer(24), default_layer(12), default_layer(4)
+        (14, 7, 2)
+    """
+    return round(depth * 14 / 24)
+
+
+def retrieval_layer(backbone: Backbone) -> int:
+    """The layer for retrieval where none is given: the one the backbone recommends, or `default_layer`."""
+    return default_layer(backbone.depth) if backbone.retrieval_layer is None else backbone.retrieval_layer
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """Zero-shot evaluation of one setup on one target.
+
+    Args:
+        workspace: Where it works.
+        setup: The setup as written.
+        task: The target task.
+        config: Its options.
+        trained: The target run to evaluate; None for retrieval, which has none.
+        parents: For retrieval, the runs below the target, by reference.
+        languages: Languages to evaluate; empty for all that have data.
+        method: Adapter method of the setup.
+        seed: Seed of the runs it evaluates.
+        language_runs: For a setup with `{lang}`, the language adapters at hand, by language.
+        shots: For a few-shot row, the run that answers in each language, instead of `trained`.
+        regime: What was seen of the target languages.
+    """
+
+    workspace: Workspace
+    setup: Setup
+    task: Task
+    config: EvaluationConfig
+    trained: Run | None
+    parents: Mapping[str, Run] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    method: str = DEFAULT_METHOD
+    seed: int = 1
+    language_runs: Mapping[str, Run] = field(default_factory=dict)
+    shots: Mapping[str, ShotSpec] = field(default_factory=dict)
+    regime: Regime = ZERO_SHOT
+
+    def __post_init__(self) -> None:
+        # Refused before anything is planned, fetched or read.
+        check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
+
+    @property
+    def max_length(self) -> int:
+        """Pieces per model input."""
+        return self.config.max_length or self.task.max_length
+
+    @property
+    def policy(self) -> Policy:
+        """Which language adapter is used at test time."""
+        return self.setup.policy or "swap"
+
+    @functools.cached_property
+    def wanted_languages(self) -> tuple[str, ...]:
+        """The languages to evaluate.
+
+        Raises:
+            UnknownNameError: If the task has no such language.
+            MissingDataError: If there is no data for any.
+        """
+        for language in self.languages:
+            if language not in self.task.languages:
+                raise unknown(f"language of {self.task.name}", language, self.task.languages)
+        there = self.workspace.languages_with(self.task, self.config.split)
+        wanted = self.languages or there
+        for language in wanted:
+            # Looking for it raises the error that says what to fetch.
+            self.workspace.data_key(self.task, self.config.split, language)
+        return wanted
+
+    @property
+    def answering(self) -> str:
+        """What of the setup answers for this task."""
+        return answering(self.setup, self.task)
+
+    @property
+    def answering_method(self) -> str:
+        """`full`, the adapter method, or nothing for the bare backbone."""
+        if self.answering == BARE:
+            return "none"
+        return "full" if is_full(self.setup) else self.method
+
+    @functools.cached_property
+    def layer(self) -> int | None:
+        """The layer whose vectors are compared; None where the best one is chosen, see `Select`."""
+        if self.config.layer == "best":
+            return None
+        backbone = self.workspace.backbone
+        depth = backbone.depth
+        layer = retrieval_layer(backbone) if self.config.layer is None else self.config.layer
+        if not 0 <= layer <= depth:
+            raise ConfigError(f"layer {layer} of a model with {depth} layers", remedy=f"choose 0 to {depth}")
+        return layer
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change a prediction, except the languages' data, which is recorded with each."""
+        values: dict[str, Any] = {
+            "recipe": RECIPE,
+            "setup": self.answering,
+            "method": self.answering_method,
+            "task": str(self.task),
+            "definition": self.workspace.definition(self.task),
+            "seed": None if self.answering == BARE else self.seed,
+            "split": self.config.split,
+            "limit": self.config.limit,
+            **loading.rule(self.config.limit),
+            "precision": self.config.precision,
+            "max_length": self.max_length,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": self.workspace.tokenizer_key,
+            "samples": self.config.samples,
+            "trained": self.trained.key if self.trained else None,
+            "parents": {name: run.key for name, run in sorted(self.parents.items())},
+        }
+        if self.config.quantize is not None:
+            values |= {"quantize": self.config.quantize}
+        if self.shots:
+            values |= {"shots": {code: spec.run.key for code, spec in sorted(self.shots.items())}}
+        if has_language(self.setup):
+            swapped = self.language_runs if self.policy == "swap" else {}
+            # One side of every pair is English, and candidates are in all languages.
+            further = ["en"] if is_retrieval(self.task) else []
+            further += self.task.languages if self.task.kind == "passage_ranking" else []
+            spoken = (*self.wanted_languages, *further)
+            used = {code: swapped[code].key for code in spoken if code in swapped}
+            values |= {"policy": self.policy, "language_adapters": used}
+        if is_retrieval(self.task):
+            values |= {"layer": self.layer, "pooling": self.config.pooling}
+        if self.task.kind == "bitext_mining":
+            values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
+        if self.config.select is not None and is_retrieval(self.task):
+            language = self.config.select.language
+            if language not in self.task.languages:
+                raise unknown(f"language of {self.task.name}", language, self.task.languages)
+            half = {"data": self.workspace.data_key(self.task, self.config.split, language)}
+            values |= {"layer": "best", "select": {**self.config.select.model_dump(), **half}}
+        return values
+
+    @property
+    def _tuned_on(self) -> dict[str, str]:
+        """Mining: fingerprints of the dev data that the threshold is tuned on."""
+        found: dict[str, str] = {}
+        if self.config.threshold == "dev" and self.config.split != "dev":
+            for language in self.wanted_languages:
+                with contextlib.suppress(MissingDataError):
+                    found[language] = self.workspace.data_key(self.task, "dev", language)
+        return found
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The inputs and, outside the key, the backbone's name and what was seen of the target languages."""
+        seen = {} if self.regime.zero_shot else {"regime": self.regime.label}
+        return {**self.inputs, "backbone_name": self.workspace.backbone.name, **seen}
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run of these inputs in the store."""
+        seed = "" if self.answering == BARE else f".s{self.seed}"
+        answering = self.regime.row(self.answering).replace(" +", ".")
+        label = f"{self.task.name}.{answering}.{self.answering_method}{seed}"
+        return self.workspace.store.run("evaluate", label, self.inputs)

@@ -1,0 +1,197 @@
+"""A few examples of a target language: which they are, and the run that trains on them. Torch-free."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adaptrans.modeling.backbone import check_length
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import RECIPE, TrainSpec
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.runs.transfer_setting import Regime
+from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks.schema import Task
+from adaptrans.utils.io import canonical_json
+
+PHASE = "shots"
+
+SPLITS = ("train", "dev")
+"""Where the examples are drawn from: the first of them that the language has."""
+
+RULE = 1
+"""Raised when other examples are drawn."""
+
+BALANCED_KINDS = ("classification", "multiple_choice")
+"""Kinds whose examples have one label each; of the others so many sentences or questions are drawn."""
+
+
+def shot_split(where: Workspace, task: Task, language: str) -> str | None:
+    """The split that a language's examples are drawn from; None where it has neither.
+
+    Args:
+        where: The workspace.
+        task: The target.
+        language: The language.
+    """
+    for split in SPLITS:
+        if split not in task.splits or language not in task.languages_of(split):
+            continue
+        if where.data is None or language in where.languages_here(task, split):
+            return split
+    return None
+
+
+def drawn(labels: Sequence[Any] | int, shots: int, seed: int) -> list[int]:
+    """Places of the examples that are drawn, in the order of the data.
+
+    Fewer shots of the same seed are a part of more.
+
+    Args:
+        labels: Label of each example, of which each gets so many; or the number of examples where they
+            have none.
+        shots: How many of each label.
+        seed: Seed of the draw.
+
+    Example:
+        >>> drawn(["a", "b", "a", "a", "b"], 1, seed=1), drawn(5, 2, seed=1)
+        ([0, 1], [1, 4])
+    """
+    many = isinstance(labels, int)
+    number = labels if isinstance(labels, int) else len(labels)
+    order = np.random.default_rng([seed, RULE]).permutation(number)
+    taken: dict[str, list[int]] = {}
+    for place in order.tolist():
+        label = "" if many else canonical_json(labels[place])  # type: ignore[index]
+        members = taken.setdefault(label, [])
+        if len(members) < shots:
+            members.append(place)
+    return sorted(place for members in taken.values() for place in members)
+
+
+@dataclass(frozen=True)
+class ShotSpec:
+    """Further training of a finished target run on a few examples of one language.
+
+    Args:
+        base: The target run that it goes on from, before it runs.
+        start: That run.
+        language: The language.
+        split: Where the examples are drawn from.
+        shots: How many per label; of sentences or questions where examples have no one label.
+        config: Its options; nothing is selected, the weights are those of the last step.
+    """
+
+    base: TrainSpec
+    start: Run
+    language: str
+    split: str
+    shots: int
+    config: TrainingConfig
+
+    def __post_init__(self) -> None:
+        check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where it works."""
+        return self.base.workspace
+
+    @property
+    def task(self) -> Task:
+        """The target."""
+        return self.base.task
+
+    @property
+    def seed(self) -> int:
+        """Seed of the draw, the batches and dropout."""
+        return self.base.seed
+
+    @property
+    def phase(self) -> str:
+        """Its phase."""
+        return PHASE
+
+    @property
+    def setup(self) -> str:
+        """What is trained, as tables name it."""
+        return self.regime.row(str(self.base.setup))
+
+    @property
+    def regime(self) -> Regime:
+        """What it saw of the target languages."""
+        return Regime(self.base.config.select == "target_dev", self.shots)
+
+    @property
+    def parents(self) -> Mapping[str, Run]:
+        """The run it goes on from."""
+        return {"start": self.start}
+
+    @property
+    def max_length(self) -> int:
+        """Pieces per model input."""
+        return self.config.max_length or self.task.max_length
+
+    def places(self, examples: Sequence[Any], gold: Callable[[Any], Any]) -> list[int]:
+        """Places of the drawn examples among those of the split."""
+        balanced = self.task.kind in BALANCED_KINDS
+        return drawn([gold(item) for item in examples] if balanced else len(examples), self.shots, self.seed)
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result."""
+        return {
+            "recipe": RECIPE,
+            "phase": PHASE,
+            "setup": str(self.base.setup),
+            "method": self.base.trained_method,
+            "task": str(self.task),
+            "definition": self.workspace.definition(self.task),
+            "shots": self.shots,
+            "rule": RULE,
+            "start_target_dev": self.regime.target_dev,
+            "language": self.language,
+            "split": self.split,
+            "train": {self.language: self.workspace.data_key(self.task, self.split, self.language)},
+            "config": replace_selection(self.config).inputs(self.base.whole_model),
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": self.workspace.tokenizer_key,
+            "parents": {"start": self.start.key},
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The inputs and, outside the key, the backbone's name."""
+        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run of these inputs in the store."""
+        label = f"{self.task.name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
+        return self.workspace.store.run(PHASE, label, self.inputs)
+
+
+def replace_selection(config: TrainingConfig) -> TrainingConfig:
+    """Options of a run without a dev set, in which nothing is selected."""
+    return config.model_copy(update={"select": "source_dev", "keep_best": False})
+
+
+def shot_specs(
+    base: TrainSpec, start: Run, languages: Sequence[str], shots: int, config: TrainingConfig
+) -> list[ShotSpec]:
+    """The further training of one target run, a run for each language that has examples to draw.
+
+    The languages of its own training data are left out: there it has seen many examples.
+    """
+    found = []
+    for language in languages:
+        split = None if language in base.train_languages else shot_split(base.workspace, base.task, language)
+        if split is not None:
+            found.append(ShotSpec(base, start, language, split, shots, config))
+    return found

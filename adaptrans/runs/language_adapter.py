@@ -1,0 +1,133 @@
+"""The run that trains a language adapter on plain text, before it runs. Torch-free."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptrans import languages
+from adaptrans.errors import ArtifactError, MissingDataError
+from adaptrans.modeling import adapter_methods
+from adaptrans.modeling.backbone import check_length, tokenizer_fingerprint
+from adaptrans.modeling.setup.validation import check_quantized
+from adaptrans.runs.store import Run
+from adaptrans.runs.train import RECIPE
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.runs.workspace import Workspace
+from adaptrans.utils.io import cached_sha256
+
+PHASE = "language"
+
+METHOD = "seq_bn_inv[reduction_factor=2]"
+"""MAD-X: a bottleneck of half the width and an invertible part (Pfeiffer et al. 2020, arXiv 2005.00052)."""
+
+MASKS = 2
+"""Raised when other pieces of the same text are hidden."""
+
+MAX_LENGTH = 128
+"""Pieces per block of text."""
+
+
+@dataclass(frozen=True)
+class LanguageSpec:
+    """One language adapter.
+
+    Args:
+        workspace: Where it works.
+        language: Code of the language.
+        text: A text file, or a folder that holds `LANGUAGE.txt` or `LANGUAGE/*.txt`, plain or `.gz`.
+        config: Training options.
+        method: Adapter method.
+        seed: Seed of weights, masks and batches.
+    """
+
+    workspace: Workspace
+    language: str
+    text: Path
+    config: TrainingConfig
+    method: str = METHOD
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        languages.get(self.language)
+        object.__setattr__(self, "method", str(adapter_methods.parse(self.method)))
+        what = f"the language adapter {self.language}"
+        check_quantized(self.config.quantize, self.method, what)
+        check_length(self.workspace.backbone, self.max_length, what)
+
+    @functools.cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The text files, in order.
+
+        Raises:
+            MissingDataError: If there is none.
+        """
+        if self.text.is_file():
+            return (self.text,)
+        names = (f"{self.language}.txt", f"{self.language}.txt.gz")
+        found = [self.text / name for name in names if (self.text / name).is_file()]
+        for pattern in ("*.txt", "*.txt.gz"):
+            found += sorted((self.text / self.language).rglob(pattern))
+        if not found:
+            raise MissingDataError(
+                f"{self.text} has no text in {self.language}",
+                remedy=f"put it into {names[0]} or {self.language}/*.txt there, or name one file",
+            )
+        return tuple(found)
+
+    @property
+    def max_length(self) -> int:
+        """Pieces per block."""
+        return self.config.max_length or MAX_LENGTH
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result."""
+        return {
+            "recipe": RECIPE,
+            "phase": PHASE,
+            "language": self.language,
+            "text": cached_sha256(self.files),
+            "masks": MASKS,
+            "method": self.method,
+            "config": self.config.inputs(whole_model=False),
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The inputs and, outside the key, the backbone's name."""
+        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run of these inputs in the store."""
+        label = f"{self.language}.{self.method}.s{self.seed}"
+        return self.workspace.store.run(PHASE, label, self.inputs)
+
+
+def language_runs(where: Workspace) -> Mapping[str, Run]:
+    """The finished language adapters of a workspace's backbone, by language.
+
+    Raises:
+        ArtifactError: If a language has several.
+    """
+    found: dict[str, Run] = {}
+    for run in where.store.runs(PHASE):
+        config = run.config()
+        if config["backbone"] != where.backbone.fingerprint:
+            continue
+        if config["language"] in found:
+            names = f"{found[config['language']].name}, {run.name}"
+            raise ArtifactError(
+                f"the store has several language adapters of {config['language']}: {names}",
+                remedy="delete all but one",
+            )
+        found[config["language"]] = run
+    return found

@@ -1,0 +1,361 @@
+"""Training runs before they run: what goes in, and the key and folder that follow from it. Torch-free."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
+from adaptrans.languages import unknown
+from adaptrans.modeling.backbone import check_length
+from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS, Case, shape_of
+from adaptrans.modeling.setup.nodes import Reference, Setup, has_fusion, is_full, mix_name
+from adaptrans.modeling.setup.validation import check_quantized
+from adaptrans.runs.store import Run
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks import loading
+from adaptrans.tasks.schema import Task
+
+if TYPE_CHECKING:
+    from adaptrans.runs.training_args import TrainingConfig
+    from adaptrans.tasks.schema import Task
+
+
+ROUNDING = 1e-9
+
+TEXT_KINDS = ("mlm",)
+"""Kinds without labels."""
+
+
+def fitting(config: TrainingConfig, names: Sequence[str]) -> TrainingConfig:
+    """The options with weights and shares by the names of the tasks of a mix.
+
+    Args:
+        config: The options; a task may be named without its languages where no other has its name.
+        names: The tasks, as a setup names them.
+
+    Raises:
+        UnknownNameError: If a weight or a share is for a task that is not there.
+        ConfigError: If a task has no weight, or the shares leave nothing for the others.
+    """
+    given = {"mixing_weights": config.mixing_weights, "mixing_shares": config.mixing_shares}
+    found = {
+        option: _by_name(option, values, names) for option, values in given.items() if values is not None
+    }
+    own = found.get("mixing_shares", {})
+    if "mixing_weights" in found:
+        for name in sorted(set(names) - found["mixing_weights"].keys() - own.keys()):
+            raise ConfigError(f"mixing_weights has no weight for {name}", remedy="give every task one")
+    total = sum(own.values())
+    every = len(own) == len(set(names))
+    if total > 1 + ROUNDING or (not every and total > 1 - ROUNDING):
+        raise ConfigError(f"mixing_shares add up to {total:g}", remedy="leave some steps for the others")
+    if every and total < 1 - ROUNDING:
+        raise ConfigError(f"mixing_shares of all tasks add up to {total:g}, not 1", remedy="leave one out")
+    return config.model_copy(update=found)
+
+
+def _by_name(option: str, values: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Values by the tasks as the setup names them."""
+    found: dict[str, float] = {}
+    for given, value in values.items():
+        alike = [name for name in names if given in (name, name.partition("[")[0])]
+        if len(alike) != 1:
+            raise UnknownNameError(f"task in {option}", given, names)
+        found[alike[0]] = value
+    return found
+
+
+def is_text(task: Task) -> bool:
+    """Whether a task is plain text: trained on in every language that has some, and no target."""
+    return task.kind in TEXT_KINDS
+
+
+def selecting(parts: Sequence[TrainSpec]) -> list[bool]:
+    """Which tasks' dev scores select the weights: those with a dev set, text only where no other has one."""
+    labeled = any(part.has_dev and not is_text(part.task) for part in parts)
+    return [part.has_dev and not (labeled and is_text(part.task)) for part in parts]
+
+
+def head_places(parts: Sequence[TrainSpec]) -> tuple[int, ...]:
+    """For each task the number of the task whose head it learns under: its own, or an earlier one.
+
+    Tasks share a head if their files name the same one and they have the same kind and labels.
+    """
+    found: list[int] = []
+    for number, part in enumerate(parts):
+        alike = (place for place in found if part.task.shares_head(parts[place].task))
+        found.append(next(alike, number))
+    return tuple(found)
+
+
+def provenance(parts: Sequence[TrainSpec]) -> dict[str, dict[str, list[str]]]:
+    """Who wrote the training data, by task and language: `native`, `human`, `machine`; as far as known."""
+    return {
+        str(Reference(part.task.name, part.languages)): {
+            language: list(found)
+            for language in part.train_languages
+            if (found := part.task.provenance_of("train", language))
+        }
+        for part in parts
+    }
+
+
+RECIPE = 5
+"""Raised when training or evaluation changes in a way that can change a result."""
+
+OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
+"""What of the inputs differs between the tasks of a multi-task run."""
+
+UNTRAINED_KINDS = ("bitext_retrieval", "bitext_mining")
+
+
+def compares_vectors(task: Task) -> bool:
+    """Whether a task is answered by comparing vectors with each other, trained or not."""
+    return is_retrieval(task) or task.kind == "passage_ranking"
+
+
+def is_retrieval(task: Task) -> bool:
+    """Whether a task is evaluated without training."""
+    return task.kind in UNTRAINED_KINDS
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """One training run of the intermediate or target phase.
+
+    Args:
+        workspace: Where it works.
+        phase: `intermediate` or `target`.
+        setup: What is trained: `full`, `adapter`, `mnli > target`, ...
+        task: What it is trained on.
+        method: Adapter method; ignored where the setup trains the whole model.
+        config: Its options.
+        seed: Its seed.
+        parents: Runs whose artifacts it builds on, by reference as written in the setup.
+        languages: Languages of the training data; by default English, or the task's only one.
+        tested: Test languages asked for, where weights are selected on their dev sets; empty for all.
+        others: For a multi-task run, a spec of each further task; a step trains one of all of them.
+    """
+
+    workspace: Workspace
+    phase: Literal["intermediate", "target"]
+    setup: Setup
+    task: Task
+    method: str
+    config: TrainingConfig
+    seed: int
+    parents: Mapping[str, Run] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    others: tuple[TrainSpec, ...] = ()
+    tested: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Refused before anything is planned, fetched or read.
+        what = f"{self.task.name} ({self.setup})"
+        check_quantized(self.config.quantize, self.trained_method, what)
+        check_length(self.workspace.backbone, self.max_length, what)
+
+    @property
+    def parts(self) -> tuple[TrainSpec, ...]:
+        """One spec for each task, this one's first."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def reference(self) -> str:
+        """The tasks with their languages, as a setup names them."""
+        return mix_name(tuple(Reference(part.task.name, part.languages) for part in self.parts))
+
+    @property
+    def whole_model(self) -> bool:
+        """Whether every weight is trained."""
+        return is_full(self.setup)
+
+    @functools.cached_property
+    def train_languages(self) -> tuple[str, ...]:
+        """Languages of the training data.
+
+        Raises:
+            UnknownNameError: If there is no such training language.
+            ConfigError: If there are several, none of them English, and none was chosen.
+            MissingDataError: If its data are nowhere.
+        """
+        published = self.task.languages_of("train")
+        if is_text(self.task) and not self.languages:
+            return self.workspace.languages_with(self.task, "train")
+        if not self.languages and "en" not in published and len(published) > 1:
+            raise ConfigError(
+                f"{self.task.name} has training data in {len(published)} languages and none in English",
+                remedy=f"say which, as {self.task.name}[{published[0]}]",
+            )
+        wanted = self.languages or (("en",) if "en" in published else published)
+        for language in wanted:
+            if language not in published:
+                raise unknown(f"training language of {self.task.name}", language, published)
+            # Looking for it raises the error that says what to fetch.
+            self.workspace.data_key(self.task, "train", language)
+        return wanted
+
+    @functools.cached_property
+    def dev_languages(self) -> tuple[str, ...]:
+        """Languages whose dev sets select the weights: those of the training data, or the test languages.
+
+        Raises:
+            MissingDataError: If the test languages are to select and none has a dev set.
+        """
+        if self.config.select == "source_dev":
+            return self._with_own_dev or self.train_languages
+        there = self.workspace.languages_with(self.task, "dev") if "dev" in self.task.splits else ()
+        found = tuple(code for code in there if not self.tested or code in self.tested)
+        if not found:
+            raise MissingDataError(
+                f"{self.task.name} has no dev set in the test languages to select on",
+                remedy="say select: source_dev",
+            )
+        return found
+
+    @functools.cached_property
+    def has_dev(self) -> bool:
+        """Whether there is a dev set to select on."""
+        if self.config.select == "target_dev":
+            return bool(self.dev_languages)
+        return bool(self._with_own_dev)
+
+    @functools.cached_property
+    def _with_own_dev(self) -> tuple[str, ...]:
+        """Training languages that have a dev set."""
+        if "dev" not in self.task.splits:
+            return ()
+        if self.workspace.languages_here(self.task, "train"):
+            there = self.workspace.languages_here(self.task, "dev")
+        else:
+            there = self.task.languages_of("dev")
+        return tuple(language for language in self.train_languages if language in there)
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """The task whose head each task learns under, by number; see `head_places`."""
+        return head_places(self.parts)
+
+    def data_keys(self, split: str) -> dict[str, str]:
+        """Fingerprints of a split's data by language."""
+        languages = self.dev_languages if split == "dev" else self.train_languages
+        return {language: self.workspace.data_key(self.task, split, language) for language in languages}
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result."""
+        others = [{name: other.inputs[name] for name in OF_EACH_TASK} for other in self.others]
+        return {
+            "recipe": RECIPE,
+            "phase": self.phase,
+            "setup": str(self.setup),
+            "task": str(self.task),
+            "definition": self.workspace.definition(self.task),
+            "method": self.trained_method,
+            "config": self.config.inputs(
+                self.whole_model,
+                fusion=has_fusion(self.setup),
+                mix=bool(self.others),
+                text=any(is_text(part.task) for part in self.parts),
+            ),
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": self.workspace.tokenizer_key,
+            "parents": self.parent_keys,
+            "languages": list(self.languages),
+            "train": self.data_keys("train"),
+            "dev": self.data_keys("dev") if self.has_dev else {},
+            **loading.rule(self.config.limit_train, self.config.limit_dev),
+            **({"mix": others} if others else {}),
+            **({"heads": list(self.heads)} if len(set(self.heads)) < len(self.heads) else {}),
+        }
+
+    @property
+    def trained_method(self) -> str:
+        """`full`, or the adapter method."""
+        return "full" if self.whole_model else self.method
+
+    @property
+    def parent_keys(self) -> dict[str, str]:
+        """Keys of the runs it builds on, by reference."""
+        return {name: run.key for name, run in sorted(self.parents.items())}
+
+    def differs_in_options(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether a run differs from this spec in its options alone; data count where they are at hand."""
+        own = {
+            "recipe": RECIPE,
+            "setup": str(self.setup),
+            "task": str(self.task),
+            "method": self.trained_method,
+            "seed": self.seed,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": self.workspace.tokenizer_key,
+            "parents": self.parent_keys,
+            "languages": list(self.languages),
+        }
+        with contextlib.suppress(MissingDataError):
+            own["train"] = self.data_keys("train")
+        if [(str(other.task), list(other.languages)) for other in self.others] != [
+            (other["task"], other["languages"]) for other in inputs.get("mix", [])
+        ]:
+            return False
+        return all(inputs.get(name) == value for name, value in own.items())
+
+    @property
+    def max_length(self) -> int:
+        """Pieces per model input."""
+        return self.config.max_length or self.task.max_length
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The inputs and, outside the key, the backbone's name and who wrote the training data."""
+        return {
+            **self.inputs,
+            "backbone_name": self.workspace.backbone.name,
+            "provenance": provenance(self.parts),
+        }
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run of these inputs in the store."""
+        name = mix_name(tuple(Reference(part.task.name) for part in self.parts)).replace(" + ", "+")
+        label = f"{name}.{self.setup}.{self.trained_method}.s{self.seed}"
+        return self.workspace.store.run(self.phase, label, self.inputs)
+
+
+HEADS: Mapping[str, str] = {"span_qa_null": "span_qa", "mlm": "mlm"}
+"""Head types by the kinds that are not called as theirs."""
+
+
+def case_of(spec: TrainSpec, precision: Literal["fp32", "bf16"] = "fp32") -> Case:
+    """The forward and backward pass of a run that takes the most: all inputs as long as they may be.
+
+    Args:
+        spec: The run.
+        precision: What `auto` stands for.
+    """
+    shape = shape_of(spec.workspace.backbone)
+    config, length = spec.config, spec.max_length
+    choices = 2 if spec.task.kind == "multiple_choice" else 1
+    at_once = max(1, config.tokens_per_batch // (length * choices))
+    labels = {"multiple_choice": choices, "passage_ranking": shape.width}
+    case = Case(
+        shape,
+        setup=str(spec.setup),
+        method=spec.method,
+        head=HEADS.get(spec.task.kind, spec.task.kind),
+        labels=labels.get(spec.task.kind, max(2, len(spec.task.labels))),
+        items=min(config.batch_size, at_once),
+        length=min(length, shape.positions - 2),
+        precision=precision if config.precision == "auto" else config.precision,
+        checkpointing=config.checkpointing is True,
+        quantize=config.quantize,
+        vocabulary=TRIMMED_ROWS if config.trims(spec.whole_model) else None,
+    )
+    return replace(case, vocabulary=None) if case.head == "mlm" else case

@@ -1,0 +1,1 @@
+"""Intervals, resampling, seeds and means."""

@@ -1,0 +1,221 @@
+"""Masked language modelling on plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
+from adaptrans.task_types.examples import TextExample
+from adaptrans.task_types.tensors import pad, padded_inputs, summed_cross_entropy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from adaptrans.tasks.schema import Task
+
+
+RATE = 0.15
+"""Share of the pieces that are guessed (Devlin et al. 2019, kept by XLM-R and by jiant's `mlm_simple`)."""
+
+FIXED = (0,)
+"""The draw of masks that scores are made with."""
+
+
+def blocks(
+    lines: Iterable[Sequence[int]], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Running text as blocks of equal length, lines one after another with an end sign between them.
+
+    Args:
+        lines: Ids of the lines of one language, without special tokens.
+        tokenizer: The backbone's tokenizer.
+        max_length: Pieces of a block, those at its ends included.
+
+    Yields:
+        The number of the line that fills the block, and its ids; the last one may be shorter.
+    """
+    room = max_length - 2
+    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    pending: list[int] = []
+    number = -1
+    for number, ids in enumerate(lines):
+        pending += [*ids, end]
+        while len(pending) >= room:
+            yield number, [start, *pending[:room], end]
+            pending = pending[room:]
+    if len(pending) > 1:
+        yield number, [start, *pending[:-1], end]
+
+
+def vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    """What `collate` has to know of a vocabulary: the mask, and the first piece of text."""
+    special = set(tokenizer.all_special_ids)
+    first = next(number for number in range(len(tokenizer)) if number not in special)
+    assert tokenizer.mask_token_id is not None
+    return {"mask": tokenizer.mask_token_id, "first_piece": first}
+
+
+def encode(
+    examples: Sequence[TextExample],
+    tokenizer: PreTrainedTokenizerFast,
+    task: Task,  # noqa: ARG001 - text has no labels
+    max_length: int,
+    training: bool,
+) -> list[Feature]:
+    """Blocks that bear the number of the example that fills them; for scoring each example has its own."""
+    alone = [(number, [example]) for number, example in enumerate(examples)]
+    runs = _runs(examples) if training else alone
+    about = vocabulary(tokenizer)
+    found = []
+    for start, run in runs:
+        texts = [example.text for example in run]
+        lines = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        for number, ids in blocks(lines["input_ids"], tokenizer, max_length):
+            found.append({"example": start + number, "length": len(ids), "input_ids": ids, **about})
+    return found
+
+
+def _runs(examples: Sequence[TextExample]) -> list[tuple[int, list[TextExample]]]:
+    """Neighbors of the same language, each run with the number of its first example."""
+    runs: list[tuple[int, list[TextExample]]] = []
+    for number, example in enumerate(examples):
+        if runs and runs[-1][1][-1].language == example.language:
+            runs[-1][1].append(example)
+        else:
+            runs.append((number, [example]))
+    return runs
+
+
+def masked(feature: Feature) -> tuple[np.ndarray, np.ndarray]:
+    """The ids as the model sees them, and which of them are to be guessed; both of shape (tokens,).
+
+    The feature's `draw`, where the loop gives one, decides which; without it its own ids do.
+    """
+    ids = np.asarray(feature["input_ids"], dtype=np.int64)[None]
+    mask, first = feature["mask"], feature["first_piece"]
+    eligible = (ids >= first) & (ids != mask)
+    rng = np.random.default_rng(feature.get("draw") or [*FIXED, *feature["input_ids"]])
+    starts = np.ones(1, dtype=bool)
+    shown, chosen = mask_tokens(ids, eligible, starts, rng, rate=RATE, mask=mask, first_piece=first)
+    if eligible.any() and not chosen.any():
+        # A block without a gap teaches nothing; one of its pieces, whatever is in the batch beside it.
+        place = (0, int(rng.choice(np.flatnonzero(eligible[0]))))
+        chosen[place], shown[place] = True, mask
+    return shown[0], chosen[0]
+
+
+def collate(features: Sequence[Feature], padding_id: int) -> Batch:
+    """Padded inputs, `hidden` where a piece is to be guessed, and `labels` of those pieces alone."""
+    pairs = [masked(feature) for feature in features]
+    batch = padded_inputs([shown.tolist() for shown, _ in pairs], padding_id)
+    hidden = pad([chosen.tolist() for _, chosen in pairs], 0).bool()
+    ids = pad([feature["input_ids"] for feature in features], padding_id)
+    return {**batch, "hidden": hidden, "labels": ids[hidden]}
+
+
+def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
+    """Cross-entropy of logits of the hidden pieces, shape (hidden pieces, vocabulary)."""
+    return summed_cross_entropy(logits, batch["labels"])
+
+
+def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[tuple[int, int]]:
+    """How many pieces of each block are guessed right, and how many were hidden."""
+    guesses = logits.argmax(dim=-1).tolist()
+    found = []
+    start = 0
+    for item in features:
+        gold = np.asarray(item["input_ids"])[masked(item)[1]].tolist()
+        own = guesses[start : start + len(gold)]
+        found.append((sum(a == b for a, b in zip(own, gold, strict=True)), len(gold)))
+        start += len(gold)
+    return found
+
+
+def predict(
+    example: TextExample,  # noqa: ARG001
+    outputs: Sequence[tuple[int, int]],
+    labels: Sequence[str],  # noqa: ARG001
+) -> list[int]:
+    """Pieces guessed right and pieces hidden, of all blocks of an example."""
+    return [sum(right for right, _ in outputs), sum(hidden for _, hidden in outputs)]
+
+
+def gold(example: TextExample) -> Any:
+    """The text itself."""
+    return example.text
+
+
+KIND = TaskType("mlm", 1, encode, collate, Answers("mlm", loss, decode, predict, gold))
+
+
+LONGEST_WORD = 5
+"""Pieces masked together; longer runs (scripts without spaces) are cut into such groups."""
+
+
+def groups(ids: NDArray[np.int64], starts: NDArray[np.bool_], *, whole_words: bool) -> NDArray[np.int64]:
+    """Number the groups of pieces that are masked together, along the flattened batch.
+
+    Args:
+        ids: Token ids, shape (sequences, tokens).
+        starts: For every id of the vocabulary, whether it begins a word.
+        whole_words: Words are groups; otherwise every piece is its own.
+
+    Returns:
+        Group of each position, shape (sequences * tokens,).
+
+    Example:
+        >>> starts = np.array([True, False])
+        >>> groups(np.array([[0, 1, 1, 0]]), starts, whole_words=True).tolist()
+        [0, 0, 0, 1]
+    """
+    count = ids.size
+    if not whole_words:
+        return np.arange(count)
+    begins = starts[ids].copy()
+    begins[:, 0] = True
+    flat = begins.ravel()
+    position = np.arange(count)
+    inside = position - np.maximum.accumulate(np.where(flat, position, 0))
+    return np.cumsum(inside % LONGEST_WORD == 0) - 1
+
+
+def mask_tokens(
+    ids: NDArray[np.int64],
+    eligible: NDArray[np.bool_],
+    starts: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    rate: float,
+    mask: int,
+    first_piece: int,
+    whole_words: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Choose positions to guess and hide them.
+
+    Args:
+        ids: Token ids, shape (sequences, tokens).
+        eligible: Where there is text, as opposed to special tokens and padding.
+        starts: For every id of the vocabulary, whether it begins a word.
+        rng: Source of the choices.
+        rate: Fraction of the eligible positions.
+        mask: Id of the mask token, the last of the vocabulary.
+        first_piece: First id that is not a special token.
+        whole_words: Choose all pieces of a word or none.
+
+    Returns:
+        The ids with 80 % of the chosen positions masked, 10 % replaced by a random
+        piece and 10 % left, and the chosen positions; both of the shape of `ids`.
+
+    Source: 15 % and 80/10/10 are those of BERT (Devlin et al. 2019), kept by XLM-R.
+    """
+    group = groups(ids, starts, whole_words=whole_words)
+    chosen = (rng.random(int(group[-1]) + 1) < rate)[group].reshape(ids.shape) & eligible
+    how = rng.random(ids.shape)
+    pieces = rng.integers(first_piece, mask, ids.shape)
+    hidden = np.where(how < 0.8, mask, np.where(how < 0.9, pieces, ids))
+    return np.where(chosen, hidden, ids), chosen

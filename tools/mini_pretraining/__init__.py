@@ -1,0 +1,1 @@
+"""How the bundled encoder was made: pretraining of a small multilingual encoder from text."""

@@ -1,0 +1,1 @@
+"""How the bundled sample suite was made."""

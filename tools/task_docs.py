@@ -1,0 +1,88 @@
+"""`python tools/task_docs.py`: the reference page of all tasks, as Markdown. Torch-free."""
+
+from __future__ import annotations
+
+from adaptrans.tasks import catalogue
+from adaptrans.tasks.schema import Task
+
+HEAD = """\
+# Tasks
+
+What `adaptrans tasks list` knows. This page is the output of `python tools/task_docs.py`; a test
+compares it with the files in `adaptrans/tasks/catalogue`. `adaptrans tasks show NAME` prints one in full.
+
+Sizes are the published numbers of examples, "a-b" the smallest and the largest of several languages, "-"
+where none is stated. "of" names the splits of other tasks that a split is made of. `adaptrans tasks check
+--all --data DIR` compares them with the files at hand. The hub's files are read as the hub documents them;
+of those marked "not tried" only files made in that form were read, so that a name or column may differ.
+"""
+
+KINDS = {
+    "classification": "Classification of a text or a pair",
+    "multiple_choice": "Multiple choice",
+    "span_qa": "Question answering by a piece of a passage",
+    "span_qa_null": "Question answering with questions that have no answer",
+    "tagging": "Tagging of words",
+    "bitext_retrieval": "Retrieval of translations",
+    "mlm": "Masked language modelling",
+}
+
+
+def page() -> str:
+    """The whole page: a table of tasks for each kind, then licences and sources."""
+    tasks = [catalogue.get(name) for name in catalogue.names()]
+    parts = [HEAD]
+    kinds = dict.fromkeys([*KINDS, *(task.kind for task in tasks)])
+    for kind in kinds:
+        found = [task for task in tasks if task.kind == kind]
+        if found:
+            parts.append(_table(KINDS.get(kind, kind.replace("_", " ").capitalize()), found))
+    parts.append(_sources(tasks))
+    return "\n".join(parts)
+
+
+def _table(title: str, tasks: list[Task]) -> str:
+    lines = [
+        f"## {title}",
+        "",
+        "| task | what it is | scores | languages | splits and sizes |",
+        "|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        splits = "; ".join(_split(task, name) for name in task.splits)
+        cells = [f"`{task.name}`", task.title, ", ".join(task.scores), _languages(task), splits]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _languages(task: Task) -> str:
+    codes = " ".join(task.languages)
+    return codes if len(task.languages) < 4 else f"{len(task.languages)}: {codes}"
+
+
+def _split(task: Task, name: str) -> str:
+    split = task.split(name)
+    counts = split.counts
+    if isinstance(counts, dict):
+        sizes = sorted(set(counts.values()))
+        size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,}-{sizes[-1]:,}"
+    else:
+        size = "-" if counts is None else f"{counts:,}"
+    of = f" of {' + '.join(split.compose)}" if split.compose else ""
+    return f"{name} {size}{of}{'' if split.labeled else ' without labels'}"
+
+
+def _sources(tasks: list[Task]) -> str:
+    lines = ["## Licences and sources", "", "| task | licence | from | notes |", "|---|---|---|---|"]
+    for task in tasks:
+        hubs = {(str(hub.repo), hub.tried) for split in task.splits for hub in task.hub_sources(split)}
+        shown = [f"hub `{repo}`{'' if tried else ' (not tried)'}" for repo, tried in sorted(hubs)]
+        places = [f"<{task.homepage}>", *shown]
+        notes = [task.note, *(f"{name}: {split.note}" for name, split in task.splits.items() if split.note)]
+        told = "; ".join(" ".join(note.split()) for note in notes if note).replace("|", "\\|")
+        lines.append(f"| `{task.name}` | {task.licence} | {', '.join(places)} | {told} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    print(page(), end="")
