@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans.modeling import adapters, encoder_files, fusion
-from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING
+from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 from adaptrans.modeling.adapters import Fused
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.import_adapter import BASE_KEY, METHOD_KEY
@@ -168,14 +168,3 @@ def tokenizer_line(where: str, backbone: Backbone) -> str:
     """
     silent = ", fix_mistral_regex=False" if backbone.vocabulary > ALARMED_ABOVE else ""
     return f"tokenizer = AutoTokenizer.from_pretrained({where}{silent})"
-
-
-def untold_lines(name: str) -> list[str]:
-    """The lines that set what an adapter's file cannot tell the library, after it was loaded."""
-    return [
-        f"# {SUBTRACTS_NOTHING}: the library's files do not hold this flag, which changes the answers",
-        "for module in model.modules():",
-        f'    if "{name}" in getattr(module, "refts", {{}}):',
-        f'        for unit in module.refts["{name}"].units:',
-        "            unit.subtract_projection = False",
-    ]

@@ -23,7 +23,7 @@ from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest,
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import write_tensors
 from adaptrans.modeling.setup.nodes import has_language
-from adaptrans.runs.evaluation import default_layer
+from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import DEFAULT_STORE, Store
 from adaptrans.runs.workspace import Workspace, artifact_folder
@@ -300,7 +300,7 @@ def _answers(manifest: Manifest, base: Backbone, made: Exported) -> str:
     lengthens = manifest.method != FULL and adapter_methods.parse(manifest.method).lengthens
     if (made.head or {}).get("type") == "passage_ranking" or lengthens:
         return found
-    return found + recipes.vector_text(default_layer(base.depth))
+    return found + recipes.vector_text(retrieval_layer(base))
 
 
 NOT_RECORDED = """

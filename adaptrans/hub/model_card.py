@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adaptrans import languages
 from adaptrans.errors import UnknownNameError
 from adaptrans.hub.package import Package, PackageRow, Score
+from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 
 LIBRARY = "adaptrans"
 SUMMARY = "adaptrans"
@@ -196,6 +197,7 @@ def _plain(package: Package) -> str | None:
             for place, item in enumerate(below, start=1)
         ),
         f'own = model.load_adapter("FOLDER/adapters/{adapter}", {options})',
+        *(untold_lines(adapter) if package.method.partition("[")[0] == SUBTRACTS_NOTHING else []),
         *(f'model.load_head("FOLDER/heads/{head}", use_safetensors=True)' for head in modules["heads"]),
     ]
     stack = ", ".join([*(f"below_{place}" for place in range(1, len(below) + 1)), "own"])

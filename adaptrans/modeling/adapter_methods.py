@@ -203,6 +203,17 @@ def check_layers(value: Value, depth: int) -> None:
         )
 
 
+def untold_lines(name: str) -> list[str]:
+    """The lines that set what an adapter's file cannot tell the library, after it was loaded."""
+    return [
+        f"# {SUBTRACTS_NOTHING}: the library's files do not hold this flag, which changes the answers",
+        "for module in model.modules():",
+        f'    if "{name}" in getattr(module, "refts", {{}}):',
+        f'        for unit in module.refts["{name}"].units:',
+        "            unit.subtract_projection = False",
+    ]
+
+
 def names() -> list[str]:
     """All adapter methods, sorted."""
     return sorted(CELLS)

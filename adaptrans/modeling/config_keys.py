@@ -67,6 +67,7 @@ _OTHER = "of TensorFlow"
 HARMLESS: Mapping[str, str] = {
     **dict.fromkeys(("_name_or_path", "architectures", "transformers_version", "adapters_version"), _NAMES),
     **dict.fromkeys(("dtype", "torch_dtype"), _TYPES),
+    "adaptrans": "how an exported model is read, for its users",
     "_attn_implementation_autoset": "how attention is computed is asked for whenever a model is made",
     **dict.fromkeys(("use_cache", "output_past"), "keys and values of the past, which only decoders keep"),
     **dict.fromkeys(

@@ -56,7 +56,8 @@ class Recipe:
         says: What a reader has to know, in a sentence or two; `$name` is a setting.
         code: Python that defines `answer`, given `tokenizer`, `model` and, where there are labels, `labels`.
         labeled: Whether there are labels.
-        further: Heading and text of further code, as pairs with the code.
+        further: A further way, in words and as code, for a plain model.
+        imports: What the code needs first.
     """
 
     settings: Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -64,6 +65,7 @@ class Recipe:
     code: str
     labeled: bool = False
     further: tuple[str, str] | None = None
+    imports: tuple[str, ...] = ("import torch",)
 
 
 RECIPES: Registry[Recipe] = Registry("kind of task with a recipe")
@@ -126,7 +128,7 @@ def answer(question, context$more):
     context = context.strip()
     asked = tokenizer(question.strip(), add_special_tokens=False)["input_ids"][:$question]
     passage = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = passage["input_ids"], passage["offset_mapping"]
+    ids, offsets = passage["input_ids"], letters(context, passage["offset_mapping"])
     room, windows = $max_length - len(asked) - 4, [0]
     while windows[-1] + room < len(ids):
         windows.append(windows[-1] + min($step, room))
@@ -157,15 +159,53 @@ def home(piece, windows):
         return min(piece - start, end - 1 - piece) + 0.01 * (end - start) if start <= piece < end else -1
 
     return max(windows, key=shown)
+
+
+def letters(text, offsets):
+    """Pieces that begin and end with whole letters: the marks behind a piece are its own, blanks of none."""
+    found, taken = [], 0
+    for start, end in offsets:
+        while start < end and blank(text[start]):
+            start += 1
+        while start < end and blank(text[end - 1]):
+            end -= 1
+        while start < min(end, taken) and continues(text, start):
+            start += 1
+        while start < end < len(text) and continues(text, end):
+            end += 1
+        taken = max(taken, end if start < end else 0)
+        found.append([start, end] if start < end else [None, taken])
+    following = len(text)
+    for own in reversed(found):
+        following = own[0] = following if own[0] is None else own[0]
+    return found
+
+
+def blank(character):
+    """Whether the tokenizer sees a space, or nothing."""
+    normal = getattr(tokenizer.backend_tokenizer.normalizer, "normalize_str", str)
+    if character.isspace() or character.isalnum():
+        return character.isspace()
+    return normal(f"a{character}b") in (normal("ab"), normal("a b"))
+
+
+def continues(text, place):
+    """Whether a character belongs to the letter before it."""
+    character = text[place]
+    if character in "\\u200c\\u200d":
+        return place > 0 and unicodedata.combining(text[place - 1]) == 9
+    jamo = "\\u1160" <= character <= "\\u11ff" or "\\ud7b0" <= character <= "\\ud7ff"
+    return unicodedata.category(character)[0] == "M" or jamo or character in "\\u0e33\\u0eb3\\uff9e\\uff9f"
 '''
 _ANSWER = """\
-    return "empty" if best is None else context[best[1] : best[2]].strip()
+    return "empty" if best is None else context[best[1] : best[2]]
 """
 _MAYBE = """\
     if best is None or min(nothing) - best[0] > threshold:
         return ""
-    return context[best[1] : best[2]].strip()
+    return context[best[1] : best[2]]
 """
+_NEEDED = ("import unicodedata", "", "import torch")
 
 
 def _spans(own: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,14 +215,14 @@ def _spans(own: Mapping[str, Any]) -> dict[str, Any]:
         "n_best": span_qa.N_BEST,
         "max_answer_length": span_qa.ANSWER_PIECES,
         "align_to_words": False,
-        "strip": True,
+        "whole_letters": True,
     }
 
 
 _PIPELINE = (
     "Or with the `question-answering` pipeline, which transformers 4 has and 5 has not. Left alone it widens "
     "an answer to the next space, which no Chinese, Japanese or Thai text has; for a passage that fits into "
-    "one window these arguments give the same answers:",
+    "one window these arguments give the same answers, but for combining marks behind the last letter:",
     """\
 from transformers import pipeline
 
@@ -205,21 +245,23 @@ RECIPES.add(
     "span_qa",
     Recipe(
         _spans,
-        "The answer is the best span of at most $pieces pieces, cut out of the passage by character and "
-        "stripped; a long passage is read in windows of $max_length pieces, $step apart.",
+        "The answer is the best span of at most $pieces pieces, cut out of the passage by whole letters; "
+        "a long passage is read in windows of $max_length pieces, $step apart.",
         _SPANS.replace("$more", "").replace("$result", _ANSWER),
         further=_PIPELINE,
+        imports=_NEEDED,
     ),
 )
 RECIPES.add(
     "span_qa_null",
     Recipe(
         _spans,
-        "The answer is the best span of at most $pieces pieces, cut out of the passage by character and "
-        "stripped; a long passage is read in windows of $max_length pieces, $step apart. There is no answer "
+        "The answer is the best span of at most $pieces pieces, cut out of the passage by whole letters; "
+        "a long passage is read in windows of $max_length pieces, $step apart. There is no answer "
         "where that of the first token is better by more than a threshold: tune it on development data, as "
         "`adaptrans evaluate` does, which prints it.",
         _SPANS.replace("$more", ", threshold=0.0").replace("$result", _MAYBE),
+        imports=_NEEDED,
     ),
 )
 
@@ -315,14 +357,14 @@ def text(own: Mapping[str, Any], *, plain: bool) -> str:
         "query": min(passage_ranking.QUERY_PIECES, own["max_length"]),
         "first": "[0, 0]" if plain else "[0]",
     }
-    begin = ["import torch", ""]
-    if recipe.labeled and plain:
-        begin.append("labels = [model.config.id2label[i] for i in range(model.config.num_labels)]")
-    elif recipe.labeled:
-        begin.append("labels = model.get_labels()")
+    begin = list(recipe.imports)
+    if recipe.labeled:
+        ours = "[model.config.id2label[i] for i in range(model.config.num_labels)]"
+        # The library's own list of them is in the order of the alphabet.
+        begin += ["", f"labels = {ours if plain else 'model.get_labels_dict()'}"]
     if own.get("tag_on") == "first_text_piece":
         begin.append(f'space = tokenizer.convert_tokens_to_ids("{tagging.SPACE}")')
-    code = "\n".join([*begin, "", ""] if len(begin) > 2 else [*begin, ""]) + recipe.code
+    code = "\n".join([*begin, "", "", recipe.code])
     found = _part("Answer with it", recipe.says, code, names)
     if recipe.further and plain:
         said, further = recipe.further

@@ -76,6 +76,17 @@ def test_every_method_is_sound_and_answers_alike(made, method, fresh, places, tm
     assert torch.equal(logits_of(run, fresh.backbone), logits_of(pulled.run, fresh.backbone))
 
 
+def test_a_card_sets_what_the_library_s_files_do_not_tell(made, fresh, tmp_path):
+    from adaptrans.hub.model_card import card
+
+    shown = {
+        method: card(push.push(made("adapter", method), fresh.store, f"{tmp_path}/hub/{method}").package)
+        for method in ("direft", "noreft")
+    }
+    assert "unit.subtract_projection = False" in shown["direft"]
+    assert "subtract_projection" not in shown["noreft"]
+
+
 def test_a_fusion_and_its_members(made, fresh, places, tmp_path, logits_of):
     parents = {name: made("adapter", task=name) for name in ("mnli", "qqp")}
     run = made("fuse(mnli, qqp) > target", parents=parents)
