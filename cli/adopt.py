@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 
@@ -30,7 +29,7 @@ def adopt(
         typer.Option("--method", help="direft or noreft, where the file does not tell which; else noreft."),
     ] = None,
     backbone: options.Backbone = None,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> None:
     """Take an adapter made with the adapters library, or a LoRA of PEFT, for setups to use."""

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 
 def compare(
     target: Annotated[str | None, typer.Argument(help="Only this target.")] = None,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Setup that differences are taken to; full, if it is there."),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "missing": 
 def doctor(
     backbone: options.Backbone = None,
     data: options.Data = None,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     tasks: options.TaskFolders = None,
     as_json: options.Json = False,
 ) -> None:

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.experiments.commands import plan_evaluate
-from adaptrans.experiments.plan import work
-from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans_cli import options
 from adaptrans_cli.options import DataPlace, Printing, grouped
 
@@ -28,9 +25,9 @@ def evaluate(
     languages: Annotated[
         str | None, typer.Option("--languages", help="Comma-separated; by default all that have data.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Split to score.")] = "test",
+    split: Annotated[str | None, typer.Option("--split", help="Split to score; by default test.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
-    method: options.Method = DEFAULT_METHOD,
+    method: options.Method = options.DEFAULT_METHOD,
     seed: options.Seed = 1,
     precision: options.Precision = None,
     limit_eval: options.LimitEval = None,
@@ -39,7 +36,9 @@ def evaluate(
     layer: Annotated[
         int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
-    pooling: Annotated[str, typer.Option("--pooling", help="Retrieval: mean or cls.")] = "mean",
+    pooling: Annotated[
+        str | None, typer.Option("--pooling", help="Retrieval: mean or cls; by default mean.")
+    ] = None,
     threshold: Annotated[
         str | None,
         typer.Option(
@@ -47,15 +46,28 @@ def evaluate(
             help="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split.",
         ),
     ] = None,
+    set_: options.Settings = None,
 ) -> None:
     """Evaluate trained setups zero-shot: one load, all languages, predictions kept."""
     from adaptrans import api
     from adaptrans.errors import ConfigError
-    from adaptrans.experiments.plan import Cell, Plan
+    from adaptrans.experiments.commands import plan_evaluate
+    from adaptrans.experiments.plan import Cell, Plan, work
 
     setups = list(dict.fromkeys(setup or ["full"]))
     if run is not None and len(setups) > 1:
         raise ConfigError("--run names one run", remedy="leave it out, or give one --setup")
+    given = options.settings(
+        set_,
+        split=split,
+        precision=precision,
+        limit=limit_eval,
+        trim_vocabulary=trim_vocabulary,
+        quantize=quantize,
+        layer=layer,
+        pooling=pooling,
+        threshold=threshold,
+    )
     where = place.workspace().remembering()
     specs = [
         plan_evaluate(
@@ -67,14 +79,7 @@ def evaluate(
             run=run,
             tell=options.say,
             languages=[code.strip() for code in languages.split(",") if code.strip()] if languages else (),
-            split=split,
-            precision=precision,
-            limit=limit_eval,
-            trim_vocabulary=trim_vocabulary,
-            quantize=quantize,
-            layer=layer,
-            pooling=pooling,
-            threshold=threshold,
+            **given,
         )
         for text in setups
     ]

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 
@@ -26,7 +25,7 @@ def export(
         bool, typer.Option("--with-backbone", help="For adapters: write the encoder too.")
     ] = False,
     backbone: options.Backbone = None,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> None:
     """Write a trained run so that transformers or adapters loads it without adaptrans."""

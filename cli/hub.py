@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 from adaptrans_cli.tables import GIB, shared_package, shared_rows, size
 
@@ -45,8 +44,8 @@ def push(
         ),
     ],
     address: At,
-    licence: Annotated[
-        str, typer.Option("--licence", help="Licence of the artifact, as apache-2.0 or cc-by-4.0.")
+    license_: Annotated[
+        str, typer.Option("--license", help="License of the artifact, as apache-2.0 or cc-by-4.0.")
     ] = "unknown",
     tag: Annotated[
         str | None, typer.Option("--tag", help="Further name of this version, such as best.")
@@ -59,7 +58,7 @@ def push(
         bool, typer.Option("--pull-request", help="hf: open a pull request instead of making a version.")
     ] = False,
     message: Annotated[str, typer.Option("--message", help="hf: message of the commit.")] = "",
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     backbone: Base = None,
     tasks: options.TaskFolders = None,
     as_json: options.Json = False,
@@ -82,7 +81,7 @@ def push(
         root.named(run),
         root,
         address,
-        licence=licence,
+        licence=license_,
         how=how,
         backbone=_backbone(backbone),
         tasks=tasks or (),
@@ -118,7 +117,7 @@ def _print_pushed(shared: Shared) -> None:
 @app.command()
 def pull(
     address: At,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     backbone: Base = None,
     name: Annotated[
         str | None, typer.Option("--name", help="An adapter of the adapters library: what setups call it.")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def inspect(
     run: Annotated[str, typer.Argument(help="Key, or start of a key, of an evaluated run.")],
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     languages: Annotated[
         str | None, typer.Option("--languages", help="Comma-separated; by default all evaluated ones.")
     ] = None,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -112,15 +113,31 @@ def _silence() -> Iterator[None]:
         yield
 
 
+_show_other_warning = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print a warning about a changed name as one line; other libraries' warnings as Python does."""
+    from adaptrans.utils.renames import shown
+
+    line = shown(message, category)
+    if line is None:
+        _show_other_warning(message, category, *where, **more)
+    else:
+        print(line, file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line: an expected failure is one line on standard error and exit code 2."""
     from adaptrans.errors import AdaptransError, one_line
-    from adaptrans.utils import distributed
+    from adaptrans.utils import distributed, renames
+
+    warnings.showwarning = _show_warning
 
     try:
         # Of several processes that train together one is enough to talk; failures are told by each.
         with contextlib.nullcontext() if distributed.is_main() else _silence():
-            app()
+            app(args=renames.current_arguments(sys.argv[1:]))
     except Exception as error:
         line = one_line(error)
         if line is None or os.environ.get("ADAPTRANS_DEBUG"):

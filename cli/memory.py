@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.experiments.commands import plan_run
-from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans_cli import options
 from adaptrans_cli.options import TaskPlace, grouped
 
@@ -25,7 +23,7 @@ def memory(
         str | None, typer.Argument(help="Experiment file, or the name of a bundled one; or else --setup.")
     ] = None,
     setup: options.SetupText = "adapter",
-    method: options.Method = DEFAULT_METHOD,
+    method: options.Method = options.DEFAULT_METHOD,
     head: Annotated[
         str, typer.Option("--head", help="classification, tagging, span_qa, multiple_choice or mlm.")
     ] = "classification",
@@ -149,6 +147,7 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
 
 def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:
     """The training runs of an experiment that differ in what they take."""
+    from adaptrans.experiments.commands import plan_run
     from adaptrans.experiments.config import experiment_file, load_experiment
     from adaptrans.runs.train import TrainSpec, case_of
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options as common
 
 
@@ -38,9 +36,9 @@ def mine(
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
     max_length: Annotated[int, typer.Option("--max-length", min=3, help="Pieces per sentence.")] = 128,
     data: common.Data = None,
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: common.StoreFolder = common.DEFAULT_STORE,
     tasks: common.TaskFolders = None,
-    method: common.Method = DEFAULT_METHOD,
+    method: common.Method = common.DEFAULT_METHOD,
     seed: common.Seed = 1,
     device: common.Device = "auto",
     precision: common.Precision = None,

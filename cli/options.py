@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_type_h
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD as DEFAULT_METHOD
+from adaptrans.runs.store import DEFAULT_STORE as DEFAULT_STORE
 
 if TYPE_CHECKING:
     from adaptrans.experiments.plan import Work
@@ -88,7 +89,7 @@ LimitEval: TypeAlias = Annotated[
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any other training option, as weight_decay=0.01; may be repeated."),
+    typer.Option("--set", help="Any other option of it, as weight_decay=0.01; may be repeated."),
 ]
 Preset: TypeAlias = Annotated[
     str | None,
@@ -171,24 +172,18 @@ def workspace(
 
 
 def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
-    """Training options from `--set name=value` and from options of their own, which win.
+    """Options from `--set name=value` and from command-line options of their own, which win.
 
     Raises:
-        ConfigError: If a setting is not of the form name=value.
+        ConfigError: If a setting is not of the form key=value.
     """
-    import yaml
-
-    from adaptrans.errors import ConfigError
-
     values: dict[str, Any] = {}
-    for item in given or ():
-        name, equals, value = item.partition("=")
-        if not equals or not name:
-            raise ConfigError(f'--set "{item}" is not of the form name=value', remedy="as --set patience=3")
-        try:
-            values[name.strip().replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f'--set "{item}" has no readable value', remedy="as --set patience=3") from None
+    for text in given or ():
+        # Most commands are given none, and the parser comes with what reads experiment files.
+        from adaptrans.experiments.config import parsed
+
+        path, value = parsed(text, called="--set ", example="--set patience=3")
+        values[".".join(path).replace("-", "_")] = value
     return {**values, **{name: value for name, value in named.items() if value is not None}}
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.experiments.commands import plan_evaluate
-from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans_cli import options as common
 from adaptrans_cli.options import TaskPlace, grouped
 
@@ -34,7 +32,7 @@ def predict(
     ] = None,
     setup: common.SetupText = "full",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
-    method: common.Method = DEFAULT_METHOD,
+    method: common.Method = common.DEFAULT_METHOD,
     seed: common.Seed = 1,
     precision: common.Precision = None,
     quantize: common.Quantize = None,
@@ -50,6 +48,7 @@ def predict(
 
     from adaptrans import api
     from adaptrans.errors import ConfigError
+    from adaptrans.experiments.commands import plan_evaluate
     from adaptrans.utils.io import atomic_write
 
     if out is not None and out.is_dir():

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options
 
 
@@ -21,7 +20,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     backbone: options.Backbone = None,
     data: options.Data = None,
-    store: options.StoreFolder = DEFAULT_STORE,
+    store: options.StoreFolder = options.DEFAULT_STORE,
     tasks: options.TaskFolders = None,
     figures: Annotated[
         Path | None,

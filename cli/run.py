@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.experiments.commands import plan_run
-from adaptrans.experiments.execution.base import Execution, cores
-from adaptrans.experiments.plan import work
-from adaptrans.runs.store import DEFAULT_STORE
 from adaptrans_cli import options as common
 from adaptrans_cli.options import DataPlace, Printing, grouped
 from adaptrans_cli.tree import show_plan
@@ -172,7 +168,7 @@ DEFAULT_OUT = Path("adaptrans-quickstart")
 def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = DEFAULT_OUT,
     control: common.Control = None,
-    store: common.StoreFolder = DEFAULT_STORE,
+    store: common.StoreFolder = common.DEFAULT_STORE,
     seed: common.OwnSeed = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Runs at a time; by default two, if there are cores.")
@@ -181,10 +177,12 @@ def quickstart(
     as_json: common.Json = False,
 ) -> None:
     """Compare six setups on the bundled encoder and sample suite, offline; ends with tables and a page."""
-    from adaptrans.experiments.config import load_experiment
-    # IMPORTGONE
+    from adaptrans.experiments.commands import plan_run
+    from adaptrans.experiments.config import bundled, load_experiment
+    from adaptrans.experiments.execution.base import Execution, cores
+    from adaptrans.experiments.plan import work
 
-    found = load_experiment(shipped("quickstart"))
+    found = load_experiment(bundled()["quickstart"])
     where = common.workspace("mini", Path("samples"), store, None, "auto")
     options = {"seed": seed, "control": control}
     if dry_run:
@@ -192,10 +190,3 @@ def quickstart(
         return
     at_once = jobs or min(2, cores())
     carry_out(found, where, Execution(jobs=at_once), as_json, out / "report.html", **options)
-
-
-def shipped(name: str) -> Path:
-    """The file of an experiment that ships."""
-    from importlib.resources import files
-
-    return Path(str(files("adaptrans_configs") / f"{name}.yaml"))

@@ -365,7 +365,6 @@ def shared_rows(place: str, found: Sequence[PackageRow]) -> None:
     from rich.text import Text
 
     from adaptrans.hub.verification.errors import printable
-    # IMPORTGONE
 
     table = Table(title=Text(f"{place}: {len(found)} versions"), title_justify="left")
     for name in ("artifact", "tags", "base", "task", "setup", "method", "languages", "scores", "size"):
@@ -396,7 +395,6 @@ def shared_package(package: Package, title: str) -> None:
     from rich.text import Text
 
     from adaptrans.hub.verification.errors import printable
-    # IMPORTGONE
 
     table = Table(title=Text(title), title_justify="left", show_header=False)
     base = package.base

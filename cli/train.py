@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptrans.experiments.commands import plan_intermediate, plan_target
-from adaptrans.experiments.plan import work
 from adaptrans_cli import options
 from adaptrans_cli.options import DataPlace, ParamSource, Printing, TaskTraining, Training, grouped
 
@@ -25,6 +23,7 @@ def intermediate(
     ] = None,
 ) -> None:
     """Train an intermediate task, into the whole model or into an adapter (phase 2)."""
+    from adaptrans.experiments.commands import plan_intermediate
     from adaptrans.experiments.plan import Plan
 
     spec = plan_intermediate(
@@ -41,7 +40,7 @@ def intermediate(
 def finish(plan: object, printing: Printing) -> None:
     """Carry out a training plan, or show it, and report its last run."""
     from adaptrans.experiments.execution import base
-    from adaptrans.experiments.plan import Plan
+    from adaptrans.experiments.plan import Plan, work
 
     assert isinstance(plan, Plan)
     if printing.dry_run:
@@ -74,6 +73,7 @@ def target(
     method: options.MethodOrPreset = None,
 ) -> None:
     """Train a target task on English under a setup, and first what the setup needs (phase 3)."""
+    from adaptrans.experiments.commands import plan_target
 
     plan = plan_target(
         task,
@@ -103,12 +103,11 @@ def language(
 ) -> None:
     """Train a language adapter, which setups with {lang} use and swap at test time (phase 1)."""
     from adaptrans.experiments.commands import plan_language
+    from adaptrans.training.train import train_language
 
     where = place.workspace()
     spec = plan_language(code, text=text, where=where, method=method, seed=training.seed, **training.given())
     done = spec.run.is_done
-    from adaptrans.training.train import train_language
-
     run = train_language(spec)
     result = run.result()
     if as_json:

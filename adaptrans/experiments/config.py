@@ -29,6 +29,7 @@ from adaptrans.runs.training_args import (
 )
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.schema import Names, Strict, Task
+from adaptrans.utils.renames import OPTIONS, current
 from adaptrans.utils.yaml import KeyPath, explained, load_yaml, plain_value
 
 EXTENDS = "extends"
@@ -208,8 +209,15 @@ def names_of(value: Any) -> Any:
     return [value] if isinstance(value, str) else [] if value is None else value
 
 
-def parsed(text: str) -> tuple[tuple[str, ...], Any]:
-    """The path of keys and the value of one override.
+def parsed(
+    text: str, called: str = "", example: str = "training.full.epochs=2"
+) -> tuple[tuple[str, ...], Any]:
+    """The path of keys and the value of one override, the only reading of `key=value` on command lines.
+
+    Args:
+        text: The override; its value is YAML, read as in files: `no` is Norwegian.
+        called: What messages put before it, such as `--set `.
+        example: What messages show as right.
 
     Raises:
         ConfigError: If it is not of the form key=value, or the value is no YAML.
@@ -221,11 +229,11 @@ def parsed(text: str) -> tuple[tuple[str, ...], Any]:
     key, equals, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path):
-        raise ConfigError(f'"{text}" is not of the form key=value', remedy="as training.full.epochs=2")
+        raise ConfigError(f'{called}"{text}" is not of the form key=value', remedy=f"as {example}")
     try:
         return path, plain_value(value)
     except yaml.YAMLError:
-        raise ConfigError(f'"{text}" has no readable value', remedy="as targets=[xnli, udpos]") from None
+        raise ConfigError(f'{called}"{text}" has no readable value', remedy=f"as {example}") from None
 
 
 def overridden(
@@ -317,6 +325,11 @@ class EvaluationSection(EvaluationConfig):
     """Evaluation options for every target; see `EvaluationConfig`."""
 
     tasks: dict[str, dict[str, Any]] = Field(default={}, description="other values for one target")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _current(cls, data: Any) -> Any:
+        return current(data, OPTIONS) if isinstance(data, Mapping) else data
 
     def layers(self, task: str) -> Iterator[Layer]:
         """The layers that hold for a target."""

@@ -354,7 +354,7 @@ def case_of(spec: TrainSpec, precision: Literal["fp32", "bf16"] = "fp32") -> Cas
         items=min(config.batch_size, at_once),
         length=min(length, shape.positions - 2),
         precision=precision if config.precision == "auto" else config.precision,
-        checkpointing=config.checkpointing is True,
+        checkpointing=config.gradient_checkpointing is True,
         quantize=config.quantize,
         vocabulary=TRIMMED_ROWS if config.trims(spec.whole_model) else None,
     )

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from adaptrans.data.mixing import CAP, SMOOTHING
 from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.utils.renames import OPTIONS, current
 
 FULL_LEARNING_RATE = 2e-5
 """XTREME's rate for XLM-R base (google-research/xtreme `scripts/train_xnli.sh`, `train_panx.sh`)."""
@@ -29,13 +30,19 @@ LATER: dict[str, Any] = {
     "warmup_steps": None,
     "select": "source_dev",
     "mixing_shares": None,
-    "trunk_cache": "off",
+    "frozen_prefix_cache": "off",
     "quantize": "none",
 }
 """Options without a part in a run's key where they have these values."""
 
 
-WITHOUT_EFFECT = ("checkpointing", "memory_budget", "checkpoint_seconds", "log_every", "trunk_gib")
+WITHOUT_EFFECT = (
+    "gradient_checkpointing",
+    "memory_budget",
+    "checkpoint_seconds",
+    "log_every",
+    "frozen_prefix_gib",
+)
 """Options that change no result, and so have no part in a run's key."""
 
 
@@ -90,10 +97,10 @@ class TrainingConfig(BaseModel):
     warmup_steps: int | None = Field(
         None, ge=0, description="Steps over which the rate rises, instead of a share of them."
     )
-    decay: Literal["linear", "none"] = Field("linear", description="How the rate falls after the warm-up.")
+    lr_scheduler: Literal["linear", "none"] = Field("linear", description="How the rate falls after warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's; not of what is neutral at another value.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon (jiant-stilts: 1e-8).")
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm (jiant-stilts: 1.0).")
+    max_grad_norm: float = Field(1.0, gt=0, description="Largest gradient norm (jiant-stilts: 1.0).")
     evaluate_every: int | None = Field(
         None, ge=1, description="Steps between scores on the dev set; by default once per epoch."
     )
@@ -124,19 +131,19 @@ class TrainingConfig(BaseModel):
     quantize: Literal["none", "8bit", "4bit"] = Field(
         "none", description="Adapters: linear layers of the frozen encoder in so many bits (bitsandbytes)."
     )
-    trunk_cache: Literal["off", "fp32", "bf16", "fp16"] = Field(
+    frozen_prefix_cache: Literal["off", "fp32", "bf16", "fp16"] = Field(
         "off",
         description="States below the first adapter (leave_out) computed once, without dropout, stored so.",
     )
-    trunk_gib: float = Field(
+    frozen_prefix_gib: float = Field(
         50.0, ge=0, description="Disk that the stored states of a data set may take; beyond it none are."
     )
-    checkpointing: bool | Literal["auto"] = Field(
+    gradient_checkpointing: bool | Literal["auto"] = Field(
         "auto",
         description="Compute activations again instead of keeping them; auto: where one input does not fit.",
     )
     memory_budget: str | None = Field(
-        None, description="As 8GB: stay below it by forecast; fewer tokens at once, then checkpointing, bf16."
+        None, description="As 8GB: forecast below it by fewer tokens at once, gradient checkpointing, bf16."
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="Time between checkpoints.")
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
@@ -164,7 +171,7 @@ class TrainingConfig(BaseModel):
     @property
     def spares_memory(self) -> bool:
         """Whether little memory was asked for, be it at the price of time."""
-        return self.checkpointing is True or self.memory_budget is not None
+        return self.gradient_checkpointing is True or self.memory_budget is not None
 
     @property
     def fusion_rate(self) -> float:
@@ -274,6 +281,8 @@ Config = TypeVar("Config", bound=BaseModel)
 def layered(model: type[Config], *layers: Mapping[str, Any], where: str) -> Config:
     """One configuration from layers of options, later ones winning; None counts as not given.
 
+    Old names of options are taken as the new ones, see `adaptrans.utils.renames`.
+
     Raises:
         UnknownNameError: If an option does not exist; the nearest is suggested.
         ConfigError: If a value is impossible; names the field and what is allowed.
@@ -284,7 +293,7 @@ def layered(model: type[Config], *layers: Mapping[str, Any], where: str) -> Conf
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged.update({name: value for name, value in layer.items() if value is not None})
+        merged |= {name: value for name, value in current(layer, OPTIONS).items() if value is not None}
     for name in merged:
         if name not in model.model_fields:
             raise UnknownNameError(f"option in {where}", name, model.model_fields)
@@ -356,9 +365,10 @@ def resolve(model: type[Config], layers: Sequence[Layer], where: str) -> Resolve
         >>> from adaptrans.runs.training_args import TrainingConfig
         >>> file = Layer("file", {"epochs": 5, "batch_size": 8})
         >>> found = resolve(TrainingConfig, [file, Layer("command line", {"epochs": 1})], "training")
-        >>> found.config.epochs, found.origin("epochs"), found.origin("batch_size"), found.origin("clip")
+        >>> found.config.epochs, found.origin("epochs"), found.origin("batch_size"), found.origin("warmup")
         (1.0, 'command line', 'file', 'default')
     """
+    layers = [Layer(layer.origin, current(layer.values, OPTIONS)) for layer in layers]
     origins = {
         name: layer.origin for layer in layers for name, value in layer.values.items() if value is not None
     }

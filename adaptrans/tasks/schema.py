@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adaptrans.errors import AdaptransError, UnknownNameError
 from adaptrans.task_types.examples import EXAMPLE_KINDS
 from adaptrans.tasks.names import SLOT, WORDS, name_problem, plain_name
+from adaptrans.utils.renames import TASK_KEYS, current
 
 _PART = re.compile(
     r"(?P<task>[A-Za-z0-9_-]+)\.(?P<split>[A-Za-z0-9_]+)(?:\[(?P<language>[A-Za-z0-9_-]+)\])?\Z"
@@ -78,6 +79,13 @@ class Strict(BaseModel):
     """Frozen; a key that is not declared is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=False)
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """The name of today of each key that once had another; see `adaptrans.utils.renames`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _current(cls, data: Any) -> Any:
+        return current(data, cls.renamed) if cls.renamed and isinstance(data, Mapping) else data
 
 
 class ReadRules(Strict):
@@ -111,6 +119,8 @@ class FileSource(ReadRules):
     `*`. Several patterns are joined in their order, the files of one pattern in
     sorted order; `.gz` may follow every name.
     """
+
+    renamed = TASK_KEYS
 
     path: Names = Field(default=(), description="patterns below the data folder, joined in this order")
     beside: str | None = Field(default=None, description="the English side of a bitext")
@@ -193,6 +203,8 @@ def _as_sources(key: str) -> Any:
 
 class Split(Strict):
     """Where one split comes from: files and hub, other tasks' splits, or a part of another split."""
+
+    renamed = TASK_KEYS
 
     files: Annotated[tuple[FileSource, ...], BeforeValidator(_as_sources("path"))] = ()
     hub: Annotated[tuple[HubSource, ...], BeforeValidator(_as_sources("files"))] = ()

@@ -68,7 +68,8 @@ def within_budget(
     }
     found = _best(cases, list(_ways(config, precision)), budget)
     if found is None:
-        smallest = [replace(case, items=1, checkpointing=config.checkpointing is not False) for case in cases]
+        again = config.gradient_checkpointing is not False
+        smallest = [replace(case, items=1, checkpointing=again) for case in cases]
         least = max(forecast(case).peak for case in smallest)
         raise ConfigError(
             f"{spec.reference} ({spec.setup}) takes {least / 1e9:.2f} GB for one input of "
@@ -76,7 +77,10 @@ def within_budget(
             remedy="give more, or a smaller max_length, an adapter setup or a smaller backbone",
         )
     tokens = config.tokens_per_batch if found.whole else max(16, found.tokens)
-    changes = {"tokens_per_batch": tokens, "checkpointing": found.recomputed or config.checkpointing}
+    changes = {
+        "tokens_per_batch": tokens,
+        "gradient_checkpointing": found.recomputed or config.gradient_checkpointing,
+    }
     told = f"{tokens} padded tokens at once in {found.precision}" + (
         ", activations computed again" if found.recomputed else ""
     )
@@ -100,7 +104,8 @@ def _ways(config: TrainingConfig, precision: str) -> Iterator[tuple[str, bool]]:
     precisions = [precision]
     if config.precision == "auto" and precision == "fp32":
         precisions.append("bf16")
-    again = [False, True] if config.checkpointing == "auto" else [config.checkpointing is True]
+    asked = config.gradient_checkpointing
+    again = [False, True] if asked == "auto" else [asked is True]
     yield from ((one, recomputed) for one in precisions for recomputed in again)
 
 

@@ -186,7 +186,7 @@ def above_trunk(
     device: torch.device,
     precision: str,
 ) -> tuple[TrainingTask, ...]:
-    """The tasks of a run with their frozen states, where `trunk_cache` asks for them.
+    """The tasks of a run with their frozen states, where `frozen_prefix_cache` asks for them.
 
     Args:
         sources: The tasks; their models are where they are trained.
@@ -199,15 +199,15 @@ def above_trunk(
     Raises:
         ConfigError: If nothing below the first adapter is frozen, or inputs change between epochs.
     """
-    if config.trunk_cache == "off":
+    if config.frozen_prefix_cache == "off":
         return tuple(sources)
     found = []
     for source in sources:
         place = _first_place(source.assembled, source.kind)
-        file = _file(source, place, config.trunk_cache, cache, device, precision)
-        trunk = Trunk(place, file, file.is_there or file.fits(config.trunk_gib), device, precision)
+        file = _file(source, place, config.frozen_prefix_cache, cache, device, precision)
+        trunk = Trunk(place, file, file.is_there or file.fits(config.frozen_prefix_gib), device, precision)
         with distributed.main_first():
-            _tell(source.name, trunk, config.trunk_gib)
+            _tell(source.name, trunk, config.frozen_prefix_gib)
             if trunk.stored and not file.is_there:
                 _make(source, trunk, config.tokens_per_batch, padding_id)
         found.append(replace(source, trunk=trunk))
@@ -217,13 +217,14 @@ def above_trunk(
 def _first_place(assembled: SetupModel, kind: TaskType) -> LayerPosition:
     if kind.name not in KINDS:
         raise ConfigError(
-            f"trunk_cache does not work for {kind.name}", remedy=f"only for {', '.join(KINDS)}; leave it out"
+            f"frozen_prefix_cache does not work for {kind.name}",
+            remedy=f"only for {', '.join(KINDS)}; leave it out",
         )
     place = first_place(assembled.model, assembled.layers) if assembled.layers else LayerPosition(0)
     if not place.layer:
         raise ConfigError(
-            f"trunk_cache: {assembled.setup} with {assembled.method} has no layer below its first adapter",
-            remedy="give the method leave_out, as seq_bn[leave_out='first:6'], or leave trunk_cache out",
+            f"frozen_prefix_cache: {assembled.setup} with {assembled.method} has no layer below an adapter",
+            remedy="give the method leave_out, as seq_bn[leave_out='first:6'], or leave the option out",
         )
     return place
 
@@ -255,8 +256,8 @@ def _tell(name: str, trunk: Trunk, limit: float) -> None:
         remark(f"{what}: made once now, {size} on disk")
     else:
         remark(
-            f"{what}: computed for each batch, as {size} are more than trunk_gib ({limit:g}) or than half of "
-            f"the free disk"
+            f"{what}: computed for each batch, as {size} are more than frozen_prefix_gib ({limit:g}) "
+            f"or than half of the free disk"
         )
 
 

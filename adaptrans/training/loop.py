@@ -165,14 +165,14 @@ class _Training:
         self.place = TrainerState(precision=job.precision, device=job.device.type)
         self.saved_at = time.monotonic()
         self.limit = Limit(job.config.tokens_per_batch)
-        if job.config.checkpointing is True:
+        if job.config.gradient_checkpointing is True:
             self.recompute()
         self.changes: list[str] = []
         self.computing = Gradients(
             job.assembled,
             self.parameters,
             self.limit,
-            recompute=self.recompute if job.config.checkpointing == "auto" else None,
+            recompute=self.recompute if job.config.gradient_checkpointing == "auto" else None,
             tell=self.changes.append,
             seed=job.seed,
             padding_id=job.padding_id,
@@ -240,7 +240,7 @@ class _Training:
         """Train one batch of one task."""
         began = time.monotonic()
         config = self.job.config
-        factor = self.plan.rate_factor(self.place.step, config.decay)
+        factor = self.plan.rate_factor(self.place.step, config.lr_scheduler)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         lengths = self.streams.lengths[draw.task]
@@ -284,7 +284,8 @@ class _Training:
         if self.place.step == 0:
             self.check_adapter()
         extra = self.regularize()
-        norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.job.config.clip))
+        largest = self.job.config.max_grad_norm
+        norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), largest))
         if not math.isfinite(norm):
             self.stop(log, source, f"the gradient norm is {norm}", draw.items)
         return summed, extra, norm

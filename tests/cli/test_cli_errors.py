@@ -47,7 +47,7 @@ def test_setups_that_cannot_run(cli, setup):
     [
         (["--method", "seq_bm"], 'did you mean "seq_bn"'),
         (["--set", "epoch=3"], 'did you mean "epochs"'),
-        (["--set", "epochs"], "is not of the form name=value"),
+        (["--set", "epochs"], '--set "epochs" is not of the form key=value; as --set patience=3'),
         (["--epochs", "-1"], "epochs = -1"),
         (["--precision", "fp8"], "precision = 'fp8'"),
         (["--device", "tpu"], 'unknown device "tpu"'),
@@ -83,3 +83,20 @@ def test_a_bad_row_stops_with_file_and_line_or_is_skipped_and_listed(cli):
     assert process.returncode == 0
     assert "1 bad rows left out" in error
     assert f"train-en.tsv:{line}" in error
+
+
+def test_an_old_name_is_one_line_of_warning_and_still_an_error_where_its_value_is(cli):
+    said = cli.run("target", "xnli", "--quantise", "3bit", "--set", "clip=0.5", *cli.where, code=2)
+    lines = said.splitlines()
+    assert lines[:2] == [
+        "warning: --quantise is called --quantize now",
+        "warning: clip is called max_grad_norm now",
+    ]
+    assert lines[2].startswith("error: training: quantize = '3bit'")
+    assert len(lines) == 3
+
+
+def test_options_of_an_evaluation_can_be_set_as_those_of_training(cli):
+    assert 'did you mean "samples"' in cli.refused("evaluate", "xnli", "--set", "sample=200", *cli.where)
+    assert "pooling = 'max'" in cli.refused("evaluate", "xnli", "--set", "pooling=max", *cli.where)
+    assert "split = True" in cli.refused("evaluate", "xnli", "--set", "split=true", *cli.where)

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from adaptrans_cli.options import DataPlace, Printing, TaskTraining, grouped
+from adaptrans_cli.options import DataPlace, Printing, TaskTraining, grouped, settings
 
 
 def test_a_group_arrives_filled_in() -> None:
@@ -46,3 +46,13 @@ def test_an_option_cannot_be_there_twice() -> None:
 
     with pytest.raises(TypeError, match="command has options twice: dry_run"):
         grouped(command)
+
+
+def test_settings_are_read_as_files_are() -> None:
+    """Norwegian is a language and no falsehood; options of their own win."""
+    assert settings(["code=no", "keep-best=false", "codes=[no, de]"]) == {
+        "code": "no",
+        "keep_best": False,
+        "codes": ["no", "de"],
+    }
+    assert settings(["epochs=3"], epochs=2.0, seed=None) == {"epochs": 2.0}

@@ -37,7 +37,7 @@ def test_every_value_has_its_place(found):
     assert rows["max_length"] == (384, "preset jiant-stilts, span_qa")
     assert rows["learning_rate"] == (1e-5, "preset jiant-stilts, full")
     assert rows["fusion_learning_rate"] == (1e-5, "preset jiant-stilts, full")
-    assert rows["decay"] == ("linear", "default")
+    assert rows["lr_scheduler"] == ("linear", "default")
     adapter = {name: origin for name, _, origin in found["intermediate: mnli, seq_bn"].rows()}
     assert adapter["learning_rate"] == "default"
     assert adapter["epochs"] == "preset jiant-stilts, mnli"

@@ -45,7 +45,7 @@ def test_the_commands_of_the_how_to(command, trained):
         more = store if line[0] == "push" else ("--store", "other") if line[0] == "pull" else ()
         out = command(*line, *more)
         assert out
-    again = ("push", trained.target.name, "shared/xnli-stack", "--licence", "apache-2.0", *store)
+    again = ("push", trained.target.name, "shared/xnli-stack", "--license", "apache-2.0", *store)
     assert "already there: xnli-stack@v1" in command(*again)
 
 

@@ -18,7 +18,7 @@ def test_unknown_option_names_the_nearest():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", 0), ("epochs", "many"), ("batch_size", -1), ("precision", "fp8"), ("decay", "cosine")],
+    [("epochs", 0), ("epochs", "many"), ("batch_size", -1), ("precision", "fp8"), ("lr_scheduler", "cosine")],
 )
 def test_impossible_value_names_field_and_value(name, value):
     with pytest.raises(ConfigError, match=f"{name} = ") as caught:
@@ -37,14 +37,13 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     left_out = set(TrainingConfig.model_fields) - set(inputs)
     fusion = {"fusion_learning_rate", "fusion_regularization"}
     mix = {"mixing", "mixing_cap", "mixing_temperature", "mixing_weights"}
-    later = {"warmup_steps", "select", "trunk_cache", "quantize"}
+    later = {"warmup_steps", "select", "frozen_prefix_cache", "quantize"}
     text, shares = {"language_smoothing"}, {"mixing_shares"}
     never = {"checkpoint_seconds", "log_every", "freeze_embeddings", "trim_vocabulary"}
-    never |= {"checkpointing", "memory_budget", "trunk_gib"}
+    never |= {"gradient_checkpointing", "memory_budget", "frozen_prefix_gib"}
     assert left_out == {*never, *later, *fusion, *mix, *text, *shares}
-    chosen = TrainingConfig(warmup_steps=0, select="target_dev", trunk_cache="bf16", quantize="4bit").inputs(
-        whole_model=False
-    )
+    others = {"frozen_prefix_cache": "bf16", "quantize": "4bit"}
+    chosen = TrainingConfig(warmup_steps=0, select="target_dev", **others).inputs(whole_model=False)
     assert set(chosen) - set(inputs) == later
     frozen = TrainingConfig(freeze_embeddings=True)
     assert frozen.inputs(whole_model=False) == inputs

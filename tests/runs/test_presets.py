@@ -30,7 +30,7 @@ JIANT = {
 def test_jiant_stilts_is_the_authors_table(task):
     found = training("jiant-stilts", task)
     assert (found.epochs, found.batch_size, found.rate(True), found.max_length) == JIANT[task]
-    assert (found.warmup, found.adam_epsilon, found.clip) == (0.1, 1e-8, 1.0)
+    assert (found.warmup, found.adam_epsilon, found.max_grad_norm) == (0.1, 1e-8, 1.0)
     assert (found.evaluate_every, found.limit_dev) == (1000, 500)
 
 
@@ -87,7 +87,7 @@ def test_what_is_given_by_hand_wins_and_is_named():
     assert found.origin("epochs") == "file: training.defaults"
     assert found.origin("warmup_steps") == "command line"
     assert found.origin("learning_rate") == "preset xtreme, full, span_qa"
-    assert found.origin("decay") == "default"
+    assert found.origin("lr_scheduler") == "default"
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkey
     run = run_training(spec_of(planner, max_steps=1))
     notes = [note for line in lines_of(run) for note in line.get("notes", [])]
     assert notes[-1] == "out of memory: from here on activations are computed again instead of kept"
-    never = spec_of(planner, max_steps=1, checkpointing=False, learning_rate=1e-3)
+    never = spec_of(planner, max_steps=1, gradient_checkpointing=False, learning_rate=1e-3)
     with pytest.raises(torch.OutOfMemoryError):
         run_training(never)
     assert is_out_of_memory(error)
@@ -171,7 +171,8 @@ def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkey
 
 
 @pytest.mark.parametrize(
-    ("options", "spared"), [({}, False), ({"checkpointing": True}, True), ({"memory_budget": "8GB"}, True)]
+    ("options", "spared"),
+    [({}, False), ({"gradient_checkpointing": True}, True), ({"memory_budget": "8GB"}, True)],
 )
 def test_memory_is_spared_where_that_was_asked_for(planner, monkeypatch, options, spared):
     asked = []
@@ -185,7 +186,7 @@ def test_memory_is_spared_where_that_was_asked_for(planner, monkeypatch, options
 
 
 def test_what_only_saves_memory_is_no_part_of_a_key(planner):
-    keys = {spec_of(planner, checkpointing=value).run.key for value in (True, False, "auto")}
+    keys = {spec_of(planner, gradient_checkpointing=value).run.key for value in (True, False, "auto")}
     keys.add(spec_of(planner, memory_budget="8GB").run.key)
     assert keys == {spec_of(planner).run.key}
 
@@ -208,7 +209,7 @@ def test_a_budget_chooses_what_costs_least(planner, monkeypatch):
         spec = spec_of(planner, memory_budget=size, **options)
         config, precision, told = auto_batch.within_budget(spec, [features], "fp32")
         assert told.startswith(f"memory_budget {size}: {config.tokens_per_batch} padded tokens")
-        return config.tokens_per_batch, config.checkpointing, precision
+        return config.tokens_per_batch, config.gradient_checkpointing, precision
 
     auto = {"precision": "auto"}
     assert chosen("8GB") == (8192, "auto", "fp32")
@@ -217,7 +218,7 @@ def test_a_budget_chooses_what_costs_least(planner, monkeypatch):
     assert chosen("2MB", **auto) == (4 * 40, True, "fp32")
     assert chosen("0.8MB", **auto) == (3 * 40, True, "bf16")
     assert chosen("0.8MB") == (40, True, "fp32")
-    assert chosen("1.5MB", checkpointing=False) == (40, False, "fp32")
+    assert chosen("1.5MB", gradient_checkpointing=False) == (40, False, "fp32")
     with pytest.raises(
         ConfigError, match=r"takes 0\.00 GB for one input of 40 pieces, and memory_budget is 1KB"
     ):

@@ -179,7 +179,7 @@ def test_frozen_states_of_another_base_are_others(planner):
     losses = {}
     for how in ("none", "8bit"):
         for stored in ("fp32", "off"):
-            own = planner_of(planner, "seq_bn[leave_out='first:2']", quantize=how, trunk_cache=stored)
+            own = planner_of(planner, "seq_bn[leave_out='first:2']", quantize=how, frozen_prefix_cache=stored)
             losses[how, stored] = losses_of(run_training(target(own)))
     assert len(list((planner.workspace.store.cache / "trunks").iterdir())) == 2
     assert losses["none", "fp32"] != losses["8bit", "fp32"]

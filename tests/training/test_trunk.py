@@ -45,19 +45,19 @@ def test_stored_states_train_as_computed_ones(
     planner, tmp_path, monkeypatch, capsys, method, stored, near, place
 ):
     planner = replace(planner, method=method)
-    run = run_of(planner, trunk_cache=stored)
+    run = run_of(planner, frozen_prefix_cache=stored)
     assert f"states below {place}, without dropout: made once now" in capsys.readouterr().err
     assert len(list((planner.workspace.store.cache / "trunks").iterdir())) == 1
     other = replace(planner, workspace=replace(planner.workspace, store=Store(tmp_path / "other")))
     # Disk has no part in the key: what is computed for each batch is the same run.
-    computed = run_of(other, trunk_cache=stored, trunk_gib=0)
+    computed = run_of(other, frozen_prefix_cache=stored, frozen_prefix_gib=0)
     assert "computed for each batch" in capsys.readouterr().err
     assert not (other.workspace.store.cache / "trunks").exists()
     assert computed.key == run.key
     assert losses(run) == pytest.approx(losses(computed), rel=near)
     # Another run on the same data takes the states as they are.
     monkeypatch.setattr(frozen_prefix, "compute", lambda *given: pytest.fail("computed again"))
-    assert run_of(planner, trunk_cache=stored, learning_rate=3e-4).key != run.key
+    assert run_of(planner, frozen_prefix_cache=stored, learning_rate=3e-4).key != run.key
     assert "without dropout: from the cache" in capsys.readouterr().err
 
 
@@ -68,23 +68,23 @@ def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
         "attend",
         lambda *given, dropout_p=0.0, **more: scaled_dot_product_attention(*given, **more),
     )
-    plain, above = run_of(planner, HALF), run_of(planner, HALF, trunk_cache="fp32")
+    plain, above = run_of(planner, HALF), run_of(planner, HALF, frozen_prefix_cache="fp32")
     assert plain.key != above.key
     assert losses(plain) == pytest.approx(losses(above), rel=1e-5)
 
 
 def test_what_has_no_frozen_trunk_is_refused(planner):
     with pytest.raises(ConfigError, match="no layer below its first adapter; give the method leave_out"):
-        run_of(planner, method="seq_bn", trunk_cache="fp32")
+        run_of(planner, method="seq_bn", frozen_prefix_cache="fp32")
     with pytest.raises(ConfigError, match="does not work for multiple_choice"):
-        run_of(planner, HALF, task="xcopa", trunk_cache="fp32")
+        run_of(planner, HALF, task="xcopa", frozen_prefix_cache="fp32")
 
 
 def test_the_option_leaves_other_keys_alone():
     plain = training_config({})
-    assert "trunk_cache" not in plain.inputs(False)
-    assert plain.inputs(False) == training_config({"trunk_gib": 3}).inputs(False)
-    assert training_config({"trunk_cache": "bf16"}).inputs(False)["trunk_cache"] == "bf16"
+    assert "frozen_prefix_cache" not in plain.inputs(False)
+    assert plain.inputs(False) == training_config({"frozen_prefix_gib": 3}).inputs(False)
+    assert training_config({"frozen_prefix_cache": "bf16"}).inputs(False)["frozen_prefix_cache"] == "bf16"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -15,7 +15,7 @@ from measure import Samples, available_gib, main, parser, ratio
 from weights import model_folder
 
 BAR = 0.40
-OPTIONS = ["checkpointing=true", "tokens_per_batch=1024"]
+OPTIONS = ["gradient_checkpointing=true", "tokens_per_batch=1024"]
 """Options of ours that spare memory: small parts, activations computed again; vocabulary is cut anyway."""
 
 

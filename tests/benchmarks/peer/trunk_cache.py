@@ -28,7 +28,7 @@ def sample(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     half = SHAPES[given.shape]["num_hidden_layers"] // 2
     where = ours.workspace(folder, own)
     kept = given.stored if given.side == "with" else "off"
-    options = {"trunk_cache": kept, **dict(map(ours.option, given.option))}
+    options = {"frozen_prefix_cache": kept, **dict(map(ours.option, given.option))}
     method = f"seq_bn[leave_out='first:{half}']"
     watch = ours.train(
         where,
