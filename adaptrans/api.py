@@ -19,8 +19,7 @@ from adaptrans.analysis.published import PublishedBaselines, published_baselines
 from adaptrans.analysis.tidy import export, long_rows
 from adaptrans.analysis.unshared import tables_of, told_apart
 from adaptrans.errors import ArtifactError, FailedRunsError
-from adaptrans.evaluation.evaluator import is_done
-from adaptrans.evaluation.results import LanguageResult
+from adaptrans.evaluation.results import LanguageResult, is_done
 from adaptrans.experiments.commands import (
     plan_evaluate,
     plan_intermediate,

@@ -101,7 +101,7 @@ def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
     """Print the scores of an evaluation, or return them as JSON."""
     from dataclasses import asdict
 
-    from adaptrans.evaluation.evaluator import told
+    from adaptrans.evaluation.layer_choice import better_layer_notes
     from adaptrans.evaluation.results import load_language
     from adaptrans_cli.tables import averages, language_results
 
@@ -116,7 +116,7 @@ def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
             "folder": str(spec.run.path),
             "computed": computed,
             **facts,
-            "notes": [*facts["notes"], *told(facts, [result.half for result in results])],
+            "notes": [*facts["notes"], *better_layer_notes(facts, [result.half for result in results])],
             "languages": [asdict(result) for result in results],
         }
     language_results(f"{facts['target']}: {spec.answering}", facts, results)

@@ -48,6 +48,7 @@ def mine(
     from dataclasses import asdict
 
     from adaptrans.evaluation.bitext_mining.files import Options, artifact_model, mine_files, setup_model
+    from adaptrans.experiments.commands import plan_mining
 
     where = common.workspace(backbone, data, store, tasks, device)
     options = Options(
@@ -59,7 +60,10 @@ def mine(
         threshold=threshold,
         top=top,
     )
-    model = setup_model(where, setup, method, seed) if artifact is None else artifact_model(where, artifact)
+    if artifact is None:
+        model = setup_model(where, *plan_mining(setup, where=where, method=method, seed=seed), method, seed)
+    else:
+        model = artifact_model(where, artifact)
     found = mine_files(source, target, out, where=where, model=model, options=options)
     if as_json:
         common.print_json(asdict(found))

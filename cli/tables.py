@@ -70,9 +70,9 @@ def language_results(title: str, facts: dict[str, Any], results: Sequence[Langua
         zero_shot = "" if mean.zero_shot is None else f", zero-shot languages alone {mean.zero_shot:.1f}"
         out.print(Text(f"task score {mean}{zero_shot}"))
     notes = [f"{result.language}: {note}" for result in results for note in result.notes]
-    from adaptrans.evaluation.evaluator import told
+    from adaptrans.evaluation.layer_choice import better_layer_notes
 
-    better = told(facts, [result.half for result in results])
+    better = better_layer_notes(facts, [result.half for result in results])
     _print_notes(out, [*facts["notes"], *better, *notes])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from adaptrans.evaluation.evaluator import told
+from adaptrans.evaluation.layer_choice import better_layer_notes
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
@@ -218,7 +218,7 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     rows = tuple(_row(entry, scores, base, rule, order) for entry in entries)
     notes = dict.fromkeys(note for entry in entries for run in entry.runs for note in run.result()["notes"])
     halves = [found[code].half for entry in entries for found in entry.results for code in order]
-    notes |= dict.fromkeys(told(facts, halves))
+    notes |= dict.fromkeys(better_layer_notes(facts, halves))
     return TargetTable(
         target=facts["target"],
         score=rule.primary,

@@ -1,21 +1,33 @@
-"""Evaluate setups on a target in every language: one process, one load of the model."""
+"""Evaluate setups on a target: inference, then prediction files, then counts, then results.
+
+One process, one load of the model for all languages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from adaptrans.errors import ArtifactError
+from adaptrans.evaluation.inference import (
+    LanguagePredictions,
+    Session,
+    answer_languages,
+    open_session,
+    open_sessions,
+)
+from adaptrans.evaluation.layer_choice import chosen, chosen_layer, direction, direction_note, layer_note
 from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shifted
+from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.results import (
     LanguageResult,
-    Row,
-    Written,
+    is_done,
+    language_is_done,
     language_result,
     load_language,
     load_results,
@@ -26,139 +38,11 @@ from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.setup.nodes import has_fusion, has_language, is_full
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import EvaluateSpec
-from adaptrans.runs.store import Run
 from adaptrans.runs.train import compares_vectors, is_retrieval
-from adaptrans.runs.training_args import Select
 from adaptrans.tasks.loading import available_languages
 from adaptrans.tasks.tag_schemes import label_notes
 from adaptrans.utils import distributed
-from adaptrans.utils.io import read_json, write_json
 from adaptrans.utils.progress import progress
-
-if TYPE_CHECKING:
-    from adaptrans.evaluation.inference import LanguagePredictions, Session
-
-
-FILE = "layer.json"
-
-
-def chosen_layer(run: Run, select: Select, neighbors: Callable[[], np.ndarray]) -> int:
-    """The layer with the highest accuracy on the choosing half; the lowest of equal ones.
-
-    Args:
-        run: The evaluation, which remembers its choice.
-        select: The half.
-        neighbors: Gives the nearest row of each sentence of that language, shape (layers + 1, sentences).
-    """
-    path = run.path / FILE
-    if not path.is_file():
-        found = accuracies(neighbors(), select)
-        best = int(np.argmax(found))
-        write_json(path, {"layer": best, **select.model_dump(), "accuracies": found})
-    return int(read_json(path)["layer"])
-
-
-def accuracies(neighbors: np.ndarray, select: Select) -> list[float]:
-    """Accuracy x 100 of each layer on the choosing half, among the sentences of both halves.
-
-    Example:
-        >>> accuracies(np.array([[0, 0, 2, 3], [0, 1, 0, 0]]), Select(language="de"))
-        [50.0, 100.0]
-    """
-    return on_half(neighbors, select.chosen(neighbors.shape[1]))
-
-
-def on_half(neighbors: np.ndarray, places: Sequence[int]) -> list[float]:
-    """Accuracy x 100 of each layer at some places, among the sentences of all."""
-    half = np.asarray(places)
-    return [float(value) for value in 100 * (neighbors[:, half] == half).mean(axis=1)]
-
-
-def layer_note(run: Run) -> str:
-    """How the layer was chosen, for the reader of the score."""
-    made: dict[str, Any] = read_json(run.path / FILE)
-    return (
-        f"vectors: hidden_states[{made['layer']}], the best of {len(made['accuracies']) - 1} layers and the "
-        f"embeddings on the {made['half']} half of {made['language']}, which is not scored"
-    )
-
-
-DIRECTIONS = {
-    "bitext_retrieval": (
-        "english_to_language",
-        "each English sentence looks for its translation in the language",
-    ),
-    "bitext_mining": ("both", "each side looks for its translations in the other, and pairs are mutual"),
-    "passage_ranking": ("query_to_candidates", "each query looks among the candidates of all languages"),
-}
-"""Which side looks for which, by kind of task: in a word and in words.
-
-Source: google-research/xtreme, third_party/utils_retrieve.py: for Tatoeba the index holds the other language
-and the queries are English. Other tools (mteb) look up English: their scores are some points away.
-"""
-
-NO_PREFIX = ""
-"""What stands before every text: nothing. Encoders trained with a prefix score less without it."""
-
-
-def direction(kind: str) -> dict[str, str]:
-    """Direction and prefix of a kind of task, for tables and exports.
-
-    Example:
-        >>> direction("bitext_retrieval")
-        {'direction': 'english_to_language', 'prefix': ''}
-    """
-    return {"direction": DIRECTIONS[kind][0], "prefix": NO_PREFIX}
-
-
-def direction_note(kind: str) -> str:
-    """Direction and prefix, for the reader of the score."""
-    return f"direction: {DIRECTIONS[kind][1]}; {NO_PREFIX or 'no'} text prefix"
-
-
-MARGIN = 1.0
-"""Points by which another layer has to be better to be named: less is within what halves differ by chance."""
-
-
-def better_layer(halves: Sequence[Sequence[float]], layer: int) -> str | None:
-    """That another layer is better on the choosing half; None where none is by a point or more.
-
-    Args:
-        halves: For each language, the accuracy x 100 of each layer on the first half of its sentences.
-        layer: The layer that was compared.
-
-    Example:
-        >>> str(better_layer([[10.0, 50.0, 80.0], [20.0, 60.0, 90.0]], 1)).partition(" (")[0]
-        'layer 2 is better than layer 1 on the first half of the sentences, 85.0 and 55.0'
-        >>> better_layer([[10.0, 50.0]], 1)
-    """
-    known = [found for found in halves if len(found) > layer]
-    if not known:
-        return None
-    means = np.mean(known, axis=0)
-    best = int(np.argmax(means))
-    if means[best] < means[layer] + MARGIN:
-        return None
-    number = f"mean of {len(known)} languages" if len(known) > 1 else "one language"
-    return (
-        f"layer {best} is better than layer {layer} on the first half of the sentences, {means[best]:.1f} "
-        f"and {means[layer]:.1f} ({number}); --layer {best} takes it, and layer: best chooses it on a half "
-        "that is not scored"
-    )
-
-
-def chosen(run: Run, layer: int | None) -> int:
-    """The layer that was compared, given or chosen."""
-    return int(read_json(run.path / FILE)["layer"]) if layer is None else layer
-
-
-def told(facts: Mapping[str, Any], halves: Sequence[Sequence[float]]) -> list[str]:
-    """What a table says of other layers, of an evaluation's facts; nothing where the layer was chosen."""
-    vectors = facts.get("vectors") or {}
-    if vectors.get("chosen") or vectors.get("layer") is None:
-        return []
-    note = better_layer(halves, vectors["layer"])
-    return [note] if note else []
 
 
 def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str] | None:
@@ -246,7 +130,7 @@ def _missing(spec: EvaluateSpec) -> dict[str, str]:
     """Fingerprints of the data of the wanted languages that are not done."""
     split = spec.config.split
     keys = {code: spec.workspace.data_key(spec.task, split, code) for code in spec.wanted_languages}
-    return {code: key for code, key in keys.items() if not _is_done(spec, code, key)}
+    return {code: key for code, key in keys.items() if not language_is_done(spec, code, key)}
 
 
 def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
@@ -261,22 +145,7 @@ def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None
             spec.run.sweep()
 
 
-def is_done(spec: EvaluateSpec) -> bool:
-    """Whether every wanted language of an evaluation is there, on the data as it is now."""
-    return spec.run.is_done and all(
-        _is_done(spec, language, spec.workspace.data_key(spec.task, spec.config.split, language))
-        for language in spec.wanted_languages
-    )
-
-
-def _is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
-    result = load_language(spec.run, language)
-    return result is not None and result.data == data_key
-
-
 def _evaluate_languages(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
-    from adaptrans.evaluation.inference import open_session, open_sessions
-
     if not specs[0].shots:
         _evaluate_with(specs, open_sessions(specs), keys)
         return
@@ -289,17 +158,15 @@ def _evaluate_languages(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> 
 
 def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], keys: dict[str, str]) -> None:
     """Score what loaded models answer in some languages."""
-    from adaptrans.evaluation import inference
-
     for spec, session in zip(specs, sessions, strict=True):
         _refuse_mixed_precision(spec, session.precision)
         spec.run.log_environment(session.environment)
     tuned = [dev_threshold(*pair) for pair in zip(specs, sessions, strict=True)]
-    for answered in inference.languages(sessions, keys, _layer(specs[0], sessions[0])):
+    for answered in answer_languages(sessions, keys, _layer(specs[0], sessions[0])):
         number = _write(specs, answered, [found and found[0].value for found in tuned])
         for spec, session, found in zip(specs, sessions, tuned, strict=True):
-            written = Written(spec.run, answered.language, spec.task.kind == "bitext_mining")
-            counts = scored(spec, written, answered.examples, number)
+            file = PredictionFile(spec.run, answered.language, spec.task.kind == "bitext_mining")
+            counts = scored(spec, file, answered.examples, number)
             told = [f"no answer above {found[0].value:.3f}, tuned on dev [{found[1]}]"] if found else []
             counts = replace(
                 counts,
@@ -319,7 +186,7 @@ def _write(
     """Write what the setups answer while they answer; returns the number of examples."""
     number = 0
     with ExitStack() as files:
-        adds = [files.enter_context(Written(spec.run, answered.language).writing()) for spec in specs]
+        adds = [files.enter_context(PredictionFile(spec.run, answered.language).writing()) for spec in specs]
         for id, gold, predictions in answered.rows:
             for add, threshold, prediction in zip(adds, thresholds, predictions, strict=True):
                 add(Row(id, gold, prediction if threshold is None else shifted(prediction, threshold)))

@@ -28,7 +28,7 @@ from adaptrans.data.encoding import (
 )
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.fusion_attention import AttentionRecord, LayerShares, save_attention
-from adaptrans.evaluation.results import Outcome, retrieval_outcome
+from adaptrans.evaluation.prediction_files import Outcome, retrieval_outcome
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
 from adaptrans.modeling.artifact import load_artifact
@@ -625,7 +625,7 @@ class LanguagePredictions:
     half: tuple[float, ...] = ()
 
 
-def languages(
+def answer_languages(
     sessions: Sequence[Session], keys: Mapping[str, str], layer: int | None
 ) -> Iterator[LanguagePredictions]:
     """The answers of setups to the same languages, in their order.

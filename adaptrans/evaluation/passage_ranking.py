@@ -13,8 +13,9 @@ import numpy as np
 
 from adaptrans.data.encoding import rows
 from adaptrans.errors import MissingDataError
+from adaptrans.evaluation.dense_retrieval import exact_neighbors
 from adaptrans.evaluation.metrics.retrieval import DEPTH
-from adaptrans.evaluation.results import Outcome
+from adaptrans.evaluation.prediction_files import Outcome
 from adaptrans.modeling.setup.nodes import has_language
 from adaptrans.tasks import loading
 from adaptrans.utils.io import atomic_write, digest
@@ -29,9 +30,6 @@ POOL = "candidates"
 
 CHUNK = 4_096
 """Passages, or queries, that are encoded together."""
-
-BLOCK = 65_536
-"""Passages that are compared at once: 192 MiB of vectors of width 768."""
 
 Tick = Callable[[int], None]
 
@@ -77,40 +75,12 @@ def answer(
     found: list[list[str]] = []
     for start in range(0, len(features), CHUNK):
         part = rows(features, range(start, min(start + CHUNK, len(features))))
-        best = nearest(np.stack(predictor.outputs(part)), pool.vectors)
+        best = exact_neighbors(np.stack(predictor.outputs(part)), pool.vectors, DEPTH).rows
         found += [[pool.ids[row] for row in ranked] for ranked in best.tolist()]
         tick(start + len(part))
     golds = [[id for key in example.keys for id in pool.by_key.get(key, ())] for example in examples]
     note = f"{len(pool.ids):,} candidates"
     return Outcome(golds, iter(found), notes=(note, *spoken, *pool.notes))
-
-
-def nearest(queries: np.ndarray, vectors: np.ndarray, depth: int = DEPTH) -> np.ndarray:
-    """Rows of the vectors with the largest products, shape (queries, depth); the first of equal ones first.
-
-    Args:
-        queries: Shape (queries, width).
-        vectors: Shape (candidates, width), in memory or memory-mapped.
-        depth: How many, at most the number of candidates.
-
-    Example:
-        >>> nearest(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), 2).tolist()
-        [[1, 2]]
-    """
-    best = np.empty((len(queries), 0), dtype=np.float32)
-    found = np.empty((len(queries), 0), dtype=np.int64)
-    for start in range(0, len(vectors), BLOCK):
-        products = queries @ np.asarray(vectors[start : start + BLOCK]).T
-        kept = min(depth, products.shape[1])
-        # What the last of the kept is equal to may stand before it: every one of them stays.
-        floor = -np.partition(-products, kept - 1, axis=1)[:, kept - 1 : kept]
-        width = int((products >= floor).sum(axis=1).max())
-        order = np.argsort(-products, axis=1, kind="stable")[:, :width]
-        best = np.concatenate([best, np.take_along_axis(products, order, axis=1)], axis=1)
-        found = np.concatenate([found, order + start], axis=1)
-        again = np.argsort(-best, axis=1, kind="stable")[:, :depth]
-        best, found = np.take_along_axis(best, again, axis=1), np.take_along_axis(found, again, axis=1)
-    return found
 
 
 def open_pool(session: Session) -> Pool:

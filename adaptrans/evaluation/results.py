@@ -1,23 +1,18 @@
-"""Predictions and scores of an evaluation as they lie in its run. Torch-free."""
+"""Counts and scores of an evaluation as they lie in its run. Torch-free."""
 
 from __future__ import annotations
 
 import io
-import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from adaptrans.evaluation import evaluator
-from adaptrans.evaluation.dense_retrieval import nearest
 from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.xtreme_format import write_rows
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import Run
@@ -26,132 +21,6 @@ from adaptrans.stats.edges import Sample
 from adaptrans.stats.intervals import ends_of, interval
 from adaptrans.task_types.chance import chance
 from adaptrans.utils.io import atomic_write, read_json, write_json
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Answers of a setup to the examples of one language, in order.
-
-    Args:
-        golds: Gold values, None where the data has none.
-        predictions: Predictions, made while they are read.
-        neighbors: For retrieval, the nearest row of each sentence, shape (layers + 1, sentences).
-        notes: What the reader of the score has to know.
-    """
-
-    golds: Sequence[Any]
-    predictions: Iterator[Any]
-    neighbors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
-    notes: tuple[str, ...] = ()
-
-    @property
-    def layers(self) -> tuple[float, ...]:
-        """For retrieval, the accuracy x 100 at every layer."""
-        right = np.arange(self.neighbors.shape[1])
-        return tuple(float(100 * (found == right).mean()) for found in self.neighbors)
-
-    @property
-    def half(self) -> tuple[float, ...]:
-        """The same on the first half of the sentences, among all; empty where there is one sentence."""
-        number = self.neighbors.shape[1]
-        return tuple(evaluator.on_half(self.neighbors, range(number // 2))) if number > 1 else ()
-
-
-def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:
-    """Nearest neighbors at one layer, and the accuracy at every layer.
-
-    Args:
-        vectors: Shape (layers + 1, 2 x sentences, width): each sentence in the
-            language, followed by its English translation.
-        layer: The layer whose neighbors are the predictions.
-    """
-    found = np.stack([nearest(states[0::2], states[1::2]) for states in vectors])
-    return Outcome(range(found.shape[1]), iter(found[layer].tolist()), found)
-
-
-CHUNK = 4_096
-"""Rows that are in memory at once."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One example as it was answered."""
-
-    id: str
-    gold: Any
-    prediction: Any
-
-
-@dataclass(frozen=True)
-class Written:
-    """The predictions file of one language of a run.
-
-    Args:
-        run: The run.
-        language: The language.
-        sets: Whether gold values are sets, which may be empty: they come back as tuples, and an empty list
-            stands for no gold value.
-    """
-
-    run: Run
-    language: str
-    sets: bool = False
-
-    @property
-    def path(self) -> Path:
-        """Where it lies."""
-        return self.run.path / "predictions" / f"{self.language}.jsonl"
-
-    @contextmanager
-    def writing(self) -> Iterator[Callable[[Row], None]]:
-        """Gives what adds a row; a file that was there stays until the block has come to its end."""
-        with atomic_write(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
-
-            def add(row: Row) -> None:
-                values = {"id": row.id, "gold": row.gold, "prediction": row.prediction}
-                file.write(json.dumps(values, ensure_ascii=False) + "\n")
-
-            yield add
-
-    def read(self) -> Iterator[Row]:
-        """All rows, one after the other."""
-        with self.path.open(encoding="utf-8") as file:
-            for line in file:
-                values = json.loads(line)
-                # Labels and tags are few, and would be as many strings as there are lines.
-                gold = _one_copy(values["gold"])
-                gold = tuple(gold) if self.sets and gold is not None else gold
-                yield Row(values["id"], gold, _one_copy(values["prediction"]))
-
-    def chunks(self) -> Iterator[list[Row]]:
-        """All rows, some at a time."""
-        rest = self.read()
-        while chunk := list(islice(rest, CHUNK)):
-            yield chunk
-
-    def golds(self) -> Golds:
-        """The gold values alone."""
-        return Golds(self)
-
-
-@dataclass(frozen=True)
-class Golds:
-    """The gold values of a predictions file, read anew each time they are gone through."""
-
-    written: Written
-
-    def __iter__(self) -> Iterator[Any]:
-        return (row.gold for row in self.written.read())
-
-
-def _one_copy(value: Any) -> Any:
-    if isinstance(value, str):
-        return sys.intern(value) if len(value) < 64 else value
-    return [_one_copy(item) for item in value] if isinstance(value, list) else value
-
 
 INTERVALS = 2
 """Raised when intervals get another rule; what an older one stored is brought up to it when it is read."""
@@ -321,6 +190,20 @@ def load_results(run: Run) -> dict[str, LanguageResult]:
     return {result.language: result for result in found if result is not None}
 
 
+def is_done(spec: EvaluateSpec) -> bool:
+    """Whether every wanted language of an evaluation is there, on the data as it is now."""
+    return spec.run.is_done and all(
+        language_is_done(spec, language, spec.workspace.data_key(spec.task, spec.config.split, language))
+        for language in spec.wanted_languages
+    )
+
+
+def language_is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
+    """Whether a language was scored on the data of this fingerprint."""
+    result = load_language(spec.run, language)
+    return result is not None and result.data == data_key
+
+
 NO_GOLD = "no gold labels: predictions only"
 CONSTANT_GOLD = "all gold labels are equal: the labels of this file were probably blanked"
 
@@ -328,42 +211,42 @@ Pairs = tuple[Sequence[Any], Sequence[Any]]
 """Golds and predictions of some examples."""
 
 
-def scored(spec: EvaluateSpec, written: Written, examples: Iterable[Any], number: int) -> Scored:
+def scored(spec: EvaluateSpec, file: PredictionFile, examples: Iterable[Any], number: int) -> Scored:
     """The counts and the chance level of a language; its file in XTREME's layout is written beside.
 
     Args:
         spec: The evaluation.
-        written: The predictions.
+        file: The predictions.
         examples: The examples, gone through where the file is not enough.
         number: How many there are.
     """
     if spec.config.split == "test":
-        submit(spec, written, examples)
-    counts = _scored_rows(spec, written.language, number)
+        submit(spec, file, examples)
+    counts = _scored_rows(spec, file.language, number)
     left_out = 0
 
     def chunks() -> Iterable[Pairs]:
         nonlocal left_out
         place = 0
-        for chunk in written.chunks():
+        for chunk in file.chunks():
             rows = [row for offset, row in enumerate(chunk) if counts(place + offset, row)]
             place += len(chunk)
             left_out += len(chunk) - len(rows)
             yield [row.gold for row in rows], [row.prediction for row in rows]
 
-    found = counted(spec.task.scores, chunks(), written.language)
-    level = chance(spec.task, examples, written.golds())
+    found = counted(spec.task.scores, chunks(), file.language)
+    level = chance(spec.task, examples, file.golds())
     return replace(found, whole=not left_out, chance=level)
 
 
-def submit(spec: EvaluateSpec, written: Written, examples: Iterable[Any]) -> None:
+def submit(spec: EvaluateSpec, file: PredictionFile, examples: Iterable[Any]) -> None:
     """Write the predictions, and the gold labels where there are any, in XTREME's layout."""
-    about = spec.task.name, spec.task.kind, written.language, examples
+    about = spec.task.name, spec.task.kind, file.language, examples
     folder = spec.run.path
-    found = ([row.prediction for row in chunk] for chunk in written.chunks())
+    found = ([row.prediction for row in chunk] for chunk in file.chunks())
     write_rows(folder / "submission", *about, found)
-    if not any(_is_absent(gold) for gold in written.golds()):
-        golds = ([row.gold for row in chunk] for chunk in written.chunks())
+    if not any(_is_absent(gold) for gold in file.golds()):
+        golds = ([row.gold for row in chunk] for chunk in file.chunks())
         write_rows(folder / "labels", *about, golds, gold=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans import languages
-from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
+from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.experiments.config import Experiment, is_mix
 from adaptrans.experiments.plan import Plan, joined, plan_regimes
 from adaptrans.experiments.planner import Planner, stored
@@ -17,7 +17,7 @@ from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
 from adaptrans.modeling.backbone import Backbone, identify, outlined
-from adaptrans.modeling.setup.nodes import references
+from adaptrans.modeling.setup.nodes import Setup, has_language, references
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.modeling.shuffled_baseline import control_name
@@ -235,6 +235,29 @@ def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
     method = DEFAULT_METHOD if config["method"] == "full" else config["method"]
     chosen = replace(planner, method=method, seed=config["seed"])
     return chosen.evaluation_of(parse(config["setup"]), task, run, {})
+
+
+def plan_mining(
+    setup: str, *, where: Workspace, method: str = DEFAULT_METHOD, seed: int = 1
+) -> tuple[Setup, dict[str, Run]]:
+    """A setup whose vectors mine translations, and the trained runs that it refers to.
+
+    Raises:
+        SetupError: If the setup cannot run, or needs to know a language.
+        ConfigError: If a part of it has not been trained.
+    """
+    parsed = parse(setup)
+    check(parsed, method, retrieval=True)
+    if has_language(parsed):
+        raise SetupError(f"{parsed}: the language of a text file is not known", remedy="leave {lang} out")
+    planner = Planner(where, lambda name, whole: training_config({}), method=method, seed=seed, choose=stored)
+    runs, before = planner.parents(parsed)
+    if before:
+        raise ConfigError(
+            f"'{setup}' needs {before[0].task.name}, which has not been trained",
+            remedy=f"run: adaptrans intermediate {before[0].task.name}",
+        )
+    return parsed, runs
 
 
 def plan_run(

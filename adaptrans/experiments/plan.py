@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import SetupError
-from adaptrans.evaluation.evaluator import evaluate, is_done
+from adaptrans.evaluation.results import is_done
 from adaptrans.experiments.planner import Planner, Training
 from adaptrans.languages import unknown
 from adaptrans.modeling.backbone import ABSENT
@@ -293,7 +293,7 @@ def work(plan: Plan) -> list[Work]:
                 spec_.run,
                 is_done(spec_),
                 what,
-                partial(evaluate, spec_),
+                partial(_evaluate, spec_),
                 frozenset(run.path for run in before),
             )
     return list(found.values())
@@ -310,6 +310,13 @@ def train(spec: Training) -> Run:
             from adaptrans.training.train import run_training
 
             return run_training(spec)
+
+
+def _evaluate(spec: EvaluateSpec) -> Any:
+    """Score one evaluation; torch is imported only here."""
+    from adaptrans.evaluation.evaluator import evaluate
+
+    return evaluate(spec)
 
 
 def _data(spec: Training) -> str:

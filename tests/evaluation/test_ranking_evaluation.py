@@ -4,13 +4,9 @@ import json
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from adaptrans import benchmarks
-from adaptrans.evaluation import passage_ranking
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.scoring import score_folder
@@ -21,21 +17,6 @@ from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling.setup.parser import parse
 
 WORDS = ("cat", "mat", "library", "London", "Anna", "seven", "apples", "daughter", "opened", "sits")
-
-
-@settings(max_examples=30)
-@given(st.integers(1, 40), st.integers(1, 25), st.integers(0, 10**6))
-def test_nearest_equals_a_stable_sort(number, depth, seed):
-    rng = np.random.default_rng(seed)
-    # Small whole numbers, so that products are exact and many of them equal.
-    vectors = rng.integers(-1, 2, size=(number, 3)).astype(np.float32)
-    queries = rng.integers(-1, 2, size=(4, 3)).astype(np.float32)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(passage_ranking, "BLOCK", 7)
-        found = passage_ranking.nearest(queries, vectors, depth)
-    products = queries @ vectors.T
-    expected = [sorted(range(number), key=lambda row, q=q: -products[q, row])[:depth] for q in range(4)]
-    assert found.tolist() == expected
 
 
 def paragraphs(number, language):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.dense_retrieval import nearest
+from adaptrans.evaluation import dense_retrieval
+from adaptrans.evaluation.dense_retrieval import exact_neighbors, nearest, nearest_both_ways
 
 
 def unit(vectors):
@@ -58,6 +59,36 @@ def test_the_first_of_equal_rows_wins_where_rounding_would_pick_another():
     first = {row.tobytes(): at for at, row in reversed(list(enumerate(index)))}
     for found in nearest(index, queries):
         assert first[index[found].tobytes()] == found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 25), st.integers(0, 10**6))
+def test_of_equal_products_the_first_rows_are_taken_in_every_search(number, k, seed):
+    """More copies and equal products than faiss is asked for, over several blocks."""
+    rng = np.random.default_rng(seed)
+    # Vectors of four halves, so that products are exact and many of them equal.
+    vectors = rng.choice([-0.5, 0.5], size=(number, 4)).astype(np.float32)
+    queries = rng.choice([-0.5, 0.5], size=(5, 4)).astype(np.float32)
+    products = queries @ vectors.T
+    expected = [sorted(range(number), key=lambda row, q=q: -products[q, row])[:k] for q in range(5)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dense_retrieval, "BLOCK", 37)
+        patched.setattr(dense_retrieval, "QUERIES", 3)
+        found = exact_neighbors(queries, vectors, k)
+        both = nearest_both_ways(queries, vectors, min(k, 5), kind="exact")[0]
+    assert found.rows.tolist() == expected
+    assert np.array_equal(found.similarities, np.take_along_axis(products, found.rows, axis=1))
+    assert both.rows.tolist() == [row[:5] for row in expected]
+    assert nearest(vectors, queries).tolist() == [row[0] for row in expected]
+
+
+def test_copies_stand_in_their_order_wherever_they_are_in_a_block():
+    rng = np.random.default_rng(1)
+    different = rng.normal(size=(300, 768))
+    different /= np.linalg.norm(different, axis=1, keepdims=True)
+    vectors = different.astype(np.float32)[np.arange(9_000) % 300]
+    found = exact_neighbors(vectors[:300], vectors, 20)
+    assert found.rows.tolist() == [[row + 300 * copy for copy in range(20)] for row in range(300)]
 
 
 def test_length_does_not_matter():

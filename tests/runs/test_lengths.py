@@ -76,7 +76,7 @@ def test_an_encoder_with_more_positions_reads_more(planner):
 
 
 def test_mining_refuses_it_before_a_line_is_read(small_workspace, tmp_path):
-    model = setup_model(small_workspace)
+    model = setup_model(small_workspace, parse("full"), {})
     nowhere = tmp_path / "nowhere.txt"
     with pytest.raises(ConfigError, match=f"mining: {TOO_LONG}"):
         mine_files(

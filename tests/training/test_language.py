@@ -10,7 +10,8 @@ from support.smalldata import SENTENCES
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.inference import open_session
-from adaptrans.evaluation.results import load_results, retrieval_outcome
+from adaptrans.evaluation.prediction_files import retrieval_outcome
+from adaptrans.evaluation.results import load_results
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import load_artifact

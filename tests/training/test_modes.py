@@ -69,7 +69,7 @@ def test_store_cache_and_exports_follow_the_umask(planner, tmp_path, usual):
     train_language(LanguageSpec(where, "sw", tmp_path / "sw.txt", options))
     mine_files(
         tmp_path / "sw.txt", tmp_path / "sw.txt", tmp_path / "pairs.tsv", where=where,
-        model=setup_model(where), options=Options(precision="fp32"),
+        model=setup_model(where, parse("full"), {}), options=Options(precision="fp32"),
     )  # fmt: skip
     assert not others(tmp_path, usual)
     assert any(path.name == "model_head.safetensors" for path in tmp_path.rglob("*"))

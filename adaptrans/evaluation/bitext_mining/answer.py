@@ -13,7 +13,7 @@ from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, without_repeated
 from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
 from adaptrans.evaluation.metrics.retrieval import by_source
-from adaptrans.evaluation.results import Outcome
+from adaptrans.evaluation.prediction_files import Outcome
 
 if TYPE_CHECKING:
     from datasets import Dataset

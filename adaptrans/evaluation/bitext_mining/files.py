@@ -1,37 +1,34 @@
-"""Translations in two text files: sentences, vectors on disk, neighbors, pairs. Torch-free until called."""
+"""Translations in two text files: sentences, vectors on disk, neighbors, pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adaptrans.errors import ConfigError, SetupError
-from adaptrans.experiments.planner import Planner, stored
+import numpy as np
+
+from adaptrans.errors import ConfigError
+from adaptrans.evaluation.bitext_mining.corpus import Corpus, corpus
+from adaptrans.evaluation.bitext_mining.margin import Candidates, mine
+from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder, Shelf
+from adaptrans.evaluation.dense_retrieval import search_kind
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.modeling.backbone import check_length, tokenizer_fingerprint
+from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.backbone import check_length, load_tokenizer, tokenizer_fingerprint
+from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.setup.nodes import below_target, has_language
-from adaptrans.modeling.setup.parser import parse
-from adaptrans.modeling.setup.validation import check
+from adaptrans.modeling.model import SetupModel, assemble
+from adaptrans.modeling.setup.nodes import Setup, below_target
 from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.store import Run
-from adaptrans.runs.training_args import training_config
 from adaptrans.runs.workspace import Workspace
+from adaptrans.utils.devices import pick_device, pick_precision
 from adaptrans.utils.io import atomic_write, digest, write_json
 from adaptrans.utils.progress import progress
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from adaptrans.evaluation.bitext_mining.corpus import Corpus
-    from adaptrans.evaluation.bitext_mining.margin import Candidates
-    from adaptrans.modeling.model import SetupModel
-
-
-SEARCHED = 1
+SEARCHED = 2
 """Raised when an approximate search begins to find something else."""
 
 COLUMNS = ("score", "source line", "target line", "source", "target")
@@ -110,49 +107,37 @@ class Mined:
     work: str
 
 
-def setup_model(where: Workspace, setup: str = "full", method: str = DEFAULT_METHOD, seed: int = 1) -> Model:
-    """Everything below `target` of a setup whose parts are in the store; the bare backbone for `full`.
+def setup_model(
+    where: Workspace, setup: Setup, runs: Mapping[str, Run], method: str = DEFAULT_METHOD, seed: int = 1
+) -> Model:
+    """Everything below `target` of a setup; the bare backbone for `full`.
 
-    Raises:
-        SetupError: If the setup cannot run.
-        ArtifactError: If a part of it has not been trained.
+    Args:
+        where: The workspace.
+        setup: The setup.
+        runs: The trained parts that it refers to, as `plan_mining` finds them.
+        method: Adapter method of parts that say none.
+        seed: Seed of what no part holds.
     """
-    parsed = parse(setup)
-    check(parsed, method, retrieval=True)
-    if has_language(parsed):
-        raise SetupError(f"{parsed}: the language of a text file is not known", remedy="leave {lang} out")
-    planner = Planner(
-        where, lambda name, whole: training_config({}), method=method, seed=seed, choose=partial(stored)
-    )
-    runs, before = planner.parents(parsed)
-    if before:
-        raise ConfigError(
-            f"'{setup}' needs {before[0].task.name}, which has not been trained",
-            remedy=f"run: adaptrans intermediate {before[0].task.name}",
-        )
-    below = below_target(parsed)
+    below = below_target(setup)
 
     def load() -> SetupModel:
-        from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
-        from adaptrans.modeling.model import assemble
-
-        parents = {name: run.artifact for name, run in runs.items()}
-        own = method if below else DEFAULT_METHOD
         return assemble(
             where.backbone,
-            parsed,
+            setup,
             target=None,
             head=None,
-            method=own,
-            parents=parents,
+            method=method if below else DEFAULT_METHOD,
+            parents={name: run.artifact for name, run in runs.items()},
             seed=seed,
             tokens=NOTHING,
         )
 
-    return Model(setup if below else where.backbone.name, _key(where, runs, setup if below else ""), load)
+    name = str(setup) if below else where.backbone.name
+    return Model(name, _key(where, runs, str(setup) if below else ""), load)
 
 
-def _key(where: Workspace, runs: dict[str, Run], setup: str) -> Any:
+def _key(where: Workspace, runs: Mapping[str, Run], setup: str) -> Any:
     return [where.backbone.fingerprint, setup, {name: run.key for name, run in sorted(runs.items())}]
 
 
@@ -165,9 +150,6 @@ def artifact_model(where: Workspace, folder: Path) -> Model:
     manifest = read_manifest(folder)
 
     def load() -> SetupModel:
-        from adaptrans.modeling.artifact import load_artifact
-        from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
-
         return load_artifact(folder, where.backbone, tokens=NOTHING)
 
     parents = {name: parent["content"] for name, parent in manifest.parents.items()}
@@ -194,11 +176,6 @@ def mine_files(
         DataError: If a file cannot be read.
         ConfigError: If the layer does not exist, or inputs may be longer than the encoder reads.
     """
-    from adaptrans.evaluation.bitext_mining.corpus import corpus
-    from adaptrans.evaluation.bitext_mining.margin import mine
-    from adaptrans.evaluation.bitext_mining.search import search_kind
-    from adaptrans.utils.devices import pick_device, pick_precision
-
     check_length(where.backbone, options.max_length, "mining")
     depth = where.backbone.depth
     layer = retrieval_layer(where.backbone) if options.layer is None else options.layer
@@ -215,8 +192,7 @@ def mine_files(
     kind = options.search or search_kind(sides[0].sentences, sides[1].sentences)
     names = [side.folder.name for side in sides]
     kept = work / f"search-{digest([SEARCHED, *names, *settings], length=24)}"
-    total = sides[0].sentences + (sides[1].sentences if kind == "IVF" else 0)
-    with progress("searching", total) as meter:
+    with progress("searching", sides[0].sentences + sides[1].sentences) as meter:
         found = mine(*vectors, search=kind, tick=meter.to, work=kept)
     written = _write(out, found, sides, options)
     mined = Mined(
@@ -249,10 +225,6 @@ def _vectors(
     precision: str,
 ) -> list[np.ndarray]:
     """Vectors of both sides; the model is loaded only if some are missing."""
-    import numpy as np
-
-    from adaptrans.evaluation.bitext_mining.vectors import Shelf
-
     width = where.backbone.width
     shelves = [Shelf(work / f"{side.folder.name}-{key}", width) for side in sides]
     if all(shelf.done == side.sentences for shelf, side in zip(shelves, sides, strict=True)):
@@ -260,9 +232,6 @@ def _vectors(
             np.memmap(shelf.folder / "vectors.f32", np.float32, "r", shape=(side.sentences, width))
             for shelf, side in zip(shelves, sides, strict=True)
         ]
-    from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
-    from adaptrans.modeling.backbone import load_tokenizer
-
     tokenizer = load_tokenizer(where.backbone)
     assert tokenizer.pad_token_id is not None
     assembled = model.load()

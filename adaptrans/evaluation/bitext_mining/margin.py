@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptrans.evaluation.bitext_mining.search import Neighbors, nearest_both_ways, search_kind
+from adaptrans.evaluation.dense_retrieval import Neighbors, nearest_both_ways, search_kind
 
 PAIRS = 1_000_000
 """Pairs that are matched together."""
@@ -57,7 +57,7 @@ def mine(
         targets: Unit vectors, shape (targets, width).
         k: Neighbors that make the margin.
         search: `exact` or `IVF`; by default by size.
-        tick: Called with the number of sources searched (IVF: of both sides).
+        tick: Called with the number of vectors of both sides that are searched.
         work: IVF: folder that keeps what was found, so that a killed search goes on there.
 
     Example:

@@ -98,7 +98,7 @@ def tokenizer(texts, **options):
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf, "CHUNK", 3)
+    monkeypatch.setattr(shelf, "READ_CHUNK", 3)
     (tmp_path / "numbers.txt").write_text("".join(f"{i}\n" for i in range(8)))
     found = corpus(tmp_path / "numbers.txt", tmp_path)
     store = Shelf(tmp_path / "vectors", 2)

@@ -7,6 +7,8 @@ import pytest
 from adaptrans.errors import ConfigError, DataError
 from adaptrans.evaluation.bitext_mining import files as mining
 from adaptrans.evaluation.bitext_mining.files import Options, mine_files, setup_model
+from adaptrans.experiments.commands import plan_mining
+from adaptrans.modeling.setup.parser import parse
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def files(tmp_path):
 
 
 def mined(files, where, out, **options):
-    model = setup_model(where)
+    model = setup_model(where, parse("full"), {})
     return mine_files(*files, out, where=where, model=model, options=Options(precision="fp32", **options))
 
 
@@ -38,12 +40,9 @@ def test_shared_sentences_are_the_best_pairs(files, small_workspace, tmp_path):
     assert report["vectors"].endswith("hidden_states[2], mean pooling, fp32")
 
 
-def test_vectors_are_kept_and_the_threshold_can_change(files, small_workspace, tmp_path, monkeypatch):
+def test_vectors_are_kept_and_the_threshold_can_change(files, small_workspace, tmp_path):
     first = mined(files, small_workspace, tmp_path / "pairs.tsv")
-    monkeypatch.setattr(
-        mining, "setup_model", lambda where: mining.Model("m", [], lambda: pytest.fail("loaded again"))
-    )
-    model = setup_model(small_workspace)
+    model = setup_model(small_workspace, parse("full"), {})
     model = mining.Model(model.name, model.key, lambda: pytest.fail("loaded again"))
     options = Options(precision="fp32", threshold=1e9)
     again = mine_files(*files, tmp_path / "none.tsv", where=small_workspace, model=model, options=options)
@@ -59,4 +58,4 @@ def test_refusals(files, small_workspace, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         mined((files[0], tmp_path / "no"), small_workspace, tmp_path / "out")
     with pytest.raises(ConfigError, match="needs nli, which has not been trained"):
-        setup_model(small_workspace, "nli > target")
+        plan_mining("nli > target", where=small_workspace)

@@ -6,10 +6,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.bitext_mining import margin, search
+from adaptrans.evaluation import dense_retrieval as search
+from adaptrans.evaluation.bitext_mining import margin
 from adaptrans.evaluation.bitext_mining.answer import best_threshold, extracted
 from adaptrans.evaluation.bitext_mining.margin import first_and_last, matched, mine, without_repeated
-from adaptrans.evaluation.bitext_mining.search import Neighbors, nearest_both_ways
+from adaptrans.evaluation.dense_retrieval import Neighbors, nearest_both_ways
 
 
 def unit(rng, number, width=8, shift=0.0):
@@ -68,19 +69,16 @@ def test_pairs_equal_the_rules(number, others, seed, shift):
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3, 2.0])
-@pytest.mark.parametrize("rounded", [False, True])
-def test_blocks_give_the_exact_neighbors(monkeypatch, shift, rounded):
-    """Many small blocks, in float32 and in bfloat16, find what sorting everything finds."""
-    monkeypatch.setattr(search, "ROWS", 64)
-    monkeypatch.setattr(search, "COLUMNS", 300)
-    monkeypatch.setattr(search, "COMPACT", 500)
+def test_blocks_give_the_exact_neighbors(monkeypatch, shift):
+    """Many small blocks find what sorting everything finds."""
+    monkeypatch.setattr(search, "QUERIES", 64)
+    monkeypatch.setattr(search, "BLOCK", 300)
     rng = np.random.default_rng(1)
     sources, targets = unit(rng, 500, 64, shift), unit(rng, 700, 64, shift)
     # An outlier, whose similarities are all below the others', and a sentence that is there twice.
     targets[5], targets[9] = -targets[5], targets[8]
-    multiply = search.bfloat16_product(targets[:100].mean(axis=0)) if rounded else search.float32_product
     seen = []
-    found = nearest_both_ways(sources, targets, 4, multiply=multiply, kind="exact", tick=seen.append)
+    found = nearest_both_ways(sources, targets, 4, kind="exact", tick=seen.append)
     for side, own, others in zip(found, (sources, targets), (targets, sources), strict=True):
         similarities = own.astype(np.float64) @ others.T.astype(np.float64)
         best = -np.sort(-similarities, axis=1)[:, :4]
@@ -88,7 +86,7 @@ def test_blocks_give_the_exact_neighbors(monkeypatch, shift, rounded):
         assert np.take_along_axis(similarities, side.rows, axis=1) == pytest.approx(best, abs=2e-6)
         assert all(len(set(row)) == 4 for row in side.rows.tolist())
     assert seen == sorted(seen)
-    assert seen[-1] == 500
+    assert seen[-1] == 1_200
 
 
 def test_ivf_finds_most_of_them_and_all_with_every_list(monkeypatch):
@@ -134,7 +132,7 @@ def test_a_killed_approximate_search_goes_on_where_it_stopped(tmp_path, monkeypa
     for a, b in zip(whole, found, strict=True):
         assert np.array_equal(a.rows, b.rows)
         assert np.array_equal(a.similarities, b.similarities)
-    monkeypatch.setattr(search.Search, "_index", lambda *given: pytest.fail("searched again"))
+    monkeypatch.setattr(search.ApproximateSearch, "_index", lambda *given: pytest.fail("searched again"))
     again = nearest_both_ways(sources, targets, 4, kind="IVF", work=tmp_path)
     assert np.array_equal(again[1].rows, found[1].rows)
 
