@@ -62,6 +62,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (named or any(word in str(error) for word in words))
 
 
+_NETWORK = (
+    *("socket", "requests", "urllib", "urllib3", "http", "httpx", "httpcore", "aiohttp", "botocore"),
+    "huggingface_hub",
+)
+"""Modules whose errors, many of them OSErrors, come from the network."""
+
+
+def _is_of_network(error: BaseException) -> bool:
+    """Whether an OSError is one of the network: a closed pipe is not, a host without an address is."""
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return False
+    named = any(kind.__module__.partition(".")[0] in _NETWORK for kind in type(error).__mro__)
+    return named or isinstance(error, (ConnectionError, TimeoutError))
+
+
 def one_line(error: BaseException) -> str | None:
     """What a failure is told in one line with its remedy; None for a failure that nobody expected.
 
@@ -71,12 +86,18 @@ def one_line(error: BaseException) -> str | None:
     Example:
         >>> one_line(OSError("No space left on device"))
         'No space left on device; check the path, its permissions and the space left'
+        >>> one_line(TimeoutError("timed out"))
+        'timed out; check the network and the address, or add --offline and use what is on this machine'
         >>> one_line(KeyError("a fault of ours")) is None
         True
     """
     if isinstance(error, AdaptransError):
         return str(error)
-    if isinstance(error, (OSError, MemoryError)):
+    if _is_of_network(error):
+        remedy = "check the network and the address, or add --offline and use what is on this machine"
+    elif isinstance(error, MemoryError):
+        remedy = "free memory, or lower tokens_per_batch with --set tokens_per_batch=2048"
+    elif isinstance(error, OSError):
         remedy = "check the path, its permissions and the space left"
     elif is_out_of_memory(error):
         remedy = "lower tokens_per_batch with --set tokens_per_batch=2048, or take --device cpu"

@@ -1,7 +1,10 @@
 import pickle
+import socket
+import urllib.error
 from pathlib import Path
 
 import pytest
+import requests
 
 from adaptrans import errors
 from adaptrans.errors import AdaptransError, DataError, UnknownNameError
@@ -83,3 +86,27 @@ def test_what_is_known_to_be_meant_is_suggested():
     many = [f"name{i}" for i in range(21)]
     error = UnknownNameError("name", "name22", many, near="", remedy="add it")
     assert str(error) == 'unknown name "name22"; add it'
+
+
+NETWORK = "check the network and the address, or add --offline and use what is on this machine"
+PLACE = "check the path, its permissions and the space left"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (requests.ConnectionError("no route"), NETWORK),
+        (requests.HTTPError("503 Server Error"), NETWORK),
+        (urllib.error.URLError("no route"), NETWORK),
+        (socket.gaierror(-2, "Name or service not known"), NETWORK),
+        (ConnectionResetError(104, "Connection reset by peer"), NETWORK),
+        (TimeoutError("timed out"), NETWORK),
+        (FileNotFoundError(2, "No such file or directory", "a.txt"), PLACE),
+        (PermissionError(13, "Permission denied"), PLACE),
+        (BrokenPipeError(32, "Broken pipe"), PLACE),
+        (MemoryError(), "free memory, or lower tokens_per_batch with --set tokens_per_batch=2048"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_failures_of_network_and_machine_have_remedies_of_their_own(error, remedy):
+    assert errors.one_line(error).endswith(f"; {remedy}")

@@ -64,10 +64,11 @@ def stored(spec: TrainSpec, tell: Callable[[str], None] = lambda text: None) -> 
     if not found or spec.run.is_done:
         return spec.run
     names = ", ".join(run.name for run in found)
+    move = "move the folders of those that are not meant out of"
     one = f"name one: '{spec.task.name}#{found[-1].key}' in a setup, or --run {found[-1].key}"
     raise ArtifactError(
         f"{spec.reference} was trained several times: {names}",
-        remedy="delete all but one" if spec.others else one,
+        remedy=f"{move} {found[-1].path.parent}, or give each its --store" if spec.others else one,
     )
 
 

@@ -143,7 +143,7 @@ def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
     for name in {WEIGHTS, peft_files.WEIGHTS} & {*names}:
         try:
             bad = not_finite(folder / name, read_header(folder / name))
-            found += [Refusal("not finite", name, f"{bad} holds an infinite number or none")] if bad else []
+            found += [Refusal("not finite", name, f"{bad} contains NaN or infinity")] if bad else []
         except Damaged as error:
             found.append(Refusal(error.reason, name, str(error)))
     return found

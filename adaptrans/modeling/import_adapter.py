@@ -305,7 +305,7 @@ def _tensors(found: Foreign) -> dict[str, Tensor]:
                 remedy="save the adapter alone, with_head=False",
             )
         if not bool(torch.isfinite(value).all()):
-            raise ArtifactError(f"{found.weights}: {str(key)[:100]} holds an infinite number or none")
+            raise ArtifactError(f"{found.weights}: {str(key)[:100]} contains NaN or infinity")
         tensors[name] = value.to(torch.float32)
     return tensors
 

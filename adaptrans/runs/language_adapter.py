@@ -127,7 +127,7 @@ def language_runs(where: Workspace) -> Mapping[str, Run]:
             names = f"{found[config['language']].name}, {run.name}"
             raise ArtifactError(
                 f"the store has several language adapters of {config['language']}: {names}",
-                remedy="delete all but one",
+                remedy=f"move the folder of the one that is not meant out of {run.path.parent}",
             )
         found[config["language"]] = run
     return found

@@ -302,7 +302,9 @@ def layered(model: type[Config], *layers: Mapping[str, Any], where: str) -> Conf
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {field} = {first['input']!r}", remedy=first["msg"].lower()) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        raise ConfigError(f"{where}: {field} = {first['input']!r}: {reason}") from None
 
 
 def training_config(*layers: Mapping[str, Any], where: str = "training") -> TrainingConfig:

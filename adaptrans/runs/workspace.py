@@ -105,7 +105,7 @@ class Workspace:
         report = loading.Report(skip_bad_rows=self.skip_bad_rows)
         examples = loading.read_examples(task, split, language, self.data, report=report)
         if report.skipped:
-            notes.append(f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out")
+            notes.append(f"{task.name} {split} {language}: {loading.skipped_rows(len(report.skipped))}")
         return loading.part(examples, limit)
 
     def stream(
@@ -113,11 +113,11 @@ class Workspace:
     ) -> Iterator[Example]:
         """The same examples one after the other, so that their number needs no memory.
 
-        A line on bad rows that were left out comes into `notes` after the last one, unless it is there.
+        A line on bad rows that were skipped comes into `notes` after the last one, unless it is there.
         """
         report = loading.Report(skip_bad_rows=self.skip_bad_rows)
         yield from loading.streamed(loading.stream_examples(task, split, language, self.data, report), limit)
-        note = f"{task.name} {split} {language}: {len(report.skipped)} bad rows left out"
+        note = f"{task.name} {split} {language}: {loading.skipped_rows(len(report.skipped))}"
         if report.skipped and note not in notes:
             notes.append(note)
             loading.log_left_out(task, split, language, report.skipped)

@@ -192,12 +192,22 @@ def read_examples(
     return examples
 
 
+def skipped_rows(number: int) -> str:
+    """How many bad rows were skipped, in words.
+
+    Example:
+        >>> skipped_rows(1), skipped_rows(3)
+        ('1 bad row skipped', '3 bad rows skipped')
+    """
+    return f"{number} bad row{'' if number == 1 else 's'} skipped"
+
+
 def log_left_out(task: Task, split: str, language: str, lines: Sequence[str]) -> None:
-    """Write into the log which bad rows were left out, if any."""
+    """Write into the log which bad rows were skipped, if any."""
     if lines:
-        _log.warning("%s.%s [%s]: %d bad rows left out", task.name, split, language, len(lines))
+        _log.warning("%s.%s [%s]: %s", task.name, split, language, skipped_rows(len(lines)))
         for line in lines:
-            _log.warning("left out: %s", line)
+            _log.warning("skipped: %s", line)
 
 
 def stream_examples(
@@ -559,7 +569,7 @@ def listed(found: Iterable[MissingData]) -> list[str]:
     """One line for each place that data come from, with tasks, splits and languages.
 
     Example:
-        >>> listed([Lacking("a", "test", code, "org/a", "a.tsv", "") for code in ("de", "sw")])
+        >>> listed([MissingData("a", "test", code, "org/a", "a.tsv", "") for code in ("de", "sw")])
         ['org/a of the Hugging Face Hub: a test [de,sw]']
     """
     places: dict[str, dict[str, dict[str, None]]] = {}

@@ -81,7 +81,7 @@ def test_a_bad_row_stops_with_file_and_line_or_is_skipped_and_listed(cli):
     process = cli.start("target", "udpos", *options, "--skip-bad-rows", *where)
     _, error = process.communicate()
     assert process.returncode == 0
-    assert "1 bad rows left out" in error
+    assert "1 bad row skipped" in error
     assert f"train-en.tsv:{line}" in error
 
 

@@ -99,7 +99,7 @@ def test_a_bad_row_stops_or_is_listed_and_leaves_other_ids_alone(tmp_path, caplo
         found = read_examples(toy(), "train", "en", tmp_path, skip_bad_rows=True, report=report)
     assert [e.text for e in found] == ["a", "d"]
     assert [line.rsplit("tsv", 1)[1][:2] for line in report.skipped] == [":2", ":3"]
-    assert "2 bad rows left out" in caplog.text
+    assert "2 bad rows skipped" in caplog.text
     assert str(path) in caplog.text
 
 

@@ -284,7 +284,7 @@ def test_what_cannot_be_is_one_line(ready, texts, adapter, tmp_path):
     with pytest.raises(SetupError, match="was trained without a language adapter"):
         run_training(spec)
     train_language(adapter("en", learning_rate=0.01))
-    with pytest.raises(ArtifactError, match=r"several language adapters of en: .*; delete all but one"):
+    with pytest.raises(ArtifactError, match=r"several language adapters of en: .*; move the folder of"):
         replace(ready).target(parse("{lang} > target"), xnli)
 
 

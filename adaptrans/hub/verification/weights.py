@@ -118,7 +118,7 @@ def _stored(name: str, entry: Any, start: int) -> Stored:
 
 
 def not_finite(path: Path, tensors: Mapping[str, Stored]) -> str | None:
-    """The first tensor that holds an infinite number or none, None if there is none."""
+    """The first tensor that contains NaN or infinity, None if there is none."""
     for name, item in tensors.items():
         if item.dtype not in FLOATS and item.dtype != "BF16":
             continue
@@ -129,7 +129,7 @@ def not_finite(path: Path, tensors: Mapping[str, Stored]) -> str | None:
         numbers = np.memmap(path, dtype=kind, mode="r", offset=item.start, shape=(count,))
         for start in range(0, count, CHUNK):
             part = np.asarray(numbers[start : start + CHUNK])
-            # A bfloat16 whose eight bits of exponent are all set is infinite or not a number.
+            # A bfloat16 whose eight bits of exponent are all set is infinite or NaN.
             bad = (part & 0x7F80) == 0x7F80 if item.dtype == "BF16" else ~np.isfinite(part)
             if bad.any():
                 return name
@@ -156,7 +156,7 @@ def check_weights(folder: Path, package: Package, manifest: Manifest) -> list[Re
             continue
         bad = not_finite(folder / file.path, headers[file.path])
         if bad is not None:
-            found.append(Refusal("not finite", file.path, f"{bad[:120]} holds an infinite number or none"))
+            found.append(Refusal("not finite", file.path, f"{bad[:120]} contains NaN or infinity"))
     if found:
         return found
     return [*_complete(manifest, package), *_as_implied(folder, headers, package.base, manifest)]
