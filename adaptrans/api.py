@@ -19,7 +19,7 @@ from adaptrans.analysis.published import PublishedBaselines, published_baselines
 from adaptrans.analysis.tidy import export, long_rows
 from adaptrans.analysis.unshared import tables_of, told_apart
 from adaptrans.errors import ArtifactError, FailedRunsError
-from adaptrans.evaluation.results import LanguageResult, is_done
+from adaptrans.evaluation.results import LanguageResult, load_language
 from adaptrans.experiments.commands import (
     plan_evaluate,
     plan_intermediate,
@@ -31,7 +31,8 @@ from adaptrans.experiments.commands import (
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
 from adaptrans.experiments.execution.base import Carried, Execution, Watch, carry_out, execute
-from adaptrans.experiments.plan import Plan, Work, train, work
+from adaptrans.experiments.plan import Cell, Plan, Work, work
+from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store
 from adaptrans.runs.workspace import Workspace
@@ -80,9 +81,13 @@ def language(code: str, *, text: str | Path, where: Workspace, **options: Any) -
     Returns:
         The finished run; the same call again finds it.
     """
-    from adaptrans.training.train import train_language
+    return _carried_out(plan_language(code, text=text, where=where, **options))
 
-    return train_language(plan_language(code, text=text, where=where, **options))
+
+def _carried_out(spec: RunSpec) -> Run:
+    """One training run, computed unless the store has it."""
+    execute(Plan((spec,), ()))
+    return spec.run
 
 
 def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
@@ -115,7 +120,7 @@ def intermediate(task: str, *, where: Workspace, **options: Any) -> Run:
     Returns:
         The finished run; the same call again finds it.
     """
-    return train(plan_intermediate(task, where=where, **options))
+    return _carried_out(plan_intermediate(task, where=where, **options))
 
 
 def target(task: str, *, where: Workspace, announce: Announce = _silent, **options: Any) -> Run:
@@ -151,20 +156,22 @@ def evaluate(task: str, *, where: Workspace, **options: Any) -> dict[str, Langua
     Raises:
         ArtifactError: If the setup has not been trained; says how.
     """
-    from adaptrans.evaluation.evaluator import evaluate as run_evaluation
-
-    return run_evaluation(plan_evaluate(task, where=where, **options))
+    return evaluate_all([plan_evaluate(task, where=where, **options)])[0]
 
 
-def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult]]:
+def evaluate_all(
+    specs: Sequence[EvaluateSpec], announce: Announce = _silent
+) -> list[dict[str, LanguageResult]]:
     """The same of several planned evaluations; what adapter setups on one target share is computed once.
 
     Args:
         specs: What `plan_evaluate` returned.
+        announce: Called before each run that is computed.
     """
-    from adaptrans.evaluation.evaluator import evaluate_all as run_evaluations
-
-    return run_evaluations(specs)
+    cells = tuple(Cell(str(spec.setup), spec.task.name, spec) for spec in specs)
+    execute(Plan((), cells), announce, together=True)
+    found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]
+    return [{code: result for code, result in results.items() if result is not None} for results in found]
 
 
 def compare(
@@ -326,7 +333,7 @@ def run(
 
 def _finished_part(planned: Plan) -> Plan:
     """A plan without the cells that have no scores yet."""
-    return replace(planned, cells=tuple(cell for cell in planned.cells if is_done(cell.evaluation)))
+    return replace(planned, cells=tuple(cell for cell in planned.cells if cell.evaluation.is_done))
 
 
 def finished(experiment: Experiment, *, where: Workspace, **options: Any) -> Outcome:

@@ -88,11 +88,9 @@ def evaluate(
     if printing.dry_run:
         options.show_plan(items, printing.as_json)
         return
-    to_do = [item for item in items if not item.done]
-    for place_, item in enumerate(to_do, start=1):
-        options.announce(item, place_, len(to_do))
-    api.evaluate_all(specs)
-    found = [report(spec, len(to_do), printing.as_json) for spec in specs]
+    api.evaluate_all(specs, options.announce)
+    computed = sum(not item.done for item in items)
+    found = [report(spec, computed, printing.as_json) for spec in specs]
     if printing.as_json:
         options.print_json(found if len(found) > 1 else found[0])
 

@@ -149,16 +149,17 @@ def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:
     """The training runs of an experiment that differ in what they take."""
     from adaptrans.experiments.commands import plan_run
     from adaptrans.experiments.config import experiment_file, load_experiment
-    from adaptrans.runs.train import TrainSpec, case_of
 
     found = load_experiment(experiment_file(name), []).on(place.backbone)
     where = place.workspace(found.first_backbone, shown=True)
     seen: set[Case] = set()
     for spec in plan_run(found, where=where).training:
-        if isinstance(spec, TrainSpec) and case_of(spec) not in seen:
-            seen.add(case_of(spec))
-            method = f", {spec.method}" if not spec.whole_model else ""
-            yield f"{spec.reference}: {spec.setup}{method}", case_of(spec)
+        case = spec.memory_case()
+        if case is not None and case not in seen:
+            seen.add(case)
+            profile = spec.profile({})
+            method = f", {profile.method}" if profile.method != "full" else ""
+            yield f"{profile.task}: {profile.setup}{method}", case
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -103,17 +103,18 @@ def language(
 ) -> None:
     """Train a language adapter, which setups with {lang} use and swap at test time (phase 1)."""
     from adaptrans.experiments.commands import plan_language
-    from adaptrans.training.train import train_language
+    from adaptrans.experiments.execution import base
+    from adaptrans.experiments.plan import Plan
 
     where = place.workspace()
     spec = plan_language(code, text=text, where=where, method=method, seed=training.seed, **training.given())
-    done = spec.run.is_done
-    run = train_language(spec)
+    computed = base.execute(Plan((spec,), ()))
+    run = spec.run
     result = run.result()
     if as_json:
-        options.print_json({"run": run.name, "folder": str(run.path), "computed": int(not done), **result})
+        options.print_json({"run": run.name, "folder": str(run.path), "computed": computed, **result})
         return
-    if done:
+    if not computed:
         print(f"already there: {run.path}")
     print(
         f"{run.name}: {result['steps']} steps on {result['examples']} blocks in {result['seconds']:.0f} s, "

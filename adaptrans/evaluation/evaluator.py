@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,6 @@ from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shift
 from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.results import (
     LanguageResult,
-    is_done,
-    language_is_done,
     language_result,
     load_language,
     load_results,
@@ -35,9 +32,8 @@ from adaptrans.evaluation.results import (
     scored,
 )
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.setup.nodes import has_fusion, has_language, is_full
 from adaptrans.modeling.setup.validation import UNQUANTIZED
-from adaptrans.runs.evaluation import EvaluateSpec
+from adaptrans.runs.evaluation import EvaluateSpec, side_by_side
 from adaptrans.runs.train import compares_vectors, is_retrieval
 from adaptrans.tasks.loading import available_languages
 from adaptrans.tasks.tag_schemes import label_notes
@@ -89,48 +85,9 @@ def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult
     # Of several processes that work together the first one answers, and the others find what it wrote.
     with distributed.main_first():
         for group in side_by_side(specs):
-            _evaluate_group(group, _missing(group[0]))
+            _evaluate_group(group, group[0].missing)
     found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]
     return [{code: result for code, result in results.items() if result is not None} for results in found]
-
-
-def side_by_side(specs: Sequence[EvaluateSpec]) -> list[list[EvaluateSpec]]:
-    """What is to do of some evaluations, each run once; those of a group are computed together."""
-    groups: list[list[EvaluateSpec]] = []
-    met: set[Path] = set()
-    for spec in specs:
-        if spec.run.path in met or is_done(spec):
-            continue
-        met.add(spec.run.path)
-        group = next((group for group in groups if _fit(group[0], spec)), None)
-        if group is None:
-            groups.append([spec])
-        else:
-            group.append(spec)
-    return groups
-
-
-def _fit(one: EvaluateSpec, other: EvaluateSpec) -> bool:
-    """Whether two setups answer the same inputs, around the same frozen backbone."""
-    alone = any(
-        spec.shots or is_full(spec.setup) or has_language(spec.setup) or has_fusion(spec.setup)
-        for spec in (one, other)
-    )
-    return (
-        not alone
-        and not compares_vectors(one.task)
-        and (one.task, one.config) == (other.task, other.config)
-        and one.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
-        and (one.workspace.data, one.workspace.device) == (other.workspace.data, other.workspace.device)
-        and _missing(one) == _missing(other)
-    )
-
-
-def _missing(spec: EvaluateSpec) -> dict[str, str]:
-    """Fingerprints of the data of the wanted languages that are not done."""
-    split = spec.config.split
-    keys = {code: spec.workspace.data_key(spec.task, split, code) for code in spec.wanted_languages}
-    return {code: key for code, key in keys.items() if not language_is_done(spec, code, key)}
 
 
 def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:

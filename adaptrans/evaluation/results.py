@@ -190,20 +190,6 @@ def load_results(run: Run) -> dict[str, LanguageResult]:
     return {result.language: result for result in found if result is not None}
 
 
-def is_done(spec: EvaluateSpec) -> bool:
-    """Whether every wanted language of an evaluation is there, on the data as it is now."""
-    return spec.run.is_done and all(
-        language_is_done(spec, language, spec.workspace.data_key(spec.task, spec.config.split, language))
-        for language in spec.wanted_languages
-    )
-
-
-def language_is_done(spec: EvaluateSpec, language: str, data_key: str) -> bool:
-    """Whether a language was scored on the data of this fingerprint."""
-    result = load_language(spec.run, language)
-    return result is not None and result.data == data_key
-
-
 NO_GOLD = "no gold labels: predictions only"
 CONSTANT_GOLD = "all gold labels are equal: the labels of this file were probably blanked"
 

@@ -215,7 +215,7 @@ def _command(spec: TrainSpec) -> str:
     """The command that trains a spec."""
     languages = f"[{','.join(spec.languages)}]" if spec.languages else ""
     seed = f" --seed {spec.seed}" if spec.seed != 1 else ""
-    method = "" if spec.trained_method in (FULL, DEFAULT_METHOD) else f" --method '{spec.method}'"
+    method = "" if spec.effective_method in (FULL, DEFAULT_METHOD) else f" --method '{spec.method}'"
     if spec.phase == "target":
         return f"adaptrans target {spec.task.name} --setup '{spec.setup}'{method}{seed}"
     full = " --method full" if spec.whole_model else method

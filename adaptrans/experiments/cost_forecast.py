@@ -17,17 +17,21 @@ from typing import Any
 
 from adaptrans.errors import ArtifactError
 from adaptrans.experiments.plan import Plan
-from adaptrans.experiments.planner import Training
 from adaptrans.modeling.setup.nodes import Reference, mix_name
 from adaptrans.modeling.shuffled_baseline import control_of
-from adaptrans.runs.evaluation import EvaluateSpec
-from adaptrans.runs.few_shot import PHASE as SHOTS
-from adaptrans.runs.few_shot import ShotSpec
+from adaptrans.runs.base import (
+    ANSWERING,
+    FEW_SHOT,
+    RETRIEVAL,
+    TRAINING,
+    RunProfile,
+    RunSpec,
+    data_of,
+    passes,
+)
 from adaptrans.runs.store import Run, Store
-from adaptrans.runs.train import TrainSpec, is_retrieval
-from adaptrans.tasks.schema import Task
 from adaptrans.utils.environment import Cost, cost_of, size_of
-from adaptrans.utils.io import canonical_json, read_json
+from adaptrans.utils.io import read_json
 
 NO_PAST = "no past run to judge by"
 
@@ -74,10 +78,9 @@ class Total:
 
 def forecasts(plan: Plan) -> dict[Path, Forecast]:
     """A forecast for every run of a plan, by its folder."""
-    specs = {spec.run.path: spec for spec in (*plan.training, *(cell.evaluation for cell in plan.cells))}
-    stores = {spec.workspace.store.root: spec.workspace.store for spec in specs.values()}
+    stores = {spec.workspace.store.root: spec.workspace.store for spec in plan.specs}
     judges = {root: _Judge(store) for root, store in stores.items()}
-    return {path: judges[spec.workspace.store.root].forecast(spec) for path, spec in specs.items()}
+    return {spec.run.path: judges[spec.workspace.store.root].forecast(spec) for spec in plan.specs}
 
 
 def total(found: Iterable[Forecast]) -> Total:
@@ -112,9 +115,9 @@ class _Judge:
         self.device = next((past.device for past in reversed(self.pasts) if past.device), "")
         self.found: dict[tuple[RunProfile, str], list[PastRun]] = {}
 
-    def forecast(self, spec: Training | EvaluateSpec) -> Forecast:
+    def forecast(self, spec: RunSpec) -> Forecast:
         """The forecast of one run."""
-        like, wanted = self.like(spec), spec.workspace.device
+        like, wanted = spec.profile(self.sizes), spec.workspace.device
         device = self.device if wanted == "auto" else wanted.partition(":")[0]
         # Runs that differ in seed or size alone are judged by the same ones.
         place = (replace(like, inputs=None), device)
@@ -122,75 +125,6 @@ class _Judge:
             self.found[place] = _nearest(like, device, self.pasts)
         nearest = self.found[place]
         return _judged(like, nearest) if nearest else Forecast()
-
-    def like(self, spec: Training | EvaluateSpec) -> RunProfile:
-        """What the cost of a planned run depends on."""
-        backbone, task = spec.workspace.backbone, spec.task.name
-        match spec:
-            case EvaluateSpec():
-                phase = RETRIEVAL if is_retrieval(spec.task) else ANSWERING
-                length = spec.max_length
-                method, setup = spec.answering_method, spec.answering
-                inputs = published(spec.task, spec.config.split, spec.wanted_languages, spec.config.limit)
-            case ShotSpec():
-                phase, length, method, setup = SHOTS, spec.max_length, spec.base.trained_method, spec.setup
-                inputs = spec.config.epochs * spec.shots * max(1, len(spec.task.labels))
-            case TrainSpec():
-                phase, length, method, setup = TRAINING, spec.max_length, spec.trained_method, str(spec.setup)
-                task, examples = spec.reference, self._examples(spec)
-                inputs = None if examples is None else passes(spec.config.model_dump(), examples)
-        name = control_of(backbone.name) or backbone.name
-        return RunProfile(phase, name, backbone.fingerprint, task, method, setup, length, inputs)
-
-    def _examples(self, spec: TrainSpec) -> float | None:
-        """Training examples of a run: as a past run counted them, else as published."""
-        limit, cap = spec.config.limit_train, spec.config.mixing_cap if spec.others else None
-        found = 0.0
-        for part in spec.parts:
-            known = self.sizes.get(data_of(part.data_keys("train"), limit))
-            count = known or published(part.task, "train", part.train_languages, limit)
-            if count is None:
-                return None
-            found += min(count, cap or math.inf)
-        return found
-
-
-def published(task: Task, split: str, languages: Sequence[str], limit: int | None) -> float | None:
-    """Examples of a split as its authors count them, of each language no more than a limit.
-
-    Args:
-        task: The task.
-        split: Name of the split.
-        languages: Codes of the languages.
-        limit: The limit; None for none.
-
-    Returns:
-        Their number; None where it is not published and there is no limit.
-    """
-    found = [_count(task, split, language) for language in languages]
-    if limit is None and None in found:
-        return None
-    return sum(min(math.inf if count is None else count, limit or math.inf) for count in found)
-
-
-def _count(task: Task, split: str, language: str) -> float | None:
-    """Published examples of a split in a language, through what it is made of."""
-    definition = task.split(split)
-    own = definition.count(language)
-    if own is not None:
-        return float(own)
-    if definition.holdout:
-        whole = _count(task, definition.holdout.of, language)
-        return None if whole is None else whole * definition.holdout.share
-    found = 0.0
-    for part in definition.parts():
-        origin = task.origin(part)
-        if part.language in (None, language) and language in origin.languages_of(part.split):
-            count = _count(origin, part.split, language)
-            if count is None:
-                return None
-            found += count
-    return found or None
 
 
 def _nearest(like: RunProfile, device: str, pasts: Sequence[PastRun]) -> list[PastRun]:
@@ -249,51 +183,6 @@ def _basis(pasts: Sequence[PastRun], share: float | None, longer: float) -> str:
     return f"{number} of {last.setup} on {last.task}{method}{device}{''.join(scales)}{unknown}"
 
 
-TRAINING, ANSWERING, RETRIEVAL = "training", "answering", "retrieval"
-
-
-@dataclass(frozen=True)
-class RunProfile:
-    """What the cost of a run depends on.
-
-    Args:
-        phase: `training`, `shots`, `answering` or `retrieval`.
-        backbone: Name of the backbone; its control costs the same.
-        fingerprint: Hash of the backbone.
-        task: Name of the task, or of those of a mix.
-        method: `full`, an adapter method, or `none`.
-        setup: The setup.
-        length: Pieces per input at most.
-        inputs: Inputs that pass through the model, training passes counted; None where that is not known.
-    """
-
-    phase: str
-    backbone: str
-    fingerprint: str
-    task: str
-    method: str
-    setup: str
-    length: int
-    inputs: float | None
-
-    def fits(self, past: RunProfile) -> bool:
-        """Whether a past run tells anything about this one."""
-        same = self.fingerprint == past.fingerprint or self.backbone == past.backbone
-        # Mining and nearest neighbors grow with the square of a corpus, so only the same one tells.
-        return same and self.phase == past.phase and (self.phase != RETRIEVAL or self.task == past.task)
-
-    def nearness(self, past: RunProfile) -> tuple[bool, ...]:
-        """How like a past run is; a larger value is nearer."""
-        whole = (self.method == "full") == (past.method == "full")
-        return (
-            whole,
-            self.task == past.task,
-            self.method == past.method,
-            self.setup == past.setup,
-            self.length == past.length,
-        )
-
-
 @dataclass(frozen=True)
 class PastRun:
     """A finished run and what it took.
@@ -330,28 +219,6 @@ def run_history(store: Store) -> list[PastRun]:
     return [past for run in store.runs() if (past := _past(run)) is not None]
 
 
-def data_of(train: Mapping[str, str], limit: int | None) -> str:
-    """What a run is trained on: fingerprints by language, and the limit."""
-    return canonical_json([dict(train), limit])
-
-
-def passes(config: Mapping[str, Any], examples: float) -> float:
-    """Inputs that a training run sees.
-
-    Args:
-        config: Its options.
-        examples: Its training examples.
-
-    Example:
-        >>> passes({"epochs": 3, "max_steps": None}, 100)
-        300.0
-        >>> passes({"epochs": 3, "max_steps": 2, "batch_size": 8}, 100)
-        16.0
-    """
-    seen = float(config["epochs"]) * examples
-    return min(seen, float(config["max_steps"] * config["batch_size"])) if config.get("max_steps") else seen
-
-
 def _past(run: Run) -> PastRun | None:
     """A finished run; None where its record cannot be read."""
     try:
@@ -379,10 +246,10 @@ def _past(run: Run) -> PastRun | None:
 
 
 def _phase(phase: str, config: Mapping[str, Any]) -> str:
-    """The phase of a run as `Like` has it."""
+    """The phase of a run as `RunProfile` has it."""
     if phase == "evaluate":
         return RETRIEVAL if "layer" in config else ANSWERING
-    return SHOTS if phase == SHOTS else TRAINING
+    return FEW_SHOT if phase == FEW_SHOT else TRAINING
 
 
 def _tasks(config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import SetupError
-from adaptrans.evaluation.results import is_done
-from adaptrans.experiments.planner import Planner, Training
+from adaptrans.experiments.planner import Planner
 from adaptrans.languages import unknown
 from adaptrans.modeling.backbone import ABSENT
 from adaptrans.modeling.setup.nodes import Setup, below_target, has_fusion, has_language, is_full
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.modeling.shuffled_baseline import control_of
-from adaptrans.runs.evaluation import EvaluateSpec
-from adaptrans.runs.few_shot import ShotSpec
+from adaptrans.runs.base import RunSpec
+from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import TrainSpec, is_retrieval, is_text
+from adaptrans.runs.train import is_retrieval
 from adaptrans.runs.transfer_setting import Regime
-from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.loading import HUB, listed
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.io import canonical_json
@@ -65,9 +64,17 @@ class Plan:
         left_out: Cells that cannot be, each with its reason in one line.
     """
 
-    training: tuple[Training, ...]
+    training: tuple[RunSpec, ...]
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """Every run once, each after those it needs: training, then evaluations row by row."""
+        found: dict[Path, RunSpec] = {}
+        for spec in (*self.training, *(cell.evaluation for cell in self.cells)):
+            found.setdefault(spec.run.path, spec)
+        return tuple(found.values())
 
 
 def without_key(plan: Plan) -> frozenset[Path]:
@@ -76,26 +83,17 @@ def without_key(plan: Plan) -> frozenset[Path]:
     Only a plan that is shown and not carried out has such runs, see `Workspace.absent`.
     """
     found: set[Path] = set()
-    for spec in (*plan.training, *(cell.evaluation for cell in plan.cells)):
+    for spec in plan.specs:
         if spec.workspace.absent is None:
             continue
-        before = [*spec.parents.values(), *_answering(spec)]
-        if any(run.path in found for run in before) or f'"{ABSENT}' in canonical_json(spec.inputs):
+        if any(run.path in found for run in spec.needs) or f'"{ABSENT}' in canonical_json(spec.inputs):
             found.add(spec.run.path)
     return frozenset(found)
 
 
-def _answering(spec: Training | EvaluateSpec) -> list[Run]:
-    """The runs that an evaluation loads, beside those below a target."""
-    if not isinstance(spec, EvaluateSpec):
-        return []
-    return [*([spec.trained] if spec.trained else []), *(shot.run for shot in spec.shots.values())]
-
-
 def absent(plan: Plan) -> list[str]:
     """What a plan needs that is not on this machine, a line for each place that it comes from."""
-    specs = (*plan.training, *(cell.evaluation for cell in plan.cells))
-    places = {id(spec.workspace): spec.workspace for spec in specs}.values()
+    places = {id(spec.workspace): spec.workspace for spec in plan.specs}.values()
     names = dict.fromkeys(place.backbone.name for place in places if not place.backbone.fetched)
     lacks = dict.fromkeys(item for place in places for item in place.absent or ())
     return [*(f"{name} of {HUB}: backbone" for name in names), *listed(lacks)]
@@ -103,15 +101,11 @@ def absent(plan: Plan) -> list[str]:
 
 def partial_plan(plan: Plan) -> list[str]:
     """Splits of which the data folder lacks some languages, which are left out; a line for each."""
-    asked: dict[tuple[str, str], tuple[Workspace, Task]] = {}
-    for cell in plan.cells:
-        spec = cell.evaluation
-        if not spec.languages:
-            asked[spec.task.name, spec.config.split] = (spec.workspace, spec.task)
-    for training in plan.training:
-        parts = training.parts if isinstance(training, TrainSpec) else ()
-        texts = [part for part in parts if is_text(part.task) and not part.languages]
-        asked |= {(part.task.name, "train"): (part.workspace, part.task) for part in texts}
+    asked = {
+        (task.name, split): (spec.workspace, task)
+        for spec in (*(cell.evaluation for cell in plan.cells), *plan.training)
+        for task, split in spec.open_splits
+    }
     found = []
     for (name, split), (where, task) in asked.items():
         published, here = task.languages_of(split), where.languages_here(task, split)
@@ -164,7 +158,7 @@ def plan(
     for code in planner.languages:
         if code not in known:
             raise unknown("language", code, known)
-    training: dict[str, Training] = {}
+    training: dict[Path, RunSpec] = {}
     cells, left_out = [], []
     chosen = {str(parse(text)): names for text, names in (only or {}).items()}
     for text in setups:
@@ -180,7 +174,7 @@ def plan(
                 left_out.append(reason)
                 continue
             evaluation: EvaluateSpec | None
-            before: Sequence[Training]
+            before: Sequence[RunSpec]
             if shots:
                 evaluation, before = planner.few_shot(setup, task, shots)
             else:
@@ -191,7 +185,7 @@ def plan(
                 )
                 continue
             for spec in before:
-                training.setdefault(spec.run.name, spec)
+                training.setdefault(spec.run.path, spec)
             cells.append(Cell(str(setup), task.name, evaluation, named))
     return Plan(tuple(training.values()), tuple(cells), tuple(dict.fromkeys(left_out)))
 
@@ -256,7 +250,7 @@ def plan_regimes(
 
 @dataclass(frozen=True)
 class Work:
-    """One run of a plan.
+    """What an engine computes at once: one run of a plan, or several evaluations that answer side by side.
 
     Args:
         run: The run.
@@ -264,6 +258,7 @@ class Work:
         what: What it computes, in words.
         compute: Does so.
         needs: Folders of the runs that it builds on.
+        beside: Further runs that `compute` computes in the same pass.
     """
 
     run: Run
@@ -271,72 +266,47 @@ class Work:
     what: str
     compute: Callable[[], Any]
     needs: frozenset[Path] = frozenset()
+    beside: tuple[Work, ...] = ()
 
 
-def work(plan: Plan) -> list[Work]:
-    """Every run of a plan once, in order."""
-    found: dict[str, Work] = {}
-    told = _telling((*plan.training, *(cell.evaluation for cell in plan.cells)))
-    for spec in plan.training:
-        what = f"{spec.phase}: train {spec.setup} on {_data(spec)}{told(spec)}"
-        needs = frozenset(parent.path for parent in spec.parents.values())
-        found[spec.run.name] = Work(spec.run, spec.run.is_done, what, partial(train, spec), needs)
-    for cell in plan.cells:
-        spec_ = cell.evaluation
-        number = len(spec_.wanted_languages)
-        answering = spec_.regime.row(spec_.answering)
-        what = f"evaluate: {answering} on {cell.target}, {number} languages{told(spec_)}"
-        if f"evaluate {spec_.run.name}" not in found:
-            before = [*spec_.parents.values(), *([spec_.trained] if spec_.trained else [])]
-            before += [shot.run for shot in spec_.shots.values()]
-            found[f"evaluate {spec_.run.name}"] = Work(
-                spec_.run,
-                is_done(spec_),
-                what,
-                partial(_evaluate, spec_),
-                frozenset(run.path for run in before),
-            )
-    return list(found.values())
+def work(plan: Plan, together: bool = False) -> list[Work]:
+    """Every run of a plan once, in order.
+
+    Args:
+        plan: The plan.
+        together: Evaluations that answer the same inputs are one piece of work, computed in one pass over
+            them; the results are the same.
+    """
+    told = _telling(plan.specs)
+    items = {
+        spec.run.path: Work(
+            spec.run,
+            spec.is_done,
+            f"{spec.describe()}{told(spec)}",
+            spec.execute,
+            frozenset(run.path for run in spec.needs),
+        )
+        for spec in plan.specs
+    }
+    if together:
+        for first, *others in side_by_side([cell.evaluation for cell in plan.cells]):
+            if others:
+                beside = [items.pop(spec.run.path) for spec in others]
+                one = items[first.run.path]
+                needs = one.needs.union(*(item.needs for item in beside))
+                compute = partial(execute_together, [first, *others])
+                items[first.run.path] = replace(one, compute=compute, needs=needs, beside=tuple(beside))
+    return list(items.values())
 
 
-def train(spec: Training) -> Run:
-    """Train one run; torch is imported only here."""
-    match spec:
-        case ShotSpec():
-            from adaptrans.training.few_shot import run_shots
-
-            return run_shots(spec)
-        case TrainSpec():
-            from adaptrans.training.train import run_training
-
-            return run_training(spec)
-
-
-def _evaluate(spec: EvaluateSpec) -> Any:
-    """Score one evaluation; torch is imported only here."""
-    from adaptrans.evaluation.evaluator import evaluate
-
-    return evaluate(spec)
-
-
-def _data(spec: Training) -> str:
-    """What a run is trained on, in words."""
-    match spec:
-        case ShotSpec(language=language):
-            return f"{spec.task.name} {language}"
-    return spec.task.name
-
-
-def _telling(
-    specs: Sequence[Training | EvaluateSpec],
-) -> Callable[[Training | EvaluateSpec], str]:
+def _telling(specs: Sequence[RunSpec]) -> Callable[[RunSpec], str]:
     """What tells a run from those of other seeds, methods and backbones, where a plan has several."""
     seeds = len({spec.seed for spec in specs}) > 1
     methods = len({_method(spec) for spec in specs} - {""}) > 1
     names = {spec.workspace.backbone.name for spec in specs}
     backbones = len({control_of(name) or name for name in names}) > 1
 
-    def told(spec: Training | EvaluateSpec) -> str:
+    def told(spec: RunSpec) -> str:
         seed, method, name = spec.inputs["seed"], _method(spec), spec.workspace.backbone.name
         parts = [f", {method}"] if methods and method else []
         parts += [f", seed {seed}"] if seeds and seed is not None else []
@@ -346,7 +316,6 @@ def _telling(
     return told
 
 
-def _method(spec: Training | EvaluateSpec) -> str:
+def _method(spec: RunSpec) -> str:
     """The adapter method of a run; empty for a whole model and for the bare backbone."""
-    method = str(spec.inputs["method"])
-    return "" if method in ("full", "none") else method
+    return "" if spec.effective_method in ("full", "none") else spec.effective_method

@@ -20,8 +20,9 @@ from adaptrans.modeling.setup.nodes import (
 )
 from adaptrans.modeling.setup.parser import parse, with_references
 from adaptrans.modeling.setup.validation import check
+from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
-from adaptrans.runs.few_shot import ShotSpec, shot_specs
+from adaptrans.runs.few_shot import shot_specs
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, is_text
@@ -32,9 +33,6 @@ from adaptrans.tasks.schema import Task
 
 ConfigFor = Callable[[str, bool], TrainingConfig]
 """Options of a run, from its task's name and whether it trains the whole model."""
-
-Training = TrainSpec | ShotSpec
-"""A run that trains."""
 
 
 def exact(spec: TrainSpec) -> Run:
@@ -284,7 +282,7 @@ class Planner:
             return [*before, spec]
         return [*(other for other in before if other.run.is_done), spec] if self.choose is exact else []
 
-    def few_shot(self, setup: Setup, task: Task, shots: int) -> tuple[EvaluateSpec | None, list[Training]]:
+    def few_shot(self, setup: Setup, task: Task, shots: int) -> tuple[EvaluateSpec | None, list[RunSpec]]:
         """The evaluation of a setup after further training on a few examples of each language.
 
         Returns:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.languages import unknown
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.backbone import Backbone, check_length
-from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_language, is_full
+from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_fusion, has_language, is_full
+from adaptrans.runs.base import ANSWERING, RETRIEVAL, RunProfile, RunSpec, imported, published_size
 from adaptrans.runs.few_shot import ShotSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import RECIPE, is_retrieval
+from adaptrans.runs.train import RECIPE, compares_vectors, is_retrieval
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.runs.transfer_setting import ZERO_SHOT, Regime
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.io import read_json
+
+PHASE = "evaluate"
 
 BARE = "backbone"
 """What answers for a retrieval target when a setup has nothing below its target."""
@@ -55,7 +60,7 @@ def retrieval_layer(backbone: Backbone) -> int:
 
 
 @dataclass(frozen=True)
-class EvaluateSpec:
+class EvaluateSpec(RunSpec):
     """Zero-shot evaluation of one setup on one target.
 
     Args:
@@ -85,6 +90,8 @@ class EvaluateSpec:
     language_runs: Mapping[str, Run] = field(default_factory=dict)
     shots: Mapping[str, ShotSpec] = field(default_factory=dict)
     regime: Regime = ZERO_SHOT
+
+    EXECUTE: ClassVar[str] = "adaptrans.evaluation.evaluator:evaluate_all"
 
     def __post_init__(self) -> None:
         # Refused before anything is planned, fetched or read.
@@ -124,7 +131,7 @@ class EvaluateSpec:
         return answering(self.setup, self.task)
 
     @property
-    def answering_method(self) -> str:
+    def effective_method(self) -> str:
         """`full`, the adapter method, or nothing for the bare backbone."""
         if self.answering == BARE:
             return "none"
@@ -148,7 +155,7 @@ class EvaluateSpec:
         values: dict[str, Any] = {
             "recipe": RECIPE,
             "setup": self.answering,
-            "method": self.answering_method,
+            "method": self.effective_method,
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
             "seed": None if self.answering == BARE else self.seed,
@@ -198,15 +205,99 @@ class EvaluateSpec:
         return found
 
     @property
-    def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name and what was seen of the target languages."""
-        seen = {} if self.regime.zero_shot else {"regime": self.regime.label}
-        return {**self.inputs, "backbone_name": self.workspace.backbone.name, **seen}
+    def aside(self) -> dict[str, Any]:
+        """What was seen of the target languages."""
+        return {} if self.regime.zero_shot else {"regime": self.regime.label}
 
-    @functools.cached_property
-    def run(self) -> Run:
-        """The run of these inputs in the store."""
+    @property
+    def phase(self) -> str:
+        """Its phase."""
+        return PHASE
+
+    @property
+    def label(self) -> str:
+        """Readable part of the folder's name."""
         seed = "" if self.answering == BARE else f".s{self.seed}"
         answering = self.regime.row(self.answering).replace(" +", ".")
-        label = f"{self.task.name}.{answering}.{self.answering_method}{seed}"
-        return self.workspace.store.run("evaluate", label, self.inputs)
+        return f"{self.task.name}.{answering}.{self.effective_method}{seed}"
+
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """The runs that answer, and those below a target."""
+        own = (self.trained,) if self.trained else ()
+        return (*self.parents.values(), *own, *(shot.run for shot in self.shots.values()))
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Fingerprints of the data, as they are now, of the wanted languages that are not done."""
+        split = self.config.split
+        keys = {code: self.workspace.data_key(self.task, split, code) for code in self.wanted_languages}
+        return {code: key for code, key in keys.items() if _scored_data(self.run, code) != key}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every wanted language is there, on the data as they are now."""
+        return self.run.is_done and not self.missing
+
+    def describe(self) -> str:
+        """What it computes, in words."""
+        answering = self.regime.row(self.answering)
+        return f"evaluate: {answering} on {self.task.name}, {len(self.wanted_languages)} languages"
+
+    def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
+        """What its cost depends on."""
+        phase = RETRIEVAL if is_retrieval(self.task) else ANSWERING
+        inputs = published_size(self.task, self.config.split, self.wanted_languages, self.config.limit)
+        return RunProfile.of(self, phase, self.task.name, self.answering, self.max_length, inputs)
+
+    @property
+    def open_splits(self) -> tuple[tuple[Task, str], ...]:
+        """The split it scores, where no languages were chosen."""
+        return () if self.languages else ((self.task, self.config.split),)
+
+    def execute(self) -> Run:
+        """Score every wanted language that is not done, see `execute_together`."""
+        execute_together([self])
+        return self.run
+
+    def fits_beside(self, other: EvaluateSpec) -> bool:
+        """Whether two setups answer the same inputs, around the same frozen backbone."""
+        alone = any(
+            spec.shots or is_full(spec.setup) or has_language(spec.setup) or has_fusion(spec.setup)
+            for spec in (self, other)
+        )
+        return (
+            not alone
+            and not compares_vectors(self.task)
+            and (self.task, self.config) == (other.task, other.config)
+            and self.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
+            and (self.workspace.data, self.workspace.device) == (other.workspace.data, other.workspace.device)
+            and self.missing == other.missing
+        )
+
+
+def execute_together(specs: Sequence[EvaluateSpec]) -> None:
+    """Carry out some evaluations; what those share that fit beside each other is computed once."""
+    imported(EvaluateSpec.EXECUTE)(specs)
+
+
+def side_by_side(specs: Sequence[EvaluateSpec]) -> list[list[EvaluateSpec]]:
+    """What is to do of some evaluations, each run once; those of a group are computed together."""
+    groups: list[list[EvaluateSpec]] = []
+    met: set[Path] = set()
+    for spec in specs:
+        if spec.run.path in met or spec.is_done:
+            continue
+        met.add(spec.run.path)
+        group = next((group for group in groups if group[0].fits_beside(spec)), None)
+        if group is None:
+            groups.append([spec])
+        else:
+            group.append(spec)
+    return groups
+
+
+def _scored_data(run: Run, language: str) -> str | None:
+    """Fingerprint of the data that a language was scored on; None where it was not scored."""
+    path = run.path / "scores" / f"{language}.json"
+    return str(read_json(path)["data"]) if path.is_file() else None

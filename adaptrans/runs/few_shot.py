@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from adaptrans.modeling.backbone import check_length
+from adaptrans.modeling.manifest import read_manifest
+from adaptrans.modeling.setup.validation import UNQUANTIZED
+from adaptrans.runs.base import FEW_SHOT, RunProfile, TrainingSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import RECIPE, TrainSpec
 from adaptrans.runs.training_args import TrainingConfig
@@ -74,7 +77,7 @@ def drawn(labels: Sequence[Any] | int, shots: int, seed: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class ShotSpec:
+class ShotSpec(TrainingSpec):
     """Further training of a finished target run on a few examples of one language.
 
     Args:
@@ -92,6 +95,8 @@ class ShotSpec:
     split: str
     shots: int
     config: TrainingConfig
+
+    PREPARE: ClassVar[str] = "adaptrans.training.train:few_shot"
 
     def __post_init__(self) -> None:
         check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
@@ -148,7 +153,7 @@ class ShotSpec:
             "recipe": RECIPE,
             "phase": PHASE,
             "setup": str(self.base.setup),
-            "method": self.base.trained_method,
+            "method": self.base.effective_method,
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
             "shots": self.shots,
@@ -166,15 +171,29 @@ class ShotSpec:
         }
 
     @property
-    def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name."""
-        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
+    def label(self) -> str:
+        """Readable part of the folder's name."""
+        return f"{self.task.name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
 
-    @functools.cached_property
-    def run(self) -> Run:
-        """The run of these inputs in the store."""
-        label = f"{self.task.name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
-        return self.workspace.store.run(PHASE, label, self.inputs)
+    @property
+    def effective_method(self) -> str:
+        """`full`, or the adapter method."""
+        return self.base.effective_method
+
+    @property
+    def quantize(self) -> str:
+        """It goes on around the base that it was trained on, unless another one is asked for."""
+        own = self.config.quantize
+        return read_manifest(self.start.artifact).quantize if own == UNQUANTIZED else own
+
+    def describe(self) -> str:
+        """What it computes, in words."""
+        return f"{PHASE}: train {self.setup} on {self.task.name} {self.language}"
+
+    def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
+        """What its cost depends on."""
+        inputs = self.config.epochs * self.shots * max(1, len(self.task.labels))
+        return RunProfile.of(self, FEW_SHOT, self.task.name, self.setup, self.max_length, inputs)
 
 
 def replace_selection(config: TrainingConfig) -> TrainingConfig:

@@ -6,13 +6,14 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.backbone import check_length, tokenizer_fingerprint
 from adaptrans.modeling.setup.validation import check_quantized
+from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import RECIPE
 from adaptrans.runs.training_args import TrainingConfig
@@ -32,7 +33,7 @@ MAX_LENGTH = 128
 
 
 @dataclass(frozen=True)
-class LanguageSpec:
+class LanguageSpec(TrainingSpec):
     """One language adapter.
 
     Args:
@@ -50,6 +51,8 @@ class LanguageSpec:
     config: TrainingConfig
     method: str = METHOD
     seed: int = 1
+
+    PREPARE: ClassVar[str] = "adaptrans.training.train:language_adapter"
 
     def __post_init__(self) -> None:
         languages.get(self.language)
@@ -101,15 +104,32 @@ class LanguageSpec:
         }
 
     @property
-    def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name."""
-        return {**self.inputs, "backbone_name": self.workspace.backbone.name}
+    def label(self) -> str:
+        """Readable part of the folder's name."""
+        return f"{self.language}.{self.method}.s{self.seed}"
 
-    @functools.cached_property
-    def run(self) -> Run:
-        """The run of these inputs in the store."""
-        label = f"{self.language}.{self.method}.s{self.seed}"
-        return self.workspace.store.run(PHASE, label, self.inputs)
+    @property
+    def effective_method(self) -> str:
+        """The adapter method."""
+        return self.method
+
+    @property
+    def phase(self) -> str:
+        """Its phase."""
+        return PHASE
+
+    @property
+    def parents(self) -> Mapping[str, Run]:
+        """None: it stands on the backbone."""
+        return {}
+
+    def describe(self) -> str:
+        """What it computes, in words."""
+        return f"{PHASE}: train a language adapter of {self.language}"
+
+    def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
+        """What its cost depends on; how many blocks a text has is not known before it is read."""
+        return RunProfile.of(self, TRAINING, self.language, PHASE, self.max_length, None)
 
 
 def language_runs(where: Workspace) -> Mapping[str, Run]:

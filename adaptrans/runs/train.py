@@ -6,7 +6,8 @@ import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from math import inf
+from typing import Any, ClassVar, Literal
 
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.languages import unknown
@@ -14,16 +15,12 @@ from adaptrans.modeling.backbone import check_length
 from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS, Case, shape_of
 from adaptrans.modeling.setup.nodes import Reference, Setup, has_fusion, is_full, mix_name
 from adaptrans.modeling.setup.validation import check_quantized
+from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec, data_of, passes, published_size
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
-
-if TYPE_CHECKING:
-    from adaptrans.runs.training_args import TrainingConfig
-    from adaptrans.tasks.schema import Task
-
 
 ROUNDING = 1e-9
 
@@ -114,6 +111,10 @@ OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
 UNTRAINED_KINDS = ("bitext_retrieval", "bitext_mining")
 
 
+HEADS: Mapping[str, str] = {"span_qa_null": "span_qa", "mlm": "mlm"}
+"""Head types by the kinds that are not called as theirs."""
+
+
 def compares_vectors(task: Task) -> bool:
     """Whether a task is answered by comparing vectors with each other, trained or not."""
     return is_retrieval(task) or task.kind == "passage_ranking"
@@ -125,7 +126,7 @@ def is_retrieval(task: Task) -> bool:
 
 
 @dataclass(frozen=True)
-class TrainSpec:
+class TrainSpec(TrainingSpec):
     """One training run of the intermediate or target phase.
 
     Args:
@@ -154,10 +155,12 @@ class TrainSpec:
     others: tuple[TrainSpec, ...] = ()
     tested: tuple[str, ...] = ()
 
+    PREPARE: ClassVar[str] = "adaptrans.training.train:tasks"
+
     def __post_init__(self) -> None:
         # Refused before anything is planned, fetched or read.
         what = f"{self.task.name} ({self.setup})"
-        check_quantized(self.config.quantize, self.trained_method, what)
+        check_quantized(self.config.quantize, self.effective_method, what)
         check_length(self.workspace.backbone, self.max_length, what)
 
     @property
@@ -256,7 +259,7 @@ class TrainSpec:
             "setup": str(self.setup),
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
-            "method": self.trained_method,
+            "method": self.effective_method,
             "config": self.config.inputs(
                 self.whole_model,
                 fusion=has_fusion(self.setup),
@@ -277,7 +280,7 @@ class TrainSpec:
         }
 
     @property
-    def trained_method(self) -> str:
+    def effective_method(self) -> str:
         """`full`, or the adapter method."""
         return "full" if self.whole_model else self.method
 
@@ -292,7 +295,7 @@ class TrainSpec:
             "recipe": RECIPE,
             "setup": str(self.setup),
             "task": str(self.task),
-            "method": self.trained_method,
+            "method": self.effective_method,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
             "tokenizer": self.workspace.tokenizer_key,
@@ -313,49 +316,60 @@ class TrainSpec:
         return self.config.max_length or self.task.max_length
 
     @property
-    def record(self) -> dict[str, Any]:
-        """The inputs and, outside the key, the backbone's name and who wrote the training data."""
-        return {
-            **self.inputs,
-            "backbone_name": self.workspace.backbone.name,
-            "provenance": provenance(self.parts),
-        }
+    def aside(self) -> dict[str, Any]:
+        """Who wrote the training data."""
+        return {"provenance": provenance(self.parts)}
 
-    @functools.cached_property
-    def run(self) -> Run:
-        """The run of these inputs in the store."""
+    @property
+    def label(self) -> str:
+        """Readable part of the folder's name."""
         name = mix_name(tuple(Reference(part.task.name) for part in self.parts)).replace(" + ", "+")
-        label = f"{name}.{self.setup}.{self.trained_method}.s{self.seed}"
-        return self.workspace.store.run(self.phase, label, self.inputs)
+        return f"{name}.{self.setup}.{self.effective_method}.s{self.seed}"
 
+    def describe(self) -> str:
+        """What it computes, in words."""
+        return f"{self.phase}: train {self.setup} on {self.task.name}"
 
-HEADS: Mapping[str, str] = {"span_qa_null": "span_qa", "mlm": "mlm"}
-"""Head types by the kinds that are not called as theirs."""
+    @property
+    def open_splits(self) -> tuple[tuple[Task, str], ...]:
+        """The texts among its tasks that are read in all languages that there are."""
+        return tuple((part.task, "train") for part in self.parts if is_text(part.task) and not part.languages)
 
+    def profile(self, known: Mapping[str, float]) -> RunProfile:
+        """What its cost depends on; training examples as a past run counted them, else as published."""
+        examples = self._examples(known)
+        inputs = None if examples is None else passes(self.config.model_dump(), examples)
+        return RunProfile.of(self, TRAINING, self.reference, str(self.setup), self.max_length, inputs)
 
-def case_of(spec: TrainSpec, precision: Literal["fp32", "bf16"] = "fp32") -> Case:
-    """The forward and backward pass of a run that takes the most: all inputs as long as they may be.
+    def _examples(self, known: Mapping[str, float]) -> float | None:
+        limit, cap = self.config.limit_train, self.config.mixing_cap if self.others else None
+        total = 0.0
+        for part in self.parts:
+            counted = known.get(data_of(part.data_keys("train"), limit))
+            count = counted or published_size(part.task, "train", part.train_languages, limit)
+            if count is None:
+                return None
+            total += min(count, cap or inf)
+        return total
 
-    Args:
-        spec: The run.
-        precision: What `auto` stands for.
-    """
-    shape = shape_of(spec.workspace.backbone)
-    config, length = spec.config, spec.max_length
-    choices = 2 if spec.task.kind == "multiple_choice" else 1
-    at_once = max(1, config.tokens_per_batch // (length * choices))
-    labels = {"multiple_choice": choices, "passage_ranking": shape.width}
-    case = Case(
-        shape,
-        setup=str(spec.setup),
-        method=spec.method,
-        head=HEADS.get(spec.task.kind, spec.task.kind),
-        labels=labels.get(spec.task.kind, max(2, len(spec.task.labels))),
-        items=min(config.batch_size, at_once),
-        length=min(length, shape.positions - 2),
-        precision=precision if config.precision == "auto" else config.precision,
-        checkpointing=config.gradient_checkpointing is True,
-        quantize=config.quantize,
-        vocabulary=TRIMMED_ROWS if config.trims(spec.whole_model) else None,
-    )
-    return replace(case, vocabulary=None) if case.head == "mlm" else case
+    def memory_case(self, precision: Literal["fp32", "bf16"] = "fp32") -> Case:
+        """The forward and backward pass that takes the most: all inputs as long as they may be."""
+        shape = shape_of(self.workspace.backbone)
+        config, length = self.config, self.max_length
+        choices = 2 if self.task.kind == "multiple_choice" else 1
+        at_once = max(1, config.tokens_per_batch // (length * choices))
+        labels = {"multiple_choice": choices, "passage_ranking": shape.width}
+        head = HEADS.get(self.task.kind, self.task.kind)
+        return Case(
+            shape,
+            setup=str(self.setup),
+            method=self.method,
+            head=head,
+            labels=labels.get(self.task.kind, max(2, len(self.task.labels))),
+            items=min(config.batch_size, at_once),
+            length=min(length, shape.positions - 2),
+            precision=precision if config.precision == "auto" else config.precision,
+            checkpointing=config.gradient_checkpointing is True,
+            quantize=config.quantize,
+            vocabulary=TRIMMED_ROWS if config.trims(self.whole_model) and head != "mlm" else None,
+        )

@@ -10,7 +10,7 @@ from adaptrans.errors import ConfigError
 from adaptrans.modeling.efficiency.memory_case import Case, bytes_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, most_items
 from adaptrans.modeling.efficiency.vocab_trimming import tokens_of
-from adaptrans.runs.train import TrainSpec, case_of
+from adaptrans.runs.train import TrainSpec
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.utils.progress import progress
 
@@ -61,9 +61,9 @@ def within_budget(
     trims = config.trims(spec.whole_model)
     rows = len(tokens_of(datasets, spec.workspace.backbone.vocabulary)) if trims else None
     cases = {
-        _as_it_is(case_of(replace(part, config=config), _named(precision)), config, max(lengths), rows): max(
-            lengths
-        )
+        _as_it_is(
+            replace(part, config=config).memory_case(_named(precision)), config, max(lengths), rows
+        ): max(lengths)
         for part, lengths in zip(spec.parts, (features["length"] for features in datasets), strict=True)
     }
     found = _best(cases, list(_ways(config, precision)), budget)

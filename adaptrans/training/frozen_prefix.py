@@ -18,20 +18,17 @@ from adaptrans.errors import ConfigError
 from adaptrans.modeling.efficiency.shared_layers import resumed_at, states_below
 from adaptrans.modeling.layer_chain import LayerPosition, first_place
 from adaptrans.modeling.model import SetupModel, logits
+from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types.base import TaskType
 from adaptrans.task_types.tensors import collated
+from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress, remark
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset
-    from torch import Tensor
-
-    from adaptrans.runs.training_args import TrainingConfig
-    from adaptrans.training.multitask import TrainingTask
 
 
 GIB = 2**30
@@ -42,8 +39,6 @@ BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 def torch_type(precision: str) -> torch.dtype:
     """The type of stored numbers in torch."""
-    import torch
-
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
@@ -102,8 +97,6 @@ class TrunkFile:
 
     def read(self, items: Sequence[int], tokens: int) -> Tensor:
         """States of some inputs, shape (inputs, tokens, width), zero behind the end of each."""
-        import torch
-
         rows, starts = self._rows, self._starts
         found = np.zeros((len(items), tokens, rows.shape[1]), dtype=np.uint8)
         for place, item in enumerate(items):
@@ -121,8 +114,6 @@ class TrunkFile:
 
 def _raw(states: Tensor) -> np.ndarray:
     """The bytes of states, shape (inputs, tokens, bytes)."""
-    import torch
-
     return states.detach().cpu().contiguous().view(torch.uint8).numpy()
 
 

@@ -123,7 +123,7 @@ class Plan:
         return (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps)
 
 
-def train(job: Job, accelerator: Accelerator) -> TrainerState:
+def fit(job: Job, accelerator: Accelerator) -> TrainerState:
     """Train until the plan ends or patience does; go on from a checkpoint if there is one.
 
     Afterwards the model holds the weights of the best dev score (or of the last
@@ -150,7 +150,7 @@ def train(job: Job, accelerator: Accelerator) -> TrainerState:
 
 
 class _Training:
-    """The state of one run of `train`."""
+    """The state of one run of `fit`."""
 
     def __init__(self, job: Job, accelerator: Accelerator) -> None:
         self.job = job

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adaptrans.data.batching import epoch_batches
 from adaptrans.data.mixing import capped_sizes, schedule, shares, smooth_epoch, with_own
@@ -16,8 +16,17 @@ from adaptrans.task_types.base import Answers, TaskType
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
 
-    from adaptrans.training.frozen_prefix import Trunk
+
+class FrozenStates(Protocol):
+    """Gives what the frozen layers below the first adapter compute, and answers above it."""
+
+    def states(self, assembled: SetupModel, items: Sequence[int], batch: dict[str, Tensor]) -> Tensor:
+        """What reaches the first adapter for some inputs."""
+
+    def logits(self, assembled: SetupModel, batch: dict[str, Tensor]) -> Any:
+        """What the head answers above the states of a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class TrainingTask:
     example_ids: Sequence[str]
     forward: Callable[[SetupModel, Any], Any] | None = None
     groups: Sequence[int] | None = None
-    trunk: Trunk | None = None
+    trunk: FrozenStates | None = None
 
     @property
     def answers(self) -> Answers:

@@ -1,11 +1,12 @@
-"""The intermediate and target phases: data, model, loop, artifact."""
+"""Training of every phase: data, model, loop, artifact."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
@@ -14,13 +15,15 @@ from adaptrans.errors import MissingDataError, TrainingError
 from adaptrans.evaluation.inference import Predictor
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.hub.package import sources_of
-from adaptrans.modeling.artifact import save_artifact
+from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.modeling.efficiency.vocab_trimming import tokens_of
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.modeling.model import SetupModel, assemble, with_head, without_embeddings
 from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
+from adaptrans.runs.base import TrainingSpec, imported
+from adaptrans.runs.few_shot import BALANCED_KINDS, ShotSpec, replace_selection
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, is_text, provenance, selecting
@@ -34,7 +37,7 @@ from adaptrans.tasks import loading
 from adaptrans.tasks.readers.text import read_lines
 from adaptrans.training.auto_batch import within_budget
 from adaptrans.training.frozen_prefix import above_trunk
-from adaptrans.training.loop import Job, train
+from adaptrans.training.loop import Job, fit
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast, pick_device, pick_precision
@@ -48,36 +51,101 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def run_training(spec: TrainSpec) -> Run:
-    """Train what the spec says, unless the store has it; go on where a killed run stopped.
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains, ready for the loop, and what is recorded with it.
 
-    Returns:
-        The finished run, whose `artifact` holds what was trained and nothing else.
+    Args:
+        description: What is trained, for the progress bar.
+        assembled: The model under its setup, on its device.
+        sources: The tasks that are trained, one in each step.
+        config: The options, where no rate is given the default ones.
+        precision: `fp32` or `bf16`.
+        padding_id: Id of the padding token.
+        dev_score: Score on the dev set, higher is better; None where there is none.
+        about: What the artifact says about how it was made.
+        facts: What the run says besides scores and time.
+    """
+
+    description: str
+    assembled: SetupModel
+    sources: tuple[TrainingTask, ...]
+    config: TrainingConfig
+    precision: str
+    padding_id: int
+    dev_score: Callable[[SetupModel], float] | None
+    about: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def train(spec: TrainingSpec, run: Run) -> None:
+    """Train what a spec says; go on where a killed process stopped. The one path of every phase.
+
+    What differs between phases (data, model, dev score) comes from what `spec.PREPARE` names.
+
+    Args:
+        spec: What is trained; `spec.execute()` comes here.
+        run: Its run, which this process holds.
 
     Raises:
         MissingDataError: If there is no training data.
         TrainingError: If training cannot go on.
-        ArtifactError: If another process is at work on the same run.
+        ArtifactError: If what it builds on is damaged.
     """
-    return spec.workspace.store.once(spec.run, spec.record, partial(_train, spec))
-
-
-def _train(spec: TrainSpec, run: Run) -> None:
-    require_bitsandbytes(spec.config.quantize)
+    require_bitsandbytes(spec.quantize)
     device = pick_device(spec.workspace.device)
+    accelerator = accelerator_for(device)
+    ready: Prepared = imported(spec.PREPARE)(spec, device, pick_precision(spec.config.precision, device))
+    run.log_environment(environment(str(device), ready.precision))
+    state = fit(
+        Job(
+            description=ready.description,
+            assembled=ready.assembled,
+            sources=ready.sources,
+            config=ready.config.resolved(spec.whole_model),
+            seed=spec.seed,
+            folder=run.path,
+            padding_id=ready.padding_id,
+            device=device,
+            precision=ready.precision,
+            dev_score=ready.dev_score,
+        ),
+        accelerator,
+    )
+    # Of several processes the first one saves.
+    if not distributed.is_main():
+        return
+    assembled = ready.assembled
+    scores = {"dev": state.best_score, "dev_step": state.best_step, "steps": state.step}
+    save_artifact(assembled, run.artifact, {**ready.about, "trained_by": run.key, "scores": scores})
+    parameters = dict(assembled.model.named_parameters())
+    trained = sum(parameters[name].numel() for name in assembled.trained)
+    run.finish({**scores, "trained_parameters": trained, "seconds": state.seconds, **ready.facts})
+    run.sweep()
+
+
+def accelerator_for(device: torch.device) -> Accelerator:
+    """What runs the backward pass, in each of the processes that train together."""
+    from accelerate import Accelerator
+
+    distributed.connect()
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    # The loop divides by the terms of the step itself; the environment must not divide once more.
+    accelerator.gradient_accumulation_steps = 1
+    return accelerator
+
+
+def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
+    """An intermediate or target run made ready: one task, or several that share the model."""
     # Tasks that share a head number its labels alike.
     parts = [
         _Data(part, spec.parts[place].task.labels) for part, place in zip(spec.parts, spec.heads, strict=True)
     ]
     splits = [data.split("train", spec.config.limit_train, training=True) for data in parts]
-    config, precision, chosen = within_budget(
-        spec, [features for _, features in splits], pick_precision(spec.config.precision, device)
-    )
+    config, precision, chosen = within_budget(spec, [features for _, features in splits], precision)
     if chosen is not None:
         remark(chosen)
-    run.log_environment(environment(str(device), precision))
     assembled, names = _assembled(spec, parts, splits, config)
-    accelerator = accelerator_for(device)
     assembled.model.to(device)
     sources = tuple(
         TrainingTask(
@@ -96,34 +164,96 @@ def _train(spec: TrainSpec, run: Run) -> None:
         data.dev_score(device, precision) if chosen else None
         for data, chosen in zip(parts, selecting(spec.parts), strict=True)
     ]
-    job = Job(
+    sizes = [len(examples) for examples, _ in splits]
+    return Prepared(
         description=f"{spec.phase} {spec.reference} ({spec.setup})",
         assembled=assembled,
         sources=sources,
-        config=config.resolved(spec.whole_model),
-        seed=spec.seed,
-        folder=run.path,
-        padding_id=parts[0].padding_id,
-        device=device,
+        config=config,
         precision=precision,
+        padding_id=padding_id,
         dev_score=_mean_dev_score(sources, dev_scores),
-    )
-    place = train(job, accelerator)
-    keep(
-        run,
-        assembled,
-        {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step},
-        _described(spec),
-        {
-            "seconds": place.seconds,
-            "examples": sum(len(examples) for examples, _ in splits),
+        about=_described(spec),
+        facts={
+            "examples": sum(sizes),
             "source_languages": source_languages(spec),
-            "notes": training_notes(
-                spec,
-                [note for data in parts for note in data.notes],
-                [len(examples) for examples, _ in splits],
-            ),
+            "notes": training_notes(spec, [note for data in parts for note in data.notes], sizes),
         },
+    )
+
+
+def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
+    """A finished target run, ready to go on training on a few examples of one language."""
+    config = replace_selection(spec.config)
+    data = _Encoded(spec, spec.task.labels)
+    every = spec.workspace.examples(spec.task, spec.split, spec.language, None, data.notes)
+    places = spec.places(every, data.kind.gold)
+    examples = [every[place] for place in places]
+    if not examples:
+        raise MissingDataError(
+            f"{spec.task.name} {spec.split} has no examples in {spec.language}",
+            remedy="check the data folder",
+        )
+    key = digest([spec.inputs["train"], spec.split, places])
+    features = data.encoded(examples, spec.split, key, training=True)
+    backbone, trims = spec.workspace.backbone, config.trims(spec.whole_model)
+    tokens = tokens_of([features], backbone.vocabulary) if trims else None
+    assembled = load_artifact(spec.start.artifact, backbone, tokens=tokens, quantize=spec.quantize)
+    if config.freeze_embeddings and spec.whole_model:
+        assembled = without_embeddings(assembled)
+    assembled.model.to(device)
+    name = f"{spec.task.name} {spec.language} {spec.shots}-shot"
+    ids = [example.id for example in examples]
+    source = TrainingTask(name, assembled, data.kind, features, ids)
+    cache = spec.workspace.store.cache
+    return Prepared(
+        description=f"{name} ({spec.base.setup})",
+        assembled=assembled,
+        sources=above_trunk([source], config, cache, data.padding_id, device, precision),
+        config=config,
+        precision=precision,
+        padding_id=data.padding_id,
+        dev_score=None,
+        about=_shots_described(spec),
+        facts={
+            "examples": len(examples),
+            "example_ids": ids,
+            "source_languages": sorted({spec.language, *spec.start.result()["source_languages"]}),
+            "notes": [*_shots_notes(spec), *data.notes],
+        },
+    )
+
+
+def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -> Prepared:
+    """A language adapter, ready for masked language modeling; it has no head of its own.
+
+    Raises:
+        MissingDataError: If there is no text, or too little.
+        DataError: If a line of it cannot be read.
+        ArtifactError: If the backbone has no masked language model head.
+    """
+    tokenizer = load_tokenizer(spec.workspace.backbone)
+    training, dev = split(blocks(spec, tokenizer))
+    head = MaskedLMHead(spec.workspace.backbone).to(device)
+    assembled = assemble_language(
+        spec.workspace.backbone, spec.language, spec.method, spec.seed, spec.quantize
+    )
+    assembled.model.to(device)
+    assert tokenizer.pad_token_id is not None
+    about = vocabulary(tokenizer)
+    features = _as_dataset(training, about)
+    names = [f"block {number}" for number in range(len(training))]
+    source = TrainingTask(spec.language, assembled, KIND, features, names, forward=head)
+    return Prepared(
+        description=f"language {spec.language}",
+        assembled=assembled,
+        sources=(source,),
+        config=spec.config,
+        precision=precision,
+        padding_id=tokenizer.pad_token_id,
+        dev_score=partial(dev_score, head, _batches(dev, about), tokenizer.pad_token_id, device, precision),
+        about={"language": spec.language},
+        facts={"examples": len(training), "source_languages": [], "notes": []},
     )
 
 
@@ -177,25 +307,32 @@ def _described(spec: TrainSpec) -> dict[str, Any]:
     }
 
 
-def keep(
-    run: Run, assembled: SetupModel, scores: dict[str, Any], described: dict[str, Any], facts: dict[str, Any]
-) -> None:
-    """Save what a run trained, and close it; of several processes the first one does.
+def _shots_described(spec: ShotSpec) -> dict[str, Any]:
+    """What the artifact of a few-shot run says about how it was made."""
+    sources = sources_of(spec.task, spec.split, [spec.language], spec.inputs["train"])
+    return {
+        "task_version": spec.task.version,
+        "kind": spec.task.kind,
+        ANSWERING: {spec.task.name: rules(spec.task, spec.max_length)},
+        "parent_keys": {"start": spec.start.key},
+        "shots": spec.shots,
+        "training_data": {
+            "languages": [spec.language],
+            "sources": [source.model_dump(mode="json") for source in sources],
+            "note": spec.task.note,
+        },
+    }
 
-    Args:
-        run: The run.
-        assembled: Its model, with the weights to keep.
-        scores: What the artifact and the run say of the dev set and the steps.
-        described: What the artifact says besides.
-        facts: What the run says besides.
-    """
-    if not distributed.is_main():
-        return
-    save_artifact(assembled, run.artifact, {**described, "trained_by": run.key, "scores": scores})
-    parameters = dict(assembled.model.named_parameters())
-    trained = sum(parameters[name].numel() for name in assembled.trained)
-    run.finish({**scores, "trained_parameters": trained, **facts})
-    run.sweep()
+
+def _shots_notes(spec: ShotSpec) -> list[str]:
+    """What the reader of a score has to know, notes of the run it goes on from included."""
+    what = "per label" if spec.task.kind in BALANCED_KINDS else "sentences or questions"
+    own = (
+        f"{spec.task.name}: {spec.regime.label} rows go on training on {spec.shots} examples {what} of each "
+        "target language, a model per language, examples drawn from its train or dev split by seed"
+    )
+    inherited: Any = spec.start.result()["notes"]
+    return [*inherited, own]
 
 
 def source_languages(spec: TrainSpec) -> list[str]:
@@ -256,33 +393,47 @@ def _mean_dev_score(
     return lambda _: sum(score(source.assembled) for source, score in pairs) / len(pairs)
 
 
-def accelerator_for(device: torch.device) -> Accelerator:
-    """What runs the backward pass, in each of the processes that train together."""
-    from accelerate import Accelerator
-
-    distributed.connect()
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    # The loop divides by the terms of the step itself; the environment must not divide once more.
-    accelerator.gradient_accumulation_steps = 1
-    return accelerator
+S = TypeVar("S", TrainSpec, ShotSpec)
 
 
-class _Data:
-    """Examples and encodings of a training spec.
+class _Encoded(Generic[S]):
+    """Encodings of the examples of a run of one task.
 
     Args:
-        spec: The run, of one task.
+        spec: The run.
         labels: Its labels in the order of the head.
     """
 
-    def __init__(self, spec: TrainSpec, labels: tuple[str, ...]) -> None:
-        self.spec = spec
+    def __init__(self, spec: S, labels: tuple[str, ...]) -> None:
+        self.spec: S = spec
         self.task = spec.task.model_copy(update={"labels": labels})
         self.kind: TaskType = TASK_TYPES[spec.task.kind]
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(spec.workspace.backbone)
         assert self.tokenizer.pad_token_id is not None
         self.padding_id: int = self.tokenizer.pad_token_id
         self.notes: list[str] = []
+
+    def encoded(self, examples: list[Any], split: str, key: str, *, training: bool) -> Dataset:
+        """The encoding of examples of a split; the key says which they are."""
+        spec = self.spec
+        encoder = Encoder(
+            self.kind,
+            self.task,
+            self.tokenizer,
+            tokenizer_fingerprint(spec.workspace.backbone),
+            spec.max_length,
+            training=training,
+        )
+        # Of several processes the first one encodes, and the others find it.
+        with (
+            distributed.main_first(),
+            progress(f"encoding {spec.task.name} {split}", len(examples)) as meter,
+        ):
+            return encode(encoder, examples, key, spec.workspace.store.cache, tick=meter.to)
+
+
+class _Data(_Encoded[TrainSpec]):
+    """Examples and encodings of a training spec of one task."""
 
     def split(self, split: str, limit: int | None, *, training: bool) -> tuple[list[Any], Dataset]:
         """Examples of all training languages of a split, and their encoding."""
@@ -300,22 +451,8 @@ class _Data:
                 if spec.task.split(split).holdout
                 else "check the data folder",
             )
-        encoder = Encoder(
-            self.kind,
-            self.task,
-            self.tokenizer,
-            tokenizer_fingerprint(spec.workspace.backbone),
-            spec.max_length,
-            training=training,
-        )
-        # Of several processes the first one encodes, and the others find it.
-        with (
-            distributed.main_first(),
-            progress(f"encoding {spec.task.name} {split}", len(examples)) as meter,
-        ):
-            cache = spec.workspace.store.cache
-            key = digest([keys, split, limit, loading.rule(limit)])
-            return examples, encode(encoder, examples, key, cache, tick=meter.to)
+        key = digest([keys, split, limit, loading.rule(limit)])
+        return examples, self.encoded(examples, split, key, training=training)
 
     def head(self, examples: Sequence[Any]) -> HeadSpec:
         """The fresh head of the task; choices are counted in the training data."""
@@ -357,67 +494,6 @@ class _Data:
 
 DEV_SHARE, DEV_BLOCKS = 20, 200
 """One block in so many is held out for the dev loss, and at most so many blocks."""
-
-
-def train_language(spec: LanguageSpec) -> Run:
-    """Train what the spec says, unless the store has it; go on where a killed run stopped.
-
-    Returns:
-        The finished run; its artifact holds the adapter and no head.
-
-    Raises:
-        MissingDataError: If there is no text, or too little.
-        DataError: If a line of it cannot be read.
-        ArtifactError: If the backbone has no masked language model head.
-    """
-    return spec.workspace.store.once(spec.run, spec.record, partial(_train_language, spec))
-
-
-def _train_language(spec: LanguageSpec, run: Run) -> None:
-    quantize = spec.config.quantize
-    require_bitsandbytes(quantize)
-    device = pick_device(spec.workspace.device)
-    precision = pick_precision(spec.config.precision, device)
-    run.log_environment(environment(str(device), precision))
-    tokenizer = load_tokenizer(spec.workspace.backbone)
-    training, dev = split(blocks(spec, tokenizer))
-    head = MaskedLMHead(spec.workspace.backbone).to(device)
-    assembled = assemble_language(spec.workspace.backbone, spec.language, spec.method, spec.seed, quantize)
-    assembled.model.to(device)
-    assert tokenizer.pad_token_id is not None
-    about = vocabulary(tokenizer)
-    scored = partial(dev_score, head, _batches(dev, about), tokenizer.pad_token_id, device, precision)
-    place = train(
-        Job(
-            description=f"language {spec.language}",
-            assembled=assembled,
-            sources=(
-                TrainingTask(
-                    spec.language,
-                    assembled,
-                    KIND,
-                    _as_dataset(training, about),
-                    [f"block {number}" for number in range(len(training))],
-                    forward=head,
-                ),
-            ),
-            config=spec.config.resolved(whole_model=False),
-            seed=spec.seed,
-            folder=run.path,
-            padding_id=tokenizer.pad_token_id,
-            device=device,
-            precision=precision,
-            dev_score=scored,
-        ),
-        accelerator_for(device),
-    )
-    keep(
-        run,
-        assembled,
-        {"dev": place.best_score, "dev_step": place.best_step, "steps": place.step},
-        {"language": spec.language},
-        {"seconds": place.seconds, "examples": len(training), "source_languages": [], "notes": []},
-    )
 
 
 def blocks(spec: LanguageSpec, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:

@@ -8,11 +8,12 @@ import pytest
 from adaptrans.evaluation import evaluator, inference, prediction_files
 from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
 from adaptrans.evaluation.results import load_results, save_language
+from adaptrans.experiments.execution.base import execute
+from adaptrans.experiments.plan import Cell, Plan, work
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import EvaluationConfig, training_config
 from adaptrans.task_types import chance
-from adaptrans.training.train import run_training
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def planned(planner, setup, task, **options):
 def spec_of(planner, setup, task, **options):
     spec, before = planned(planner, setup, task, **options)
     for earlier in before:
-        run_training(earlier)
+        earlier.execute()
     return spec
 
 
@@ -59,6 +60,21 @@ def test_setups_side_by_side_give_what_each_gives_alone(quick, tmp_path):
             alone = elsewhere(spec, tmp_path / f"{precision}{number}")
             assert evaluate(alone) == results
             assert files_of(alone) == files_of(spec)
+
+
+def test_the_engine_computes_in_one_pass_what_can_share(quick):
+    specs = [spec_of(replace(quick, method=method), "adapter", "xnli") for method in ("seq_bn", "lora")]
+    specs.append(spec_of(quick, "full", "xnli"))
+    cells = tuple(Cell(str(spec.setup), "xnli", spec) for spec in specs)
+    first, full = work(Plan((), cells), together=True)
+    assert [item.run for item in (first, *first.beside, full)] == [specs[i].run for i in (0, 1, 2)]
+    assert len(work(Plan((), cells))) == 3
+    told = []
+    announce = lambda item, place, total: told.append((item.run, place, total))  # noqa: E731
+    assert execute(Plan((), cells), announce, together=True) == 3
+    assert told == [(spec.run, place, 3) for place, spec in enumerate(specs, 1)]
+    assert all(spec.is_done for spec in specs)
+    assert execute(Plan((), cells), announce, together=True) == 0
 
 
 def test_what_cannot_share_is_computed_alone(quick):

@@ -9,7 +9,7 @@ import torch
 
 from adaptrans.errors import UnknownNameError
 from adaptrans.evaluation import evaluator, layer_choice, results
-from adaptrans.evaluation.evaluator import evaluate, is_done
+from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import (
     CONSTANT_GOLD,
@@ -22,14 +22,13 @@ from adaptrans.evaluation.results import (
 from adaptrans.evaluation.xtreme_format import read_predictions
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import EvaluationConfig
-from adaptrans.training.train import run_training
 from adaptrans.utils.io import read_json, write_json
 
 
 def evaluation_of(planner, setup, task):
     spec, before = planner.evaluate(parse(setup), planner.workspace.task(task))
     for earlier in before:
-        run_training(earlier)
+        earlier.execute()
     return spec
 
 
@@ -63,7 +62,7 @@ def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monke
     data = shutil.copytree(planner.workspace.data, tmp_path / "data")
     here = replace(planner, workspace=replace(planner.workspace, data=data), languages=("de",))
     spec = evaluation_of(here, "full", "tatoeba")
-    assert not is_done(spec)
+    assert not spec.is_done
     assert list(evaluate(spec)) == ["de"]
     every = evaluation_of(replace(here, languages=()), "full", "tatoeba")
     assert every.run == spec.run
@@ -79,7 +78,7 @@ def test_only_missing_or_changed_languages_are_computed(planner, tmp_path, monke
     lines = (data / "tatoeba/v1/tatoeba.deu-eng.deu").read_text().splitlines()
     (data / "tatoeba/v1/tatoeba.deu-eng.deu").write_text("\n".join(["neu", *lines[1:]]) + "\n")
     changed = evaluation_of(replace(here, languages=()), "full", "tatoeba")
-    assert not is_done(changed)
+    assert not changed.is_done
     evaluate(changed)
     assert computed == ["sw", "de"]
 
@@ -184,11 +183,11 @@ def test_an_evaluation_that_was_cut_off_can_be_reported(planner, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         evaluate(spec)
     monkeypatch.undo()
-    assert not is_done(spec)
+    assert not spec.is_done
     few = replace(spec, languages=("de",))
     assert list(evaluate(few)) == ["de"]
     assert few.run.result()["score"] == "accuracy"
-    assert is_done(few)
+    assert few.is_done
 
 
 def test_languages_of_one_evaluation_have_one_precision(planner):

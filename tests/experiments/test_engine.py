@@ -109,12 +109,31 @@ def test_a_failure_stops_only_what_builds_on_it(tmp_path, jobs):
 
 
 def test_the_first_failure_of_a_single_command_is_raised_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "work", lambda plan: failing(tmp_path))
+    monkeypatch.setattr(base, "work", lambda plan, together: failing(tmp_path))
     with pytest.raises(ArtifactError, match="no finished run"):
         base.execute(None)
-    monkeypatch.setattr(base, "work", lambda plan: failing(tmp_path)[2:])
+    monkeypatch.setattr(base, "work", lambda plan, together: failing(tmp_path)[2:])
     with pytest.raises(ValueError, match="invalid literal"):
         base.execute(None)
+
+
+def test_runs_of_one_pass_are_one_piece_of_work(tmp_path):
+    """They are told one by one, counted each, and what builds on any of them waits for all."""
+    done = []
+    first, second, alone, last = some_work(
+        tmp_path,
+        first=(partial(done.append, "both"), ()),
+        second=(partial(int, "never on its own"), ()),
+        alone=(partial(done.append, "alone"), ()),
+        last=(partial(done.append, "last"), ("second",)),
+    )
+    told = Told()
+    carried = carry_out([replace(first, beside=(second,)), alone, last], watch=told)
+    assert (carried.computed, carried.failed, done) == (4, (), ["both", "alone", "last"])
+    assert [item.what for item in told.starts] == ["first", "second", "alone", "last"]
+    broken = replace(first, compute=second.compute, beside=(second,))
+    carried = carry_out([broken, alone, last])
+    assert (carried.computed, len(carried.failed), len(carried.waiting)) == (1, 1, 1)
 
 
 @PROC

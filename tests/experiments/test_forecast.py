@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.experiments import cost_forecast
-from adaptrans.experiments.cost_forecast import NO_PAST, Forecast, forecasts, published, run_history, total
+from adaptrans.experiments.cost_forecast import NO_PAST, Forecast, forecasts, run_history, total
 from adaptrans.experiments.plan import plan
+from adaptrans.runs.base import published_size
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import training_config
 from adaptrans.utils import environment
@@ -122,11 +122,11 @@ def test_what_cannot_be_read_tells_nothing(planner):
 def test_published_sizes_are_found_through_what_a_split_is_made_of(small_workspace):
     from adaptrans.tasks import catalogue
 
-    assert published(catalogue.get("xnli"), "train", ["en"], None) == 392702
-    assert published(catalogue.get("xnli"), "test", ["de", "sw"], 100) == 200
-    assert published(catalogue.get("mlm"), "train", ["en"], None) is None
-    assert published(catalogue.get("mlm"), "train", ["en"], 50) == 50
-    assert cost_forecast._count(catalogue.get("mlqa"), "train", "en") == 87599
+    assert published_size(catalogue.get("xnli"), "train", ["en"], None) == 392702
+    assert published_size(catalogue.get("xnli"), "test", ["de", "sw"], 100) == 200
+    assert published_size(catalogue.get("mlm"), "train", ["en"], None) is None
+    assert published_size(catalogue.get("mlm"), "train", ["en"], 50) == 50
+    assert published_size(catalogue.get("mlqa"), "train", ["en"], None) == 87599
 
 
 def test_a_cost_is_measured_kept_beside_the_result_and_no_part_of_a_key(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.experiments.execution import base
-from adaptrans.experiments.plan import plan, train, work
+from adaptrans.experiments.plan import plan, work
 from adaptrans.experiments.planner import stored
 from adaptrans.modeling.setup.parser import parse
 
@@ -63,12 +63,12 @@ def test_stored_takes_the_only_run_with_other_options_and_asks_when_there_are_tw
         return replace(planner, config_for=lambda name, whole: training_config(options))
 
     (reference,) = parse("full(nli)").layers[0].sources
-    first = train(short(1).intermediate(reference, False))
+    first = short(1).intermediate(reference, False).execute()
     chosen = replace(planner, choose=stored)
     runs, before = chosen.parents(parse("nli > target"))
     assert runs["nli"] == first
     assert before == []
-    second = train(short(2).intermediate(reference, False))
+    second = short(2).intermediate(reference, False).execute()
     with pytest.raises(ArtifactError, match=r"trained several times.*name one: 'nli#"):
         chosen.parents(parse("nli > target"))
     runs, _ = chosen.parents(parse(f"nli#{second.key} > target"))

@@ -43,11 +43,10 @@ def trained(places, planners, tmp_path_factory):
     """
     from adaptrans.evaluation.evaluator import evaluate
     from adaptrans.modeling.setup.parser import parse
-    from adaptrans.training.train import run_training
 
     where = places(tmp_path_factory.mktemp("trained") / "store")
     spec, before = planners(where).evaluate(parse("nli > target"), where.task("xnli"))
-    runs = [run_training(item) for item in before]
+    runs = [item.execute() for item in before]
 
     class Trained:
         store, workspace = where.store, where

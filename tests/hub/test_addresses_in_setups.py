@@ -6,7 +6,6 @@ from adaptrans.errors import ArtifactError
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.hub import push, resolve
 from adaptrans.modeling.setup.parser import parse
-from adaptrans.training.train import run_training
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def test_a_stack_on_an_address_is_the_stack_on_its_run(hub, trained, fresh, plan
     assert [run.name for run in fresh.store.runs("intermediate")] == [trained.nli.name]
     assert [item.phase for item in before] == ["target"]
     for item in before:
-        run_training(item)
+        item.execute()
     results = evaluate(spec)
     # The same weights below and the same seed: what the address gives is what the name gives.
     assert {code: found.values for code, found in results.items()} == {

@@ -7,8 +7,6 @@ import pytest
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.tasks import catalogue
-from adaptrans.training.few_shot import run_shots
-from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 6, "batch_size": 2, "precision": "fp32", "max_length": 64, "checkpoint_seconds": 0}
 
@@ -23,17 +21,17 @@ def shots_of(planner, setup):
     _, before = chosen.few_shot(parse(setup), task, 2)
     *earlier, spec = [item for item in before if item.phase != "shots" or item.language == "de"]
     for item in earlier:
-        run_training(item)
+        item.execute()
     return spec
 
 
 @pytest.mark.parametrize("setup", ["full", "adapter"])
 def test_a_resumed_run_equals_an_undisturbed_one(planner, elsewhere, kill, same_weights, setup):
-    expected = run_shots(shots_of(planner, setup))
+    expected = shots_of(planner, setup).execute()
     spec = shots_of(replace(planner, workspace=elsewhere), setup)
     for last in (2, 5):
-        kill(lambda: run_shots(spec), last)
-    resumed = run_shots(spec)
+        kill(lambda: spec.execute(), last)
+    resumed = spec.execute()
     assert same_weights(expected, resumed) > 0
     assert resumed.result()["example_ids"] == expected.result()["example_ids"]
     assert len(resumed.result()["example_ids"]) == 6

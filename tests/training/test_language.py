@@ -22,7 +22,7 @@ from adaptrans.modeling.safetensors_io import copy_tensors
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.training_args import training_config
-from adaptrans.training.train import run_training, split, train_language
+from adaptrans.training.train import split
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "precision": "fp32", "max_length": 32, "log_every": 1}
 TASK = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64}
@@ -52,7 +52,7 @@ def adapter(planner, texts):
 def ready(planner, adapter):
     """A planner whose store has language adapters of en and sw."""
     for language in ("en", "sw"):
-        train_language(adapter(language, learning_rate=0.03))
+        adapter(language, learning_rate=0.03).execute()
     config = training_config(TASK)
     return replace(planner, config_for=lambda name, whole: config)
 
@@ -60,7 +60,7 @@ def ready(planner, adapter):
 def trained(planner, setup, task="xnli"):
     spec, before = planner.target(parse(setup), planner.workspace.task(task))
     for item in (*before, spec):
-        run_training(item)
+        item.execute()
     return spec
 
 
@@ -107,7 +107,7 @@ def test_the_invertible_part_is_undone_before_the_embeddings(base):
 
 
 def test_training_lowers_the_loss_and_saves_no_head(adapter, planner):
-    run = train_language(adapter("sw", epochs=30, learning_rate=0.02))
+    run = adapter("sw", epochs=30, learning_rate=0.02).execute()
     lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
     scores = [line["dev_score"] for line in lines if "dev_score" in line]
     assert max(scores) > scores[0] + 0.3
@@ -118,16 +118,16 @@ def test_training_lowers_the_loss_and_saves_no_head(adapter, planner):
         "adapters/sw/adapter_config.json",
     }
     assert read_manifest(run.artifact).head is None
-    assert train_language(adapter("sw", epochs=30, learning_rate=0.02)) == run
+    assert adapter("sw", epochs=30, learning_rate=0.02).execute() == run
     with pytest.raises(ArtifactError, match="is a language adapter and answers nothing alone"):
         load_artifact(run.artifact, planner.workspace.backbone)
 
 
 def test_a_killed_language_run_goes_on_to_the_last_bit(adapter, elsewhere, kill, same_weights):
-    expected = train_language(adapter("sw", checkpoint_seconds=0))
+    expected = adapter("sw", checkpoint_seconds=0).execute()
     spec = adapter("sw", where=elsewhere, checkpoint_seconds=0)
-    kill(lambda: train_language(spec), 3)
-    assert same_weights(expected, train_language(spec)) == 1
+    kill(lambda: spec.execute(), 3)
+    assert same_weights(expected, spec.execute()) == 1
 
 
 @pytest.mark.parametrize("setup", ["{lang} > nli > target", "{lang} > fuse(nli, qa) > target"])
@@ -190,7 +190,7 @@ def test_each_side_of_a_pair_has_its_own_language_adapter(ready, setup):
     tatoeba = ready.workspace.task("tatoeba")
     evaluation, before = ready.evaluate(parse(setup), tatoeba)
     for spec in before:
-        run_training(spec)
+        spec.execute()
     evaluation, before = ready.evaluate(parse(setup), tatoeba)
     assert [spec for spec in before if not spec.run.is_done] == []
     assert evaluation.parents["{en}"] == ready.language_runs["en"]
@@ -242,10 +242,10 @@ def test_adapters_made_elsewhere_stand_where_they_were_trained(ready, tmp_path):
         spec, before = ready.target(parse(setup.format(run.key)), where.task("xnli"))
         assert before == []
         if fits:
-            assert "sst was trained elsewhere" in run_training(spec).result()["notes"][0]
+            assert "sst was trained elsewhere" in spec.execute().result()["notes"][0]
             continue
         with pytest.raises(SetupError, match=r"was trained (above|without) a language adapter"):
-            run_training(spec)
+            spec.execute()
 
 
 @pytest.mark.parametrize(("left", "told"), [("first:2", True), ("first 1", False), ("last", False)])
@@ -255,7 +255,7 @@ def test_adapters_above_the_compared_layer_are_told_to_have_no_effect(planner, l
     tatoeba = chosen.workspace.task("tatoeba")
     _, before = chosen.evaluate(parse("nli > target"), tatoeba)
     for spec in before:
-        run_training(spec)
+        spec.execute()
     evaluation, _ = chosen.evaluate(parse("nli > target"), tatoeba)
     bare, _ = chosen.evaluate(parse("adapter"), tatoeba)
     assert evaluation.layer == 2
@@ -277,13 +277,13 @@ def test_what_cannot_be_is_one_line(ready, texts, adapter, tmp_path):
     (tmp_path / "short.txt").write_text("a\n")
     short = LanguageSpec(ready.workspace, "tr", tmp_path / "short.txt", training_config(OPTIONS))
     with pytest.raises(MissingDataError, match="too short"):
-        train_language(short)
+        short.execute()
     alone = trained(ready, "nli > target").parents["nli"]
     key = f"nli#{alone.key}"
     spec, _ = ready.target(parse(f"{{lang}} > {key} > target"), xnli)
     with pytest.raises(SetupError, match="was trained without a language adapter"):
-        run_training(spec)
-    train_language(adapter("en", learning_rate=0.01))
+        spec.execute()
+    adapter("en", learning_rate=0.01).execute()
     with pytest.raises(ArtifactError, match=r"several language adapters of en: .*; move the folder of"):
         replace(ready).target(parse("{lang} > target"), xnli)
 

@@ -18,7 +18,6 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.training import auto_batch, loop, multitask
-from adaptrans.training.train import run_training
 
 METHODS = [
     "seq_bn",
@@ -136,14 +135,14 @@ def test_a_step_for_which_the_memory_was_short_is_repeated_in_smaller_parts(
 ):
     with_short_memory(monkeypatch, 1, error)
     spec = spec_of(planner, checkpoint_seconds=0)
-    kill(lambda: run_training(spec), 2)
-    short = run_training(spec)
+    kill(lambda: spec.execute(), 2)
+    short = spec.execute()
     notes = [note for line in lines_of(short) for note in line.get("notes", [])]
     assert len(notes) == 1
     tokens = int(notes[-1].split()[-5])
     assert notes[-1] == f"out of memory: from here on {tokens} padded tokens at once"
     twin = replace(planner, workspace=elsewhere)
-    small = run_training(spec_of(twin, tokens_per_batch=tokens))
+    small = spec_of(twin, tokens_per_batch=tokens).execute()
     assert same_weights(small, short) > 0
     assert [line["loss"] for line in lines_of(small) if "loss" in line] == [
         line["loss"] for line in lines_of(short) if "loss" in line
@@ -160,12 +159,12 @@ def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkey
         return original(assembled, batch)
 
     monkeypatch.setattr(multitask, "logits", answer)
-    run = run_training(spec_of(planner, max_steps=1))
+    run = spec_of(planner, max_steps=1).execute()
     notes = [note for line in lines_of(run) for note in line.get("notes", [])]
     assert notes[-1] == "out of memory: from here on activations are computed again instead of kept"
     never = spec_of(planner, max_steps=1, gradient_checkpointing=False, learning_rate=1e-3)
     with pytest.raises(torch.OutOfMemoryError):
-        run_training(never)
+        never.execute()
     assert is_out_of_memory(error)
     assert "lower tokens_per_batch" in one_line(error)
 
@@ -181,7 +180,7 @@ def test_memory_is_spared_where_that_was_asked_for(planner, monkeypatch, options
         {"max_steps": 1, "limit_train": 8, "limit_dev": 4, "precision": "fp32", **options}
     )
     own = replace(planner, config_for=lambda name, whole: config)
-    run_training(own.target(parse("adapter"), own.workspace.task("udpos"))[0])
+    own.target(parse("adapter"), own.workspace.task("udpos"))[0].execute()
     assert asked == [spared]
 
 
@@ -226,7 +225,7 @@ def test_a_budget_chooses_what_costs_least(planner, monkeypatch):
 
 
 def test_a_run_stays_within_its_budget(planner):
-    run = run_training(spec_of(planner, max_steps=1, memory_budget="1GB"))
+    run = spec_of(planner, max_steps=1, memory_budget="1GB").execute()
     assert run.result()["steps"] == 1
     assert run.config()["config"]["tokens_per_batch"] == 8192
 

@@ -18,7 +18,6 @@ from adaptrans.modeling.model import assemble, trained_state, with_head
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import train
-from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64, "log_every": 1}
 
@@ -54,7 +53,7 @@ def test_the_order_of_tasks_depends_on_the_seed_alone(seed, steps):
 
 def test_both_tasks_are_trained_each_with_its_head(planner):
     spec = mixed(planner, epochs=3, mixing="uniform")
-    run = run_training(spec)
+    run = spec.execute()
     lines = [line for line in logged(run) if "loss" in line]
     tasks = Counter(line["task"] for line in lines)
     assert set(tasks) == {"nli", "qa"}
@@ -81,8 +80,8 @@ def test_a_mix_is_the_parent_of_a_target_and_of_retrieval(planner):
     spec, before = chosen.target(parse("full(nli + qa)"), planner.workspace.task("xnli"))
     assert [(item.phase, item.reference) for item in before] == [("intermediate", "nli + qa")]
     assert spec.inputs["parents"] == {"nli + qa": before[0].run.key}
-    run_training(before[0])
-    assembled = load_artifact(run_training(spec).artifact, planner.workspace.backbone)
+    before[0].execute()
+    assembled = load_artifact(spec.execute().artifact, planner.workspace.backbone)
     assert str(assembled.setup) == "full(nli + qa)"
     retrieval, _ = chosen.evaluate(parse("full(nli + qa)"), planner.workspace.task("tatoeba"))
     assert retrieval.inputs["parents"] == {"nli + qa": before[0].run.key}
@@ -91,11 +90,11 @@ def test_a_mix_is_the_parent_of_a_target_and_of_retrieval(planner):
 @pytest.mark.parametrize("options", [{"mixing_temperature": 2.0}, {"mixing_weights": {"nli": 3, "qa": 1}}])
 def test_a_killed_mix_goes_on_to_the_last_bit(planner, elsewhere, kill, same_weights, options):
     options = {"epochs": 1.5, "evaluate_every": 3, "checkpoint_seconds": 0, **options}
-    expected = run_training(mixed(planner, **options))
+    expected = mixed(planner, **options).execute()
     spec = mixed(replace(planner, workspace=elsewhere), **options)
     for last in (2, 5):
-        kill(lambda: run_training(spec), last)
-    resumed = run_training(spec)
+        kill(lambda: spec.execute(), last)
+    resumed = spec.execute()
     assert same_weights(expected, resumed) == 3
     drop = {"tokens_per_second"}
     one, two = (
@@ -112,7 +111,7 @@ def test_the_best_step_is_that_of_the_mean_over_tasks(planner, monkeypatch):
         return lambda assembled: next(scores[assembled.head.name])
 
     monkeypatch.setattr(train._Data, "dev_score", scripted)
-    run = run_training(mixed(planner, evaluate_every=1, max_steps=3))
+    run = mixed(planner, evaluate_every=1, max_steps=3).execute()
     assert (run.result()["dev_step"], run.result()["dev"]) == (2, 40.0)
 
 
@@ -131,7 +130,7 @@ def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch,
 
     monkeypatch.setattr(train._Data, "dev_score", scripted)
     options = {"evaluate_every": 1, "max_steps": 3, "learning_rate": 1e-2, "mixing": "uniform"}
-    run = run_training(mixed(planner, setup, **options))
+    run = mixed(planner, setup, **options).execute()
     assert run.result()["dev_step"] == 2
     kept = trained_state(load_artifact(run.artifact, planner.workspace.backbone))
     assert kept.keys() == snapshots[1].keys()
@@ -158,7 +157,7 @@ def test_tasks_with_the_same_labels_may_share_a_head(planner):
     shared = mixed(planner, "full(nli + turned)", epochs=4, learning_rate=1e-3, mixing="uniform")
     assert shared.heads == (0, 0)
     assert shared.inputs["heads"] == [0, 0]
-    run = run_training(shared)
+    run = shared.execute()
     model = load_artifact(run.artifact, where.backbone)
     assert list(model.heads) == ["nli"]
     assert model.heads["nli"].labels == catalogue.get("mnli").labels
@@ -182,7 +181,7 @@ def test_all_nine_are_one_word(planner):
         task = {"extends": "nli", "head": None, "splits": splits}
         tasks[name] = catalogue.resolve(task, name=name, known=where.tasks)
     planner = replace(planner, workspace=replace(where, tasks=tasks))
-    run = run_training(mixed(planner, "full(nine)", max_steps=2))
+    run = mixed(planner, "full(nine)", max_steps=2).execute()
     assert run.path.name.startswith("nine.full.full.s1-")
     assert list(load_artifact(run.artifact, where.backbone).heads) == list(NINE)
     written = " + ".join(NINE)
@@ -196,7 +195,7 @@ def test_who_wrote_the_training_data_is_recorded(planner):
     from adaptrans.runs.train import provenance
     from adaptrans.tasks import catalogue
 
-    run = run_training(mixed(planner, "full(nli + qa)", max_steps=1))
+    run = mixed(planner, "full(nli + qa)", max_steps=1).execute()
     recorded = {"nli": {"en": ["native"]}, "qa": {"en": ["native"]}}
     assert run.config()["provenance"] == recorded
     manifest = json.loads((run.artifact / "artifact.json").read_text())
@@ -237,7 +236,7 @@ def test_one_adapter_learns_several_tasks_and_is_used_by_its_key(planner):
 
     where = planner.workspace
     spec = plan_intermediate("nli + qa", where=where, **OPTIONS)
-    run = run_training(spec)
+    run = spec.execute()
     assert spec.reference == "nli + qa"
     model = load_artifact(run.artifact, where.backbone)
     assert (model.adapter, list(model.heads)) == ("nli", ["nli", "qa"])

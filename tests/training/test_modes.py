@@ -14,7 +14,6 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import checkpoint
-from adaptrans.training.train import run_training, train_language
 from adaptrans.utils.io import give_usual_mode
 
 
@@ -57,7 +56,7 @@ def test_store_cache_and_exports_follow_the_umask(planner, tmp_path, usual):
     where = planner.workspace
     for setup, task in (("full", "xnli"), ("adapter", "xnli")):
         spec = planner.target(parse(setup), where.task(task))[0]
-        run_training(spec)
+        spec.execute()
         evaluate(planner.evaluate(parse(setup), where.task(task))[0])
         form = "transformers" if setup == "full" else "adapters"
         export(
@@ -66,7 +65,7 @@ def test_store_cache_and_exports_follow_the_umask(planner, tmp_path, usual):
         )  # fmt: skip
     (tmp_path / "sw.txt").write_text("watu wote wamezaliwa huru\n" * 20)
     options = training_config({"max_steps": 1, "batch_size": 2, "max_length": 32, "precision": "fp32"})
-    train_language(LanguageSpec(where, "sw", tmp_path / "sw.txt", options))
+    LanguageSpec(where, "sw", tmp_path / "sw.txt", options).execute()
     mine_files(
         tmp_path / "sw.txt", tmp_path / "sw.txt", tmp_path / "pairs.tsv", where=where,
         model=setup_model(where, parse("full"), {}), options=Options(precision="fp32"),

@@ -16,7 +16,6 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import checkpoint, multitask
 from adaptrans.training import train as phases
-from adaptrans.training.train import run_training
 
 
 def spec_of(planner, setup, task, **changes):
@@ -25,7 +24,7 @@ def spec_of(planner, setup, task, **changes):
     chosen = replace(planner, config_for=lambda name, whole: training_config(options))
     spec, before = chosen.target(parse(setup), planner.workspace.task(task))
     for earlier in before:
-        run_training(earlier)
+        earlier.execute()
     return spec
 
 
@@ -39,9 +38,9 @@ def tensor_names(folder):
 
 def test_a_run_is_done_once_and_found_again(planner):
     spec = spec_of(planner, "adapter", "xnli")
-    run = run_training(spec)
+    run = spec.execute()
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
-    again = run_training(spec_of(planner, "adapter", "xnli"))
+    again = spec_of(planner, "adapter", "xnli").execute()
     assert again == run
     assert run.result()["steps"] == math.ceil(run.result()["examples"] / 8)
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()} == before
@@ -49,12 +48,12 @@ def test_a_run_is_done_once_and_found_again(planner):
 
 
 def test_only_what_is_trained_is_saved(planner):
-    adapter = run_training(spec_of(planner, "adapter", "xnli")).artifact
+    adapter = spec_of(planner, "adapter", "xnli").execute().artifact
     assert tensor_names(adapter)
     assert all(name.startswith(("adapters: ", "heads: ")) for name in tensor_names(adapter))
-    stacked = run_training(spec_of(planner, "nli > target", "xnli")).artifact
+    stacked = spec_of(planner, "nli > target", "xnli").execute().artifact
     assert not any("nli" in name and "xnli" not in name for name in tensor_names(stacked))
-    whole = run_training(spec_of(planner, "full", "xnli")).artifact
+    whole = spec_of(planner, "full", "xnli").execute().artifact
     assert (whole / "backbone").is_dir()
 
 
@@ -62,7 +61,7 @@ def test_only_what_is_trained_is_saved(planner):
 @pytest.mark.parametrize("setup", ["full", "adapter"])
 def test_every_kind_trains_and_learns(planner, setup, task):
     spec = spec_of(planner, setup, task, epochs=20, learning_rate=3e-3, log_every=1)
-    run = run_training(spec)
+    run = spec.execute()
     lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, len(losses) + 1))
@@ -89,7 +88,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
 
     spec = spec_of(planner, setup, "xnli", evaluate_every=1, learning_rate=1e-2, max_steps=4)
     monkeypatch.setattr(phases._Data, "dev_score", scripted)
-    run = run_training(spec)
+    run = spec.execute()
     assert run.result()["dev_step"] == 2
     kept = trained_state(load_artifact(run.artifact, spec.workspace.backbone))
     assert kept.keys() == snapshots[1].keys()
@@ -103,14 +102,14 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
 def test_training_stops_when_patience_ends(planner, monkeypatch):
     monkeypatch.setattr(phases._Data, "dev_score", lambda self, device, precision: lambda assembled: 1.0)
     spec = spec_of(planner, "adapter", "xnli", evaluate_every=1, patience=2, epochs=3)
-    assert run_training(spec).result()["steps"] == 3
+    assert spec.execute().result()["steps"] == 3
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_examples(planner, monkeypatch):
     monkeypatch.setattr(multitask, "logits", lambda assembled, batch: float("nan") * logits(assembled, batch))
     spec = spec_of(planner, "adapter", "xnli")
     with pytest.raises(TrainingError, match=r"the loss is nan at step 1, examples .*anli\.dev\.en") as caught:
-        run_training(spec)
+        spec.execute()
     assert "\n" not in str(caught.value)
     assert not spec.run.is_done
 
@@ -123,7 +122,7 @@ def test_accumulation_does_not_change_the_gradient(planner, monkeypatch):
     for budget in (64, 100_000):
         options = {"tokens_per_batch": budget, "max_steps": 1, "batch_size": 16, "log_every": 1}
         spec = spec_of(planner, "adapter", "udpos", **options)
-        run = run_training(spec)
+        run = spec.execute()
         line = json.loads((run.path / "log.jsonl").read_text().splitlines()[0])
         norms[budget] = (line["loss"], line["gradient_norm"])
     assert norms[64] == pytest.approx(norms[100_000], rel=1e-4)
@@ -143,11 +142,11 @@ def test_accumulation_does_not_change_the_gradient(planner, monkeypatch):
 )
 def test_a_resumed_run_equals_an_undisturbed_one(planner, elsewhere, kill, same_weights, setup):
     options = {"evaluate_every": 3, "epochs": 2, "checkpoint_seconds": 0}
-    expected = run_training(spec_of(planner, setup, "xnli", **options))
+    expected = spec_of(planner, setup, "xnli", **options).execute()
     spec = spec_of(replace(planner, workspace=elsewhere), setup, "xnli", **options)
     for last in (2, 4):
-        kill(lambda: run_training(spec), last)
-    resumed = run_training(spec)
+        kill(lambda: spec.execute(), last)
+    resumed = spec.execute()
     assert same_weights(expected, resumed) > 0
     assert resumed.result()["dev"] == expected.result()["dev"]
     steps = [json.loads(line)["step"] for line in (resumed.path / "log.jsonl").read_text().splitlines()]
@@ -160,13 +159,13 @@ def test_a_damaged_checkpoint_is_named(planner):
     folder.mkdir(parents=True)
     (folder / "place.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"step-2 cannot be read .*; delete it"):
-        run_training(spec)
+        spec.execute()
 
 
 def test_missing_training_data_says_what_to_fetch(planner, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingDataError, match=r"no data for mnli\.train"):
-        run_training(spec_of(planner, "full(mnli)", "xnli"))
+        spec_of(planner, "full(mnli)", "xnli").execute()
 
 
 def test_random_and_optimizer_state_survive_a_checkpoint(tmp_path):
@@ -199,11 +198,11 @@ def test_random_and_optimizer_state_survive_a_checkpoint(tmp_path):
 def test_a_checkpoint_of_another_precision_is_not_mixed_in(planner, monkeypatch, kill):
     spec = spec_of(planner, "adapter", "xnli", checkpoint_seconds=0, precision="auto")
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "bf16")
-    kill(lambda: run_training(spec), 2)
+    kill(lambda: spec.execute(), 2)
     monkeypatch.setattr(phases, "pick_precision", lambda name, device: "fp32")
     words = "was begun in bf16 on cpu, here it would go on in fp32 on cpu; say --device cpu"
     with pytest.raises(ArtifactError, match=words):
-        run_training(spec)
+        spec.execute()
 
 
 def test_a_holdout_does_not_share_a_passage_with_its_origin(planner):
@@ -221,7 +220,7 @@ def test_a_holdout_does_not_share_a_passage_with_its_origin(planner):
 def test_a_fusion_is_regularized_at_its_own_rate(planner):
     def rates(setup, **options):
         spec = spec_of(planner, setup, "xnli", max_steps=1, warmup=0, log_every=1, **options)
-        run = run_training(spec)
+        run = spec.execute()
         lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
         return run, next(line for line in lines if "loss" in line)
 
@@ -247,7 +246,7 @@ def test_a_strong_regularization_holds_the_value_matrices_near_the_identity(plan
             "max_steps": 10,
             "keep_best": False,
         }
-        run = run_training(spec_of(planner, "fuse(nli, qa)", "xnli", warmup=0, **options))
+        run = spec_of(planner, "fuse(nli, qa)", "xnli", warmup=0, **options).execute()
         fused = load_artifact(run.artifact, planner.workspace.backbone)
         return fusion.regularization(fused.model, ["xnli"], 1.0).item()
 
@@ -269,7 +268,7 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
             *here.target(parse("full"), here.workspace.task("udpos"))[1],
             here.target(parse("full"), here.workspace.task("udpos"))[0],
         ]
-        run = run_training(spec)
+        run = spec.execute()
         return spec, run, load_artifact(run.artifact, spec.workspace.backbone).model.state_dict()
 
     spec, run, moved = trained(False)
@@ -297,5 +296,5 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
 def test_an_adapter_that_no_gradient_reaches_stops_before_the_first_step(planner, method):
     spec = replace(spec_of(planner, "adapter", "xnli"), method=str(adapter_methods.parse(method)))
     with pytest.raises(TrainingError, match=r"no gradient reaches the adapter.*would learn nothing"):
-        run_training(spec)
+        spec.execute()
     assert not spec.run.is_done

@@ -17,8 +17,6 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import evaluation_config, training_config
 from adaptrans.tasks import catalogue
-from adaptrans.training.few_shot import run_shots
-from adaptrans.training.train import run_training
 
 needs_it = pytest.mark.skipif(
     validation.find_spec("bitsandbytes") is None, reason="needs bitsandbytes: pip install 'adaptrans[quant]'"
@@ -54,16 +52,16 @@ def in_bits(planner, how, precision="fp32"):
 @needs_it
 @pytest.mark.parametrize(("how", "precision"), [("4bit", "fp32"), ("8bit", "bf16")])
 def test_a_killed_run_goes_on_to_the_same_weights(planner, elsewhere, kill, same_weights, how, precision):
-    straight = run_training(target(in_bits(planner, how, precision)))
+    straight = target(in_bits(planner, how, precision)).execute()
     broken = target(replace(in_bits(planner, how, precision), workspace=elsewhere))
     broken = replace(broken, config=broken.config.model_copy(update={"checkpoint_seconds": 0}))
-    kill(lambda: run_training(broken), 3)
-    again = run_training(broken)
+    kill(lambda: broken.execute(), 3)
+    again = broken.execute()
     assert again.key == straight.key
     assert same_weights(straight, again) == 2
     assert read_manifest(again.artifact).quantize == how
     assert f"udpos: trained around a base in {how}" in again.result()["notes"]
-    plain = run_training(target(planner_of(planner, precision=precision)))
+    plain = target(planner_of(planner, precision=precision)).execute()
     losses = [losses_of(run) for run in (straight, plain)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.3)
@@ -85,7 +83,7 @@ def test_keys_know_the_base_only_where_it_is_in_few_bits(planner):
 
 @needs_it
 def test_evaluation_takes_the_base_of_the_training_unless_another_is_asked_for(planner):
-    run_training(target(in_bits(planner, "4bit")))
+    target(in_bits(planner, "4bit")).execute()
 
     def spec_of(**asked):
         own = planner_of(planner, quantize="4bit", evaluation=asked)
@@ -113,7 +111,7 @@ def test_setups_around_different_bases_are_answered_side_by_side_as_alone(planne
     specs = []
     for how, method in (("4bit", "seq_bn"), ("4bit", "lora"), ("none", "seq_bn"), ("8bit", "seq_bn")):
         own = planner_of(planner, method, quantize=how)
-        run_training(target(own))
+        target(own).execute()
         specs.append(own.evaluate(parse("adapter"), own.workspace.task("udpos"))[0])
     assert side_by_side(specs) == [specs]
     sessions = open_sessions(specs)
@@ -139,9 +137,9 @@ def test_few_shots_go_on_around_the_base_of_their_start(planner):
     own = replace(in_bits(planner, "8bit"), shots_for=lambda name, whole: few)
     _, before = own.few_shot(parse("adapter"), task, 2)
     start, *_, last = before
-    run_training(start)
+    start.execute()
     assert "quantize" not in last.inputs["config"]
-    run = run_shots(last)
+    run = last.execute()
     assert read_manifest(run.artifact).quantize == "8bit"
 
 
@@ -180,7 +178,7 @@ def test_frozen_states_of_another_base_are_others(planner):
     for how in ("none", "8bit"):
         for stored in ("fp32", "off"):
             own = planner_of(planner, "seq_bn[leave_out='first:2']", quantize=how, frozen_prefix_cache=stored)
-            losses[how, stored] = losses_of(run_training(target(own)))
+            losses[how, stored] = losses_of(target(own).execute())
     assert len(list((planner.workspace.store.cache / "trunks").iterdir())) == 2
     assert losses["none", "fp32"] != losses["8bit", "fp32"]
     # Dropout below the first adapter is all that the stored states lack.

@@ -27,7 +27,6 @@ from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import catalogue
 from adaptrans.training import train
 from adaptrans.training.multitask import Streams, TrainingTask
-from adaptrans.training.train import run_training
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 32, "log_every": 1}
 EMBEDDINGS = "roberta.embeddings.word_embeddings.weight"
@@ -61,7 +60,7 @@ def batch_of(texts=((0, 5, 6, 7, 2), (0, 9, 8, 2))):
 def test_text_is_trained_alone_and_in_a_mix(planner, setup):
     options = {"epochs": 6, "learning_rate": 1e-2, "mixing_cap": None, "keep_best": False}
     spec = before(planner, setup, mixing="uniform", **options)
-    run = run_training(spec)
+    run = spec.execute()
     losses = losses_of_text(run)
     third = len(losses) // 3
     assert sum(losses[-third:]) < sum(losses[:third])
@@ -87,8 +86,8 @@ def test_a_target_is_trained_above_a_mix_with_text(planner):
     ):
         spec, earlier = chosen.target(parse(setup), planner.workspace.task("xnli"))
         for item in earlier:
-            run_training(item)
-        run = run_training(spec)
+            item.execute()
+        run = spec.execute()
         assert sorted(run.config()["parents"]) == parents
         reloaded = load_artifact(run.artifact, planner.workspace.backbone)
         assert str(reloaded.setup) == setup
@@ -213,20 +212,20 @@ def test_streams_go_on_at_any_step(planner):
 def test_killed_text_goes_on_to_the_last_bit(planner, elsewhere, kill, same_weights, setup, method, options):
     options = {"epochs": 2, "evaluate_every": 3, "checkpoint_seconds": 0, "batch_size": 4, **options}
     planner = replace(planner, method=method)
-    expected = run_training(before(planner, setup, **options))
+    expected = before(planner, setup, **options).execute()
     spec = before(replace(planner, workspace=elsewhere), setup, **options)
     for last in (2, 5):
-        kill(lambda: run_training(spec), last)
-    resumed = run_training(spec)
+        kill(lambda: spec.execute(), last)
+    resumed = spec.execute()
     assert same_weights(expected, resumed) > 1
     assert losses_of_text(expected) == losses_of_text(resumed)
 
 
 def test_text_needs_text_and_a_backbone_with_its_head(planner, backbone_maker, tmp_path):
     with pytest.raises(MissingDataError, match=r'no data for mlm.train in "tr"; put text/mono/tr.txt'):
-        run_training(before(planner, "full(mlm[tr])"))
+        before(planner, "full(mlm[tr])").execute()
     with pytest.raises(UnknownNameError, match="training language of mlm"):
-        run_training(before(planner, "full(mlm[xx])"))
+        before(planner, "full(mlm[xx])").execute()
     with pytest.raises(SetupError, match=r"no target itself; name it in the setup, as 'full\(mlm\)'"):
         planner.target(parse("full"), planner.workspace.task("mlm"))
     with pytest.raises(SetupError, match="prompt_tuning puts tokens of its own into the text, mlm answers"):
@@ -245,7 +244,7 @@ def test_text_may_lie_in_a_folder_of_its_own(planner, tmp_path):
     where = replace(planner.workspace, tasks={**planner.workspace.tasks, "mlm": task})
     spec = before(replace(planner, workspace=where), "full(mlm)")
     assert spec.train_languages == ("sw",)
-    assert run_training(spec).result()["source_languages"] == ["sw"]
+    assert spec.execute().result()["source_languages"] == ["sw"]
 
 
 def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
@@ -256,13 +255,13 @@ def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
         return lambda assembled: 1.0
 
     monkeypatch.setattr(train._Data, "dev_score", scripted)
-    run_training(before(planner, "full(nli + mlm)", max_steps=1))
-    run_training(before(planner, "full(mlm)", max_steps=1))
+    before(planner, "full(nli + mlm)", max_steps=1).execute()
+    before(planner, "full(mlm)", max_steps=1).execute()
     assert asked == ["nli", "mlm"]
 
 
 def test_the_dev_score_is_the_share_of_pieces_guessed_right(planner):
-    run = run_training(before(planner, "full(nli + mlm)", epochs=2))
+    run = before(planner, "full(nli + mlm)", epochs=2).execute()
     model = with_head(load_artifact(run.artifact, planner.workspace.backbone), "mlm")
     assert 0 <= run.result()["dev"] <= 100
     data = train._Data(before(planner, "full(mlm)"), ())

@@ -15,7 +15,6 @@ from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import frozen_prefix
 from adaptrans.training.frozen_prefix import TrunkFile
-from adaptrans.training.train import run_training
 
 HALF = "seq_bn[leave_out='first:2']"
 
@@ -25,7 +24,7 @@ def run_of(planner, method=None, task="udpos", **options):
     config = training_config({**values, "limit_dev": 4, **options})
     own = replace(planner, method=method or planner.method, config_for=lambda name, whole: config)
     spec, _ = own.target(parse("adapter"), own.workspace.task(task))
-    return run_training(spec)
+    return spec.execute()
 
 
 def losses(run):

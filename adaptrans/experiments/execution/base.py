@@ -268,6 +268,7 @@ def execute(
     plan: Plan,
     announce: Callable[[Work, int, int], None] = lambda item, place, total: None,
     jobs: int = 1,
+    together: bool = False,
 ) -> int:
     """Carry out what is to do on this machine; returns the number of runs computed.
 
@@ -275,11 +276,12 @@ def execute(
         plan: The plan.
         announce: Called before each run that is computed, with its place among those to do.
         jobs: Runs computed at a time, each in a process of its own with its share of the cores.
+        together: Evaluations that answer the same inputs do so in one pass, see `work`.
 
     Raises:
         Exception: What the first failed run failed with, when all that does not build on it is done.
     """
-    carried = carry_out(work(plan), Execution(jobs=jobs), _Announcing(announce))
+    carried = carry_out(work(plan, together), Execution(jobs=jobs), _Announcing(announce))
     for failed in carried.failed:
         raise failed.failure.error or RunError(
             f"{failed.item.what}: {failed.failure.line}", remedy=f"see {failed.item.run.error_log}"
@@ -325,16 +327,19 @@ def _scheduled(to_do: Sequence[Work], executor: Executor, watch: Watch) -> Carri
     """Begin each run when what it builds on is done, in the order of the plan where there is a choice."""
     waiting, under_way = list(to_do), list[Work]()
     failed: list[Failed] = []
+    begun, total = 0, sum(1 + len(item.beside) for item in to_do)
     while True:
         missing = _paths([*waiting, *under_way, *(one.item for one in failed)])
         ready = [item for item in waiting if not item.needs & missing]
         for item in ready[: executor.slots - len(under_way)]:
             waiting.remove(item)
             under_way.append(item)
-            watch.started(item, len(to_do) - len(waiting), len(to_do))
+            for one in (item, *item.beside):
+                begun += 1
+                watch.started(one, begun, total)
             executor.start(item)
         if not under_way:
-            computed = len(to_do) - len(waiting) - len(failed)
+            computed = begun - sum(1 + len(one.item.beside) for one in failed)
             return Carried(computed, tuple(failed), _held_up(waiting, failed))
         for ended in executor.wait(watch):
             under_way.remove(ended.item)
@@ -347,7 +352,7 @@ def _failed(ended: Ended) -> list[Failed]:
 
 
 def _paths(items: Iterable[Work]) -> set[Path]:
-    return {item.run.path for item in items}
+    return {one.run.path for item in items for one in (item, *item.beside)}
 
 
 def _held_up(waiting: Sequence[Work], failed: Sequence[Failed]) -> tuple[Waiting, ...]:

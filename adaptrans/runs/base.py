@@ -1,0 +1,277 @@
+"""What every kind of run says of itself before it runs; users of runs never ask for the kind. Torch-free."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from adaptrans.modeling.efficiency.memory_case import Case
+from adaptrans.modeling.shuffled_baseline import control_of
+from adaptrans.runs.store import Run
+from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.runs.workspace import Workspace
+from adaptrans.tasks.schema import Task
+from adaptrans.utils.io import canonical_json
+
+
+class RunSpec(ABC):
+    """One run before it runs: what goes in, the key that follows from it, and how it is carried out.
+
+    A subclass is a frozen dataclass. `EXECUTE` names the function that carries it out as
+    `module:function`, so that a plan loads no model: it is given the spec and its run.
+    """
+
+    EXECUTE: ClassVar[str]
+
+    if TYPE_CHECKING:
+        # Fields or properties of the subclasses; as real attributes they would be defaults of the fields.
+
+        @property
+        def workspace(self) -> Workspace:
+            """Where it works."""
+
+        @property
+        def phase(self) -> str:
+            """The folder of the store that it lies in."""
+
+        @property
+        def seed(self) -> int:
+            """Its seed."""
+
+        @property
+        def parents(self) -> Mapping[str, Run]:
+            """Runs whose artifacts it builds on, by name."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result; the key is a hash of it."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Readable part of the folder's name."""
+
+    @property
+    @abstractmethod
+    def effective_method(self) -> str:
+        """`full`, the adapter method, or `none` where the bare backbone answers."""
+
+    @property
+    def aside(self) -> dict[str, Any]:
+        """What is recorded with the run and is no part of its key."""
+        return {}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The inputs and, outside the key, the backbone's name and what else is worth to know."""
+        return {**self.inputs, "backbone_name": self.workspace.backbone.name, **self.aside}
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run of these inputs in the store."""
+        return self.workspace.store.run(self.phase, self.label, self.inputs)
+
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """Runs that have to be done before this one."""
+        return tuple(self.parents.values())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the store has it."""
+        return self.run.is_done
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What it computes, in words."""
+
+    @abstractmethod
+    def profile(self, known: Mapping[str, float]) -> RunProfile:
+        """What its cost depends on.
+
+        Args:
+            known: Numbers of training examples that past runs counted, by `data_of`.
+        """
+
+    @property
+    def open_splits(self) -> tuple[tuple[Task, str], ...]:
+        """Tasks and splits that are read in all languages that there are."""
+        return ()
+
+    def memory_case(
+        self,
+        precision: Literal["fp32", "bf16"] = "fp32",  # noqa: ARG002
+    ) -> Case | None:
+        """The pass through the model that takes the most memory; None where it is not forecast.
+
+        Args:
+            precision: What `auto` stands for.
+        """
+        return None
+
+    def execute(self) -> Run:
+        """Carry it out, unless the store has it; go on where a killed process stopped.
+
+        Returns:
+            The finished run.
+
+        Raises:
+            BusyError: If another process is at work on the same run.
+        """
+        compute = functools.partial(imported(self.EXECUTE), self)
+        return self.workspace.store.once(self.run, self.record, compute)
+
+
+class TrainingSpec(RunSpec):
+    """A run that trains. `PREPARE` names what makes data and model ready, see `adaptrans.training.train`."""
+
+    EXECUTE: ClassVar[str] = "adaptrans.training.train:train"
+    PREPARE: ClassVar[str]
+
+    if TYPE_CHECKING:
+
+        @property
+        def config(self) -> TrainingConfig:
+            """Its options."""
+
+    @property
+    def whole_model(self) -> bool:
+        """Whether every weight is trained."""
+        return self.effective_method == "full"
+
+    @property
+    def quantize(self) -> str:
+        """How the linear layers of the base are kept: `none`, `8bit` or `4bit`."""
+        return self.config.quantize
+
+
+def imported(target: str) -> Any:
+    """The attribute that `module:attribute` names.
+
+    Example:
+        >>> imported("math:pi")
+        3.141592653589793
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+TRAINING, FEW_SHOT, ANSWERING, RETRIEVAL = "training", "shots", "answering", "retrieval"
+"""What costs alike."""
+
+
+@dataclass(frozen=True)
+class RunProfile:
+    """What the cost of a run depends on.
+
+    Args:
+        phase: `training`, `shots`, `answering` or `retrieval`.
+        backbone: Name of the backbone; its control costs the same.
+        fingerprint: Hash of the backbone.
+        task: Name of the task, or of those of a mix.
+        method: `full`, an adapter method, or `none`.
+        setup: The setup.
+        length: Pieces per input at most.
+        inputs: Inputs that pass through the model, training passes counted; None where that is not known.
+    """
+
+    phase: str
+    backbone: str
+    fingerprint: str
+    task: str
+    method: str
+    setup: str
+    length: int
+    inputs: float | None
+
+    @classmethod
+    def of(
+        cls, spec: RunSpec, phase: str, task: str, setup: str, length: int, inputs: float | None
+    ) -> RunProfile:
+        """The profile of a planned run."""
+        backbone = spec.workspace.backbone
+        name = control_of(backbone.name) or backbone.name
+        return cls(phase, name, backbone.fingerprint, task, spec.effective_method, setup, length, inputs)
+
+    def fits(self, past: RunProfile) -> bool:
+        """Whether a past run tells anything about this one."""
+        same = self.fingerprint == past.fingerprint or self.backbone == past.backbone
+        # Mining and nearest neighbors grow with the square of a corpus, so only the same one tells.
+        return same and self.phase == past.phase and (self.phase != RETRIEVAL or self.task == past.task)
+
+    def nearness(self, past: RunProfile) -> tuple[bool, ...]:
+        """How like a past run is; a larger value is nearer."""
+        whole = (self.method == "full") == (past.method == "full")
+        return (
+            whole,
+            self.task == past.task,
+            self.method == past.method,
+            self.setup == past.setup,
+            self.length == past.length,
+        )
+
+
+def data_of(train: Mapping[str, str], limit: int | None) -> str:
+    """What a run is trained on: fingerprints by language, and the limit."""
+    return canonical_json([dict(train), limit])
+
+
+def passes(config: Mapping[str, Any], examples: float) -> float:
+    """Inputs that a training run sees.
+
+    Args:
+        config: Its options.
+        examples: Its training examples.
+
+    Example:
+        >>> passes({"epochs": 3, "max_steps": None}, 100)
+        300.0
+        >>> passes({"epochs": 3, "max_steps": 2, "batch_size": 8}, 100)
+        16.0
+    """
+    seen = float(config["epochs"]) * examples
+    return min(seen, float(config["max_steps"] * config["batch_size"])) if config.get("max_steps") else seen
+
+
+def published_size(task: Task, split: str, languages: Sequence[str], limit: int | None) -> float | None:
+    """Examples of a split as its authors count them, of each language no more than a limit.
+
+    Args:
+        task: The task.
+        split: Name of the split.
+        languages: Codes of the languages.
+        limit: The limit; None for none.
+
+    Returns:
+        Their number; None where it is not published and there is no limit.
+    """
+    counts = [_count(task, split, language) for language in languages]
+    if limit is None and None in counts:
+        return None
+    return sum(min(inf if count is None else count, limit or inf) for count in counts)
+
+
+def _count(task: Task, split: str, language: str) -> float | None:
+    """Published examples of a split in a language, through what it is made of."""
+    definition = task.split(split)
+    own = definition.count(language)
+    if own is not None:
+        return float(own)
+    if definition.holdout:
+        whole = _count(task, definition.holdout.of, language)
+        return None if whole is None else whole * definition.holdout.share
+    total = 0.0
+    for part in definition.parts():
+        origin = task.origin(part)
+        if part.language in (None, language) and language in origin.languages_of(part.split):
+            count = _count(origin, part.split, language)
+            if count is None:
+                return None
+            total += count
+    return total or None
