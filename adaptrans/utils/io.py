@@ -111,6 +111,25 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+_OTHER_ENCODINGS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks of other encodings, the longest first. Source: the Unicode Standard, section 23.8."""
+
+
+def other_encoding(start: bytes) -> str | None:
+    """The encoding that a file says it is in by its first bytes; None where they say nothing, or UTF-8.
+
+    Example:
+        >>> other_encoding("text".encode("utf-16")), other_encoding(b"text")
+        ('UTF-16', None)
+    """
+    return next((name for mark, name in _OTHER_ENCODINGS.items() if start.startswith(mark)), None)
+
+
 TICK = 20_000_000
 """Nanoseconds, above the step of a file system's clock: changes within one step bear the same time.
 

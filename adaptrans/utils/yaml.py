@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.tasks.readers.text import other_encoding
+from adaptrans.utils.io import other_encoding
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -14,6 +14,7 @@ from torch import Tensor, optim
 
 from adaptrans.errors import ArtifactError
 from adaptrans.modeling.safetensors_io import write_tensors
+from adaptrans.utils.io import atomic_write
 
 PREFIX = "checkpoint-"
 
@@ -69,27 +70,15 @@ def write_whole(folder: Path, write: dict[str, str], tensors: dict[str, dict[str
         write: Contents of text files by name.
         tensors: Contents of safetensors files by name.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name, content in tensors.items():
-        write_tensors(temporary / name, content)
-    for name, text in write.items():
-        (temporary / name).write_text(text, encoding="utf-8")
-    for path in temporary.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    publish(temporary, folder)
-
-
-def publish(temporary: Path, folder: Path) -> None:
-    """Give a finished folder its name; the folder it replaces is put aside first, then deleted."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with atomic_write(folder) as temporary:
+        temporary.mkdir(parents=True)
+        for name, content in tensors.items():
+            write_tensors(temporary / name, content)
+        for name, text in write.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _found(out: Path) -> list[Path]:

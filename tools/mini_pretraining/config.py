@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.languages import unknown
+from adaptrans.utils.yaml import load_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -322,11 +322,9 @@ def load_config(path: Path) -> PretrainConfig:
         ConfigError: If it is missing, not YAML, or does not fit.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        values, _ = load_yaml(path)
+    except OSError as error:
         raise ConfigError(f"cannot read {path}: {error}", remedy="name a YAML file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
     return parse(values, str(path))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from torch import Tensor, float16
 
-from adaptrans.utils.io import give_usual_mode
+from adaptrans.utils.io import atomic_write, give_usual_mode
 from mini_pretraining import tokenizer as pieces
-from mini_pretraining.checkpoint import Position, publish
+from mini_pretraining.checkpoint import Position
 from mini_pretraining.config import PretrainConfig
 from mini_pretraining.network import EXPORTED_DROPOUT
 
@@ -167,9 +167,6 @@ def export(
         The folder: float16 safetensors, tokenizer, configuration, log, card.
     """
     folder = out / MODEL
-    temporary = folder.with_name(f".{MODEL}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     held = copy.deepcopy(model).cpu()
     for name, weight in held.named_parameters():
         if name in average:
@@ -177,17 +174,18 @@ def export(
     held = held.to(float16)
     held.config.hidden_dropout_prob = held.config.attention_probs_dropout_prob = EXPORTED_DROPOUT
     held.config._attn_implementation = None  # how attention is computed is the loader's choice
-    held.save_pretrained(str(temporary), safe_serialization=True)
-    pieces.save(tokenizer, temporary, max_length=config.model.positions)
     plain = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    (temporary / "pretrain.yaml").write_text(
-        yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
-    (temporary / "README.md").write_text(readme, encoding="utf-8")
     log = out / "log.jsonl"
-    if log.is_file():
-        shutil.copyfile(log, temporary / "log.jsonl")
-    for path in temporary.iterdir():
-        give_usual_mode(path)
-    publish(temporary, folder)
+    with atomic_write(folder) as temporary:
+        temporary.mkdir(parents=True)
+        held.save_pretrained(str(temporary), safe_serialization=True)
+        pieces.save(tokenizer, temporary, max_length=config.model.positions)
+        (temporary / "pretrain.yaml").write_text(
+            yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        (temporary / "README.md").write_text(readme, encoding="utf-8")
+        if log.is_file():
+            shutil.copyfile(log, temporary / "log.jsonl")
+        for path in temporary.iterdir():
+            give_usual_mode(path)
     return folder

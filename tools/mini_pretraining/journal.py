@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from adaptrans.utils.io import atomic_write
+
 LOG = "log.jsonl"
 
 
@@ -42,9 +44,9 @@ def rewind(out: Path, step: int) -> list[dict[str, Any]]:
         What is left.
     """
     kept = [record for record in read(out) if record.get("step", 0) <= step]
-    temporary = out / f".{LOG}.tmp"
-    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept), encoding="utf-8")
-    temporary.replace(out / LOG)
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+    with atomic_write(out / LOG) as temporary:
+        temporary.write_text(lines, encoding="utf-8")
     return kept
 
 

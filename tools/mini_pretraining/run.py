@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from adaptrans.errors import ConfigError, TrainingError
-from mini_pretraining import checkpoint, journal, measure, memory, network, optimizer, static, store
+from adaptrans.utils.devices import give_back_freed, spare_memory
+from adaptrans.utils.io import atomic_write
+from mini_pretraining import checkpoint, journal, measure, network, optimizer, static, store
 from mini_pretraining import tokenizer as pieces
 from mini_pretraining.batches import batch_at
 from mini_pretraining.checkpoint import Position
@@ -67,9 +69,8 @@ def make_tokenizer(text: TextFolder, config: PretrainConfig, out: Path) -> Any:
             lines, characters=plan.characters, smoothing=plan.smoothing, seed=config.seed
         )
         tokenizer = pieces.train(sample, vocabulary=plan.vocabulary, coverage=plan.coverage)
-    temporary = path.with_name(f".{TOKENIZER}.tmp")
-    tokenizer.save(str(temporary))
-    temporary.replace(path)
+    with atomic_write(path) as temporary:
+        tokenizer.save(str(temporary))
     # Read back: scores lose digits in the file, and a resumed run must cut text the same way.
     return pieces.read_file(path)
 
@@ -127,7 +128,7 @@ def prepare(
         ConfigError: If they differ and that is not accepted, or something does not fit.
         DataError: If the text is damaged.
     """
-    memory.keep()
+    spare_memory(False)
     out.mkdir(parents=True, exist_ok=True)
     text = read(folder, config)
     tokenizer = make_tokenizer(text, config, out)
@@ -265,7 +266,7 @@ def train(
                     _log(run, losses, speed)
                     advance(run.position.step, f"{objective} {value:.2f}, {speed:.0f} tokens/s")
                     losses, window_tokens, window_seconds = {}, 0, 0.0
-                    memory.release()
+                    give_back_freed()
                 if clock() - measured >= config.evaluate_every:
                     evaluate(run)
                     measured = clock()

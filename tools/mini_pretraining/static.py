@@ -23,7 +23,9 @@ from torch.nn import functional
 
 from adaptrans.errors import ArtifactError, TrainingError
 from adaptrans.modeling.safetensors_io import write_tensors
-from mini_pretraining import journal, memory
+from adaptrans.utils.devices import give_back_freed
+from adaptrans.utils.io import atomic_write
+from mini_pretraining import journal
 from mini_pretraining.bags import Bags, contexts, draw_bags, draw_contexts, pool
 from mini_pretraining.config import PretrainConfig, Static
 from mini_pretraining.objectives import contrastive_loss
@@ -158,9 +160,8 @@ def save(stage: Stage, out: Path) -> None:
     """Write where the stage stands; the file is whole or the one before."""
     state = stage.optimizer.state[stage.embeddings]
     tensors = {"embeddings": stage.embeddings.detach(), **state, "done": torch.tensor(stage.step)}
-    temporary = out / f".{STATE}.tmp"
-    write_tensors(temporary, tensors)
-    temporary.replace(out / STATE)
+    with atomic_write(out / STATE) as temporary:
+        write_tensors(temporary, tensors)
 
 
 def restore(stage: Stage, out: Path) -> None:
@@ -224,7 +225,7 @@ def train(
                     means = {name: round(sum(x[name] for x in losses) / len(losses), 4) for name in drawn}
                     journal.append(out, {"step": 0, "static": stage.step, "losses": means})
                     losses = []
-                    memory.release()
+                    give_back_freed()
                     advance(stage.step, ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
                 if clock() - saved >= config.save_every:
                     save(stage, out)

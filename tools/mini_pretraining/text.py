@@ -7,14 +7,13 @@ Files may also be uncompressed, without the `.gz`.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from adaptrans.languages import unknown
+from adaptrans.tasks.readers.text import read_lines
 from mini_pretraining.config import SAMPLES, PretrainConfig, Text
 
 WHOLE = "mono"
@@ -71,24 +70,9 @@ def locate(folder: Path) -> Path:
     )
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text file, gzip or plain, without line ends.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason} at byte {error.start}", path) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot be read: {error}", path, remedy="fetch or compress it again") from None
-    # Only "\n" ends a line: splitlines() would also break at characters that occur inside text.
-    lines = text.split("\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    return [line.rstrip("\r") for line in lines]
+def _lines(path: Path) -> list[str]:
+    """Lines of a text file, gzip or plain, without line ends."""
+    return [line for _, line in read_lines(path)]
 
 
 def _file(stem: Path) -> Path | None:
@@ -130,7 +114,7 @@ def _mono(folder: Path, language: str, text: Text) -> Iterable[Mono]:
         raise MissingDataError(
             f"no {folder / 'mono' / language}.txt.gz", remedy=f"take {language} out of text.mono"
         )
-    lines = read_lines(path) if parts else []
+    lines = _lines(path) if parts else []
     for source, (first, last) in parts.items():
         if (last or first) > len(lines):
             raise ConfigError(
@@ -155,7 +139,7 @@ def _parallel(folder: Path, name: str, languages: Sequence[str]) -> Parallel:
     for path in _files(_folder(folder, "parallel", name)):
         if _language(path) not in languages:
             continue
-        lines = read_lines(path)
+        lines = _lines(path)
         first = first or (path, len(lines))
         if len(lines) != first[1]:
             raise DataError(
@@ -173,7 +157,7 @@ def _dictionary(folder: Path, name: str, languages: Sequence[str]) -> Iterable[D
         if source not in languages or target not in languages:
             continue
         pairs = []
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in read_lines(path):
             columns = line.split("\t")
             if len(columns) != 2 or not all(column.strip() for column in columns):
                 raise DataError(f"expected word TAB translation, found {len(columns)} columns", path, number)

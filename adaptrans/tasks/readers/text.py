@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
 from adaptrans.errors import DataError
+from adaptrans.utils.io import other_encoding
 
 Problem: TypeAlias = Callable[[DataError], None]
 """Called for a bad row: raises the error, or notes it so that reading goes on."""
@@ -23,14 +24,6 @@ STDIN = Path("-")
 
 _BOM = b"\xef\xbb\xbf"
 
-_OTHER_ENCODINGS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-"""Byte order marks of other encodings, the longest first. Source: the Unicode Standard, section 23.8."""
-
 # The csv module refuses fields of more than 131,072 characters; the largest number that every C long holds.
 csv.field_size_limit(2**31 - 1)
 
@@ -38,16 +31,6 @@ csv.field_size_limit(2**31 - 1)
 def strict(error: DataError) -> None:
     """The problem handler that stops at the first bad row."""
     raise error
-
-
-def other_encoding(start: bytes) -> str | None:
-    """The encoding that a file says it is in by its first bytes; None where they say nothing, or UTF-8.
-
-    Example:
-        >>> other_encoding("text".encode("utf-16")), other_encoding(b"text")
-        ('UTF-16', None)
-    """
-    return next((name for mark, name in _OTHER_ENCODINGS.items() if start.startswith(mark)), None)
 
 
 def open_bytes(path: Path) -> IO[bytes]:

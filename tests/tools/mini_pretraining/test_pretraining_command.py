@@ -52,6 +52,6 @@ def test_import_is_light(module):
     code = (
         f"import sys, {module}; print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     )
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[3] / "tools")
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -43,7 +43,7 @@ def test_missing_and_broken_files(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1", encoding="utf-8")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml:2: not valid YAML"):
         load_config(tmp_path / "bad.yaml")
 
 
@@ -87,5 +87,10 @@ def test_mini_ranges_do_not_overlap():
             assert last < first
 
 
-def test_mini_is_plain_yaml_data():
-    assert isinstance(yaml.safe_load(MINI.read_text(encoding="utf-8")), dict)
+def test_norwegian_is_a_language_and_no_falsehood(tmp_path, values):
+    values = {**values, "languages": ["en", "no"], "text": {"mono": {"no": {"news": [1, 2]}}}}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values).replace("'no'", "no"), encoding="utf-8")
+    found = load_config(path)
+    assert tuple(found.languages) == ("en", "no")
+    assert list(found.text.mono) == ["no"]

@@ -44,7 +44,7 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path, text_folder, values):
 SCRIPT = """
 import os, shutil, signal, sys
 from pathlib import Path
-from adaptrans.pretraining import checkpoint, run
+from mini_pretraining import checkpoint, run
 from mini_pretraining.config import load_config
 config, text, folder = map(Path, sys.argv[1:])
 plan = load_config(config).model_copy(update={"save_every": 60, "steps": 60})
@@ -72,7 +72,7 @@ train("straight")
 
 
 def test_kill_nine_loses_nothing(tmp_path, text_folder, config_file):
-    path = os.pathsep.join([str(Path(run.__file__).parents[3]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(run.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(config_file), str(text_folder), str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -2,9 +2,10 @@ import gzip
 
 import pytest
 from mini_pretraining.config import parse
-from mini_pretraining.text import inventory, locate, read, read_lines
+from mini_pretraining.text import inventory, locate, read
 
 from adaptrans.errors import AdaptransError, ConfigError, DataError, MissingDataError, UnknownNameError
+from adaptrans.tasks.readers.text import read_lines
 
 
 def test_reads_all_three_kinds(text_folder, values):
@@ -20,7 +21,7 @@ def test_reads_all_three_kinds(text_folder, values):
 def test_line_ranges_pick_sources(text_folder, values):
     values["text"]["mono"] = {"en": {"a": [1, 2], "b": [60, None]}}
     found = read(text_folder, parse(values, "tiny"))
-    everything = read_lines(text_folder / "mono" / "en.txt.gz")
+    everything = [line for _, line in read_lines(text_folder / "mono" / "en.txt.gz")]
     assert [(part.source, list(part.lines)) for part in found.mono] == [
         ("a", everything[:2]),
         ("b", everything[59:]),
