@@ -111,7 +111,8 @@ def best_threshold(golds: Sequence[Sequence[str]], predictions: Sequence[Predict
     nothing is best, it lies below every prediction, at 0 if that does.
 
     Source: find_best_thresh of evaluate-v2.0.py of SQuAD, which takes 0 for below everything because it
-    is given probabilities.
+    is given probabilities. As there, any text counts as wrong for a question without an answer, also one of
+    which normalization leaves nothing, such as "the", though F1 itself counts it as none.
 
     Example:
         >>> best_threshold([["1973"], [""]], [{"text": "1973", "no_answer": 1.0},

@@ -274,11 +274,26 @@ def squad2(golds, predictions, language=None):
 
 
 def squad2_best(golds, predictions, language=None):
-    """At the lowest threshold whose F1 no other one beats, among those the scorer can choose."""
+    """At the lowest threshold that no other one beats, among those the scorer can choose.
+
+    What it compares (find_best_thresh of evaluate-v2.0.py) is F1, but that any text given for a question
+    without an answer is wrong there, also one of which nothing is left once normalized, such as "the".
+    """
     odds = sorted({p["no_answer"] for p in predictions if isinstance(p, dict)})
-    tried = [(squad2_at(golds, predictions, value), value) for value in [min([0, *odds]) - 1, *odds]]
-    best = max(values["f1"] for values, _ in tried)
-    return next(values for values, _ in tried if values["f1"] == best)
+    thresholds = [min([0, *odds]) - 1, *odds]
+
+    def compared(threshold):
+        total = Fraction(0)
+        for gold, prediction in zip(golds, predictions, strict=True):
+            text = prediction["text"] if prediction["no_answer"] <= threshold else ""
+            if any(map(squad_form, gold)):
+                total += squad2_rows([gold], [text])[0][0]
+            else:
+                total += not text
+        return total
+
+    best = max(map(compared, thresholds))
+    return squad2_at(golds, predictions, next(value for value in thresholds if compared(value) == best))
 
 
 # Ranked lists

@@ -120,6 +120,21 @@ def test_equals_the_slow_twin(name, data):
         assert 0 <= found[part] <= 100 + 1e-9
 
 
+@given(UNEQUAL)
+@example(([[""], ["der"]], [{"text": "the", "no_answer": 0.0}, {"text": "der", "no_answer": 0.5}]))
+@example(([[""], ["der"]], [{"text": "", "no_answer": 0.0}, {"text": "der", "no_answer": 0.5}]))
+def test_a_text_of_which_nothing_is_left_counts_as_an_answer_where_the_threshold_is_tuned(rows):
+    expected = {part: float(value) for part, value in slow.squad2_best(*rows).items()}
+    assert SCORES["squad2_best"].compute(*rows) == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_threshold_of_such_a_text():
+    # As find_best_thresh of SQuAD's scorer: answering nothing, 1 of 2 right, is not beaten by "the" and "der".
+    found = [{"text": text, "no_answer": odds} for text, odds in (("the", 0.0), ("der", 0.5))]
+    assert SCORES["squad2_best"].compute([[""], ["der"]], found)["f1"] == 50
+    assert SCORES["squad2"].compute([[""], ["der"]], [{**row, "no_answer": -1} for row in found])["f1"] == 100
+
+
 @given(TEXT)
 @example("a\u0301 the\u0301")
 @example("İ THE ẞ")
