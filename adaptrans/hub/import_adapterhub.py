@@ -35,6 +35,7 @@ from adaptrans.modeling.import_adapter import (
 from adaptrans.runs.store import Run, Store
 from adaptrans.tasks.names import name_problem, plain_name
 from adaptrans.utils.io import cached_sha256, digest, remove
+from adaptrans.utils.safetensors_header import Damaged, not_finite, read_header
 
 REMEDY = "name a repository with one adapter at its top"
 
@@ -128,8 +129,6 @@ def _wanted(what: str, sizes: dict[str, int], pickles: bool) -> list[str]:
 
 def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
     """What can be refused before an adapter is loaded: classes that are none, damaged or infinite weights."""
-    from adaptrans.hub.verification.weights import Damaged, not_finite, read_header
-
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -15,8 +15,9 @@ from pathlib import Path
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.base import Address, Entry, Hub, open_hub, parse_artifact
 from adaptrans.hub.package import NAME, Package, Parent, parse_package
-from adaptrans.hub.verification.checks import LARGEST, after_fetch, before_fetch, own_base
+from adaptrans.hub.verification.checks import LARGEST, before_fetch, own_base
 from adaptrans.hub.verification.errors import Refusal, Refused
+from adaptrans.hub.verification.weights import after_fetch
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.runs.store import Run, Store

@@ -14,8 +14,9 @@ from adaptrans.hub.import_adapterhub import adopt, pull_foreign
 from adaptrans.hub.package import NAME, Package, PackageRow, read_package
 from adaptrans.hub.pull import Tell, fetch_package, install, package_of, pull, quiet, run_of
 from adaptrans.hub.push import push
-from adaptrans.hub.verification.checks import LARGEST, after_fetch, before_fetch, own_base
+from adaptrans.hub.verification.checks import LARGEST, before_fetch, own_base
 from adaptrans.hub.verification.errors import Refusal, Refused
+from adaptrans.hub.verification.weights import after_fetch
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.import_adapter import is_foreign
 from adaptrans.modeling.manifest import NAME as ARTIFACT
@@ -184,8 +185,6 @@ def rows(
 
 def show(address: str) -> tuple[Package, Entry]:
     """What an artifact says of itself; only its manifest is fetched."""
-    from adaptrans.hub.pull import package_of
-
     of = parse_artifact(address)
     hub = open_hub(of.scheme, of.place)
     entry = hub.find(of.name, of.revision)

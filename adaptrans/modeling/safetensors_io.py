@@ -6,7 +6,6 @@ filled. Here nothing is in memory but the model's own tensors.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adaptrans.errors import ArtifactError
 from adaptrans.utils.io import give_usual_mode
+from adaptrans.utils.safetensors_header import read_header
 
 DTYPES = {
     "F64": torch.float64,
@@ -136,24 +135,12 @@ def open_tensors(path: Path) -> dict[str, StoredTensor]:
         ArtifactError: If it is missing or damaged.
     """
     try:
-        with safe_open(str(path), framework="pt"):  # checks that header and size agree
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        stamp = _stamp(path)
-        header.pop("__metadata__", None)
+        header, stamp = read_header(path), _stamp(path)
         return {
-            name: StoredTensor(
-                path,
-                DTYPES[found["dtype"]],
-                tuple(found["shape"]),
-                8 + length + found["data_offsets"][0],
-                stamp,
-            )
+            name: StoredTensor(path, DTYPES[found.dtype], found.shape, found.start, stamp)
             for name, found in header.items()
         }
-    except Exception as error:  # FileNotFoundError, or SafetensorError, which is a bare Exception
+    except (OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
 
 

@@ -7,18 +7,13 @@ gone. What a run on it scores is what head, data and training give by themselves
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ArtifactError
 from adaptrans.utils.io import atomic_write, digest
-
-if TYPE_CHECKING:
-    import numpy as np
-
+from adaptrans.utils.safetensors_header import SIZES, Damaged, read_header
 
 SEED = 2020
 _NAME = re.compile(r"random\((?P<of>.+)\)\Z")
@@ -81,38 +76,15 @@ def shuffle(path: Path, seed: int = SEED) -> None:
     """
     import numpy as np
 
-    data = np.memmap(path, dtype=np.uint8, mode="r+")
     try:
-        start, tensors = _header(data)
-        for name, tensor in tensors.items():
-            begin, end = tensor["data_offsets"]
-            part = data[start + begin : start + end]
-            size = entry_bytes(tensor["dtype"])
-            # A copy, because tensors need not be aligned in the file.
-            entries = np.frombuffer(part.tobytes(), dtype=f"u{size}").copy()
-            np.random.default_rng([seed, *name.encode()]).shuffle(entries)
-            part[:] = entries.view(np.uint8)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is damaged: {error!r}", remedy="fetch the backbone again") from None
+        tensors = read_header(path)
+    except Damaged as error:
+        raise ArtifactError(f"{path} is damaged: {error}", remedy="fetch the backbone again") from None
+    data = np.memmap(path, dtype=np.uint8, mode="r+")
+    for name, tensor in tensors.items():
+        part = data[tensor.start : tensor.end]
+        # A copy, because tensors need not be aligned in the file.
+        entries = np.frombuffer(part.tobytes(), dtype=f"u{SIZES[tensor.dtype]}").copy()
+        np.random.default_rng([seed, *name.encode()]).shuffle(entries)
+        part[:] = entries.view(np.uint8)
     data.flush()
-
-
-def entry_bytes(dtype: str) -> int:
-    """Bytes of one entry, from the names of the format.
-
-    Source: huggingface/safetensors, README, section Format.
-
-    Example:
-        >>> [entry_bytes(name) for name in ("BOOL", "F8_E5M2", "BF16", "F32", "I64")]
-        [1, 1, 2, 4, 8]
-    """
-    bits = re.search(r"\d+", dtype)
-    return int(bits.group()) // 8 if bits else 1
-
-
-def _header(data: np.ndarray) -> tuple[int, dict[str, Any]]:
-    """Where the tensors begin, and what the file says of each: a length, JSON, then the bytes."""
-    length = int.from_bytes(data[:8].tobytes(), "little")
-    table = json.loads(data[8 : 8 + length].tobytes())
-    table.pop("__metadata__", None)
-    return 8 + length, table

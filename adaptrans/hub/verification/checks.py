@@ -1,7 +1,7 @@
 """What a package may hold, checked before anything of it is loaded. Torch-free.
 
 `before_fetch` judges what a manifest and a hub's listing claim, so that nothing of a bad package is
-downloaded; `after_fetch` judges the files themselves. Both collect every refusal, each with its reason.
+downloaded; `check_files` judges the files themselves. Both collect every refusal, each with its reason.
 """
 
 from __future__ import annotations
@@ -139,16 +139,13 @@ def _listed(package: Package, listing: Sequence[Remote]) -> Iterator[Refusal]:
             yield Refusal("unlisted", path, "is not in the manifest")
 
 
-def after_fetch(
-    folder: Path, package: Package, backbone: Backbone | None = None, *, weights: bool = True
-) -> list[Refusal]:
-    """Everything that can be refused with the files at hand, before anything is loaded.
+def check_files(folder: Path, package: Package, backbone: Backbone | None = None) -> list[Refusal]:
+    """Everything that can be refused with the files at hand, their tensors apart.
 
     Args:
         folder: The package.
         package: Its manifest.
         backbone: The base that it is to be used with; None to check what does not depend on it.
-        weights: Also check the tensors, which takes torch and the adapters library.
     """
     found = list(_files(folder, package))
     if found:
@@ -172,12 +169,7 @@ def after_fetch(
         manifest = read_manifest(folder)
     except ArtifactError as error:
         return [*found, Refusal("json", ARTIFACT, error.message)]
-    found += list(_agreeing(package, manifest))
-    if found or not weights:
-        return found
-    from adaptrans.hub.verification.weights import check_weights
-
-    return check_weights(folder, package, manifest)
+    return [*found, *_agreeing(package, manifest)]
 
 
 def _files(folder: Path, package: Package) -> Iterator[Refusal]:

@@ -6,134 +6,43 @@ shapes that a configuration implies are those of a model without numbers in it.
 
 from __future__ import annotations
 
-import json
 import re
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import torch
 
 from adaptrans.hub.package import Base, Package
+from adaptrans.hub.verification.checks import check_files
 from adaptrans.hub.verification.configurations import ENCODER, MODULES
 from adaptrans.hub.verification.errors import Refusal
+from adaptrans.modeling import adapters
+from adaptrans.modeling.adapters import canonical_name
 from adaptrans.modeling.backbone import Backbone
-from adaptrans.modeling.manifest import Manifest
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.manifest import Manifest, read_manifest
 from adaptrans.utils.io import read_json, write_json
+from adaptrans.utils.safetensors_header import SIZES, Damaged, Stored, not_finite, read_header
 
-if TYPE_CHECKING:
-    from adaptrans.modeling import adapters
+LARGEST_HEADER = 8 << 20
+"""Bytes that the header of a safetensors file may have."""
 
+DTYPES = {name: SIZES[name] for name in ("F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL")}
+"""Types of numbers that a model of ours has."""
 
 Shapes = dict[str, tuple[int, ...]]
 
-LARGEST_HEADER = 8 << 20
-"""Bytes of the header of a safetensors file."""
-CHUNK = 1 << 22
-"""Numbers that are looked at together."""
-# Bytes of one number. Source: the format's list of dtypes, without those that no model of ours has.
-SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
-FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
+def after_fetch(folder: Path, package: Package, backbone: Backbone | None = None) -> list[Refusal]:
+    """Everything that can be refused with the files at hand, before anything is loaded.
 
-@dataclass(frozen=True)
-class Stored:
-    """A tensor in a file: dtype, shape, and where its bytes are."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
-class Damaged(ValueError):
-    """A file of weights that is not what it says, with the reason of the refusal."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
-        super().__init__(message)
-
-
-def read_header(path: Path) -> dict[str, Stored]:
-    """The tensors of a safetensors file, from its header alone.
-
-    Raises:
-        Damaged: If the header is none, or does not fit the file.
+    Args:
+        folder: The package.
+        package: Its manifest.
+        backbone: The base that it is to be used with; None to check what does not depend on it.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        first = file.read(8)
-        length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
-        if not 2 <= length <= min(LARGEST_HEADER, size - 8):
-            # Looked at only now: two of these bytes may also begin the length of a sound header.
-            if first[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-                raise Damaged("pickle", "is a pickle under the name of a safetensors file")
-            raise Damaged("header", f"says that its header has {length} bytes; the file has {size}")
-        text = file.read(length)
-    try:
-        values = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise Damaged("header", f"has no readable header: {error}") from None
-    if not isinstance(values, dict):
-        raise Damaged("header", "has no readable header")
-    metadata = values.pop("__metadata__", {})
-    if not isinstance(metadata, dict):
-        raise Damaged("header", "has metadata that are no object")
-    found = {name: _stored(name, entry, 8 + length) for name, entry in values.items()}
-    place = 8 + length
-    for name, item in sorted(found.items(), key=lambda pair: (pair[1].start, pair[1].end)):
-        if item.start != place:
-            raise Damaged("header", f"has bytes of {name[:80]} that overlap others or leave a gap")
-        place = item.end
-    if place != size:
-        raise Damaged("header", f"claims {place} bytes, the file has {size}")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name stands twice")
-    return values
-
-
-def _stored(name: str, entry: Any, start: int) -> Stored:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise Damaged("header", f"describes {name[:80]} in another form")
-    shape, offsets = entry["shape"], entry["data_offsets"]
-    plain = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
-    if not all(type(number) is int and 0 <= number < 1 << 50 for number in plain) or len(offsets) != 2:
-        raise Damaged("header", f"gives {name[:80]} an impossible shape or place")
-    if entry["dtype"] not in SIZES:
-        raise Damaged("header", f"has numbers of type {str(entry['dtype'])[:20]!r} in {name[:80]}")
-    count = 1
-    for number in shape:
-        count *= number
-    if count * SIZES[entry["dtype"]] != offsets[1] - offsets[0]:
-        raise Damaged("header", f"gives {name[:80]} the shape {shape}, for which it has not the bytes")
-    return Stored(entry["dtype"], tuple(shape), start + offsets[0], start + offsets[1])
-
-
-def not_finite(path: Path, tensors: Mapping[str, Stored]) -> str | None:
-    """The first tensor that contains NaN or infinity, None if there is none."""
-    for name, item in tensors.items():
-        if item.dtype not in FLOATS and item.dtype != "BF16":
-            continue
-        kind = FLOATS.get(item.dtype, np.uint16)
-        count = (item.end - item.start) // np.dtype(kind).itemsize
-        if count == 0:
-            continue
-        numbers = np.memmap(path, dtype=kind, mode="r", offset=item.start, shape=(count,))
-        for start in range(0, count, CHUNK):
-            part = np.asarray(numbers[start : start + CHUNK])
-            # A bfloat16 whose eight bits of exponent are all set is infinite or NaN.
-            bad = (part & 0x7F80) == 0x7F80 if item.dtype == "BF16" else ~np.isfinite(part)
-            if bad.any():
-                return name
-    return None
+    return check_files(folder, package, backbone) or check_weights(folder, package, read_manifest(folder))
 
 
 def check_weights(folder: Path, package: Package, manifest: Manifest) -> list[Refusal]:
@@ -150,7 +59,7 @@ def check_weights(folder: Path, package: Package, manifest: Manifest) -> list[Re
         if not file.path.endswith(".safetensors"):
             continue
         try:
-            headers[file.path] = read_header(folder / file.path)
+            headers[file.path] = read_header(folder / file.path, largest=LARGEST_HEADER, dtypes=DTYPES)
         except Damaged as error:
             found.append(Refusal(error.reason, file.path, str(error)))
             continue
@@ -184,9 +93,6 @@ def _as_implied(
     folder: Path, headers: Mapping[str, Mapping[str, Stored]], base: Base, manifest: Manifest
 ) -> Iterator[Refusal]:
     """Names and shapes of all tensors against those that the configurations imply."""
-    from adaptrans.modeling import adapters
-    from adaptrans.modeling.adapters import canonical_name
-
     with tempfile.TemporaryDirectory() as temporary:
         try:
             model = adapters.empty_model(_stand_in(base, Path(temporary)))
@@ -217,11 +123,6 @@ def _stand_in(base: Base, folder: Path) -> Backbone:
 
 def _implied(model: adapters.Model, path: str, folder: Path, manifest: Manifest) -> Shapes:
     """Shapes by name that a file's configuration implies."""
-    import torch
-
-    from adaptrans.modeling import adapters
-    from adaptrans.modeling.adapters import canonical_name
-    from adaptrans.modeling.heads import HeadSpec
 
     part, _, rest = path.partition("/")
     if part == "backbone":

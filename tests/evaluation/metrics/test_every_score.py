@@ -129,7 +129,7 @@ def test_a_text_of_which_nothing_is_left_counts_as_an_answer_where_the_threshold
 
 
 def test_the_threshold_of_such_a_text():
-    # As find_best_thresh of SQuAD's scorer: answering nothing, 1 of 2 right, is not beaten by "the" and "der".
+    # As find_best_thresh of SQuAD's scorer: answering nothing, 1 of 2 right, is not beaten by both texts.
     found = [{"text": text, "no_answer": odds} for text, odds in (("the", 0.0), ("der", 0.5))]
     assert SCORES["squad2_best"].compute([[""], ["der"]], found)["f1"] == 50
     assert SCORES["squad2"].compute([[""], ["der"]], [{**row, "no_answer": -1} for row in found])["f1"] == 100
