@@ -193,8 +193,8 @@ def compare(
     tables = [table for entries, row in found for table in tables_of(entries, row, root.cache)]
     if not tables:
         raise ArtifactError(
-            f"the evaluations of {root.root} have no score: their data have no gold labels",
-            remedy="evaluate on a split with gold labels",
+            f"the evaluations of {root.root} have no score: their data have no reference labels",
+            remedy="evaluate on a split with reference labels",
         )
     return corrected(told_apart(tables, {run.key: run for run in root.runs("evaluate")}))
 
@@ -276,7 +276,7 @@ class Outcome:
     Args:
         experiment: What was asked.
         tables: One per target, in the experiment's order.
-        unscored: Targets without a table: no language has gold labels in every setup.
+        unscored: Targets without a table: no language has reference labels in every setup.
         computed: Runs that were computed now; the others were in the store.
         left_out: Cells that cannot be, each with its reason in one line.
         carried: Also which runs failed, and which were not begun because of them.
@@ -381,7 +381,7 @@ def report(
 
 def _outcome(found: Experiment, planned: Plan, where: Workspace, carried: Carried) -> Outcome:
     """The tables of an experiment whose cells are done."""
-    # A target of which nothing is done has no table for another reason than a lack of gold labels.
+    # A target of which nothing is done has no table for another reason than a lack of reference labels.
     done = {cell.target for cell in planned.cells}
     targets = [name for name in found.targets if name in done or not carried.failed]
     tables, unscored = planned_tables(planned, targets, found.baseline, where.store.cache)

@@ -28,12 +28,12 @@ def memory(
         str, typer.Option("--head", help="classification, tagging, span_qa, multiple_choice or mlm.")
     ] = "classification",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Inputs computed at once.")] = 32,
-    length: Annotated[int, typer.Option("--length", min=1, help="Pieces of each.")] = 128,
+    length: Annotated[int, typer.Option("--length", min=1, help="Subword tokens of each.")] = 128,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     quantize: options.Quantize = None,
     vocabulary: Annotated[
         int | None,
-        typer.Option("--vocabulary", min=1, help="Pieces of a cut vocabulary; 40000 where not given."),
+        typer.Option("--vocabulary", min=1, help="Tokens of a trimmed vocabulary; 40000 where not given."),
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--memory-budget", help="Also say how many inputs fit, as 8GB.")
@@ -123,18 +123,18 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     from adaptrans.modeling.setup.parser import parse
 
     whole = is_full(parse(asked.setup))
-    cut = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
-    own = asked if whole else cut
+    trimmed = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
+    own = asked if whole else trimmed
     base = "" if asked.quantize == "none" else f", base in {asked.quantize}"
     yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}{base}", own
     if base:
         yield "base not quantized", replace(own, quantize="none")
     if asked.head != "mlm":
         name = "with --trim-vocabulary" if whole else "with --no-trim"
-        yield name, cut if whole else asked
+        yield name, trimmed if whole else asked
     if asked.precision == "fp32":
         yield "in bf16", replace(own, precision="bf16")
-    yield "activations computed again", replace(own, checkpointing=True)
+    yield "gradient checkpointing", replace(own, checkpointing=True)
     if asked.items > 1:
         yield "a quarter of the inputs at once", replace(own, items=max(1, asked.items // 4))
     if not whole:

@@ -34,7 +34,7 @@ def mine(
         ),
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
-    max_length: Annotated[int, typer.Option("--max-length", min=3, help="Pieces per sentence.")] = 128,
+    max_length: Annotated[int, typer.Option("--max-length", min=3, help="Tokens per sentence.")] = 128,
     data: common.Data = None,
     store: common.StoreFolder = common.DEFAULT_STORE,
     tasks: common.TaskFolders = None,

@@ -101,7 +101,7 @@ SkipBadRows: TypeAlias = Annotated[
 ]
 Control: TypeAlias = Annotated[
     str | None,
-    typer.Option("--control", help="random: also the same runs with the backbone's weights shuffled."),
+    typer.Option("--control", help="random: also the same runs on shuffled weights, as a baseline."),
 ]
 Jobs: TypeAlias = Annotated[
     int | None,
@@ -129,7 +129,7 @@ TrimVocabulary: TypeAlias = Annotated[
     bool | None,
     typer.Option(
         "--trim-vocabulary/--no-trim",
-        help="Load the embeddings of the pieces in the data alone, with the same results; adapters: on.",
+        help="Load the embeddings of tokens in the data alone, with the same results; adapters: on.",
     ),
 ]
 Quantize: TypeAlias = Annotated[
@@ -145,7 +145,7 @@ MemoryBudget: TypeAlias = Annotated[
 ]
 MaxSteps: TypeAlias = Annotated[int | None, typer.Option("--max-steps", help="Stop after N optimizer steps.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", help="Inputs per optimizer step.")]
-MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Pieces per model input.")]
+MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Subword tokens per input.")]
 
 
 def workspace(
@@ -247,7 +247,7 @@ class TaskPlace(ParamSource):
     tasks: TaskFolders = None
 
     def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
-        """The workspace of a command; see `Place.workspace`."""
+        """The workspace of a command; see `ParamSource.workspace`."""
         chosen = self.backbone or backbone
         return workspace(chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows, shown)
 

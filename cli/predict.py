@@ -25,7 +25,7 @@ def predict(
     choice: Annotated[list[str] | None, typer.Option("--choice", help="One choice after --text.")] = None,
     input_: Annotated[
         Path | None,
-        typer.Option("--input", help="JSON lines with the fields of the task's kind; - for stdin."),
+        typer.Option("--input", help="JSON lines with the fields of the task's type; - for stdin."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File of JSON lines; else standard output.")
@@ -88,7 +88,7 @@ def _show_plan(spec: EvaluateSpec, inputs: int, as_json: bool) -> None:
 
 
 TEXT_FIELD = {"tagging": "words", "multiple_choice": "prompt"}
-"""What `--text` fills for the kinds that call it otherwise."""
+"""What `--text` fills for the task types that call it otherwise."""
 
 
 def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str
             out.print(table)
     out.print(f"* {MARK}")
     if any(row.above_control for found in tables for row in found.rows):
-        out.print("control: difference to the same run with the backbone's weights shuffled")
+        out.print("shuffled: difference to the shuffled-weights baseline, the same run on shuffled weights")
     _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
 
 
@@ -320,7 +320,7 @@ def mean_cell(row: Row) -> str:
     if row.difference is not None:
         lines.append(_difference(row.difference, bounds=True))
     if row.above_control is not None:
-        lines.append(f"control {_difference(row.above_control, bounds=True)}")
+        lines.append(f"shuffled {_difference(row.above_control, bounds=True)}")
     return "\n".join(lines)
 
 
@@ -403,7 +403,7 @@ def shared_package(package: Package, title: str) -> None:
         ("task", package.task),
         ("method", package.method),
         ("labels", ", ".join(package.labels[:20]) or "-"),
-        ("base", f"{base.id}, {base.depth} layers x {base.width}, {base.vocabulary} pieces"),
+        ("base", f"{base.id}, {base.depth} layers x {base.width}, {base.vocabulary} tokens"),
         ("fingerprint", base.fingerprint[:12]),
         ("licence", package.licence),
         *(("training data", f"{item.task}: {item.licence}") for item in package.training_data),

@@ -31,7 +31,7 @@ BAR = 40
 def new(
     kind: Annotated[
         str | None,
-        typer.Argument(help="Kind of the task; without one the kinds are listed.", show_default=False),
+        typer.Argument(help="Type of the task; without one the types are listed.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write, as tasks/my_task.yaml; else it is printed.")
@@ -41,7 +41,7 @@ def new(
         typer.Option("--example-data", help="Also write a few fitting rows below this data folder."),
     ] = None,
 ) -> None:
-    """Write a commented task file of a kind to begin one's own with."""
+    """Write a commented task file of a type to begin one's own with."""
     from adaptrans.tasks.templates import TEMPLATES, example_rows, name_of, task_file, write_new
 
     if kind is None:

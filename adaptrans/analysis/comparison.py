@@ -84,7 +84,7 @@ class Entry:
 
     @cached_property
     def control_results(self) -> tuple[dict[str, LanguageResult], ...]:
-        """Results of each control."""
+        """Results of each shuffled-weights baseline."""
         return tuple(load_results(run) for run in self.controls)
 
 
@@ -118,8 +118,8 @@ class Row:
         difference: Mean minus the baseline's, paired by example; None for the baseline itself.
         languages: Results by language, also those not shared; of several seeds the median.
         differences: Difference to the baseline by language.
-        control: The control's values by language; empty without one.
-        above_control: Mean minus the control's, over the same languages, paired by example.
+        control: The shuffled-weights baseline's values by language; empty without one.
+        above_control: Mean minus that baseline's, over the same languages, paired by example.
         above_controls: The same by language.
         seeds: What each seed scored.
     """
@@ -301,7 +301,7 @@ def _seed_scores(entry: Entry, scores: BootstrapSamples) -> tuple[SeedScore, ...
 
 
 def _with_control(row: Row, entry: Entry, scores: BootstrapSamples, order: Sequence[str]) -> Row:
-    """A row with its distance to the control, where that was scored on the same data."""
+    """A row with its distance to the shuffled-weights baseline, where that was scored on the same data."""
     controls = _controls(entry, order)
     if not controls:
         return row
@@ -316,7 +316,7 @@ def _with_control(row: Row, entry: Entry, scores: BootstrapSamples, order: Seque
 
 
 def _known(result: LanguageResult) -> float:
-    assert result.value is not None, "only languages with gold are asked for"
+    assert result.value is not None, "only languages with references are asked for"
     return result.value
 
 
@@ -330,7 +330,7 @@ def corrected(tables: Sequence[TargetTable]) -> list[TargetTable]:
     """The tables with every difference's p-value corrected by Holm over the table it is shown in.
 
     Means over languages stand in one table of all targets on a backbone and of a regime, and so do their
-    distances to the control; differences by language stand in one table per target.
+    distances to the shuffled-weights baseline; differences by language stand in one table per target.
     """
     found = list(tables)
     for names in {(table.backbone, table.regime): None for table in tables}:

@@ -169,7 +169,7 @@ def planned_tables(
 
 
 def row_entries(cells: Sequence[Cell], backbone: str) -> list[Entry]:
-    """The rows of one target on a backbone: all seeds of a setup, each with its control."""
+    """The rows of one target on a backbone: all seeds of a setup, each with its shuffled-weights baseline."""
     rows: dict[str, list[Cell]] = {}
     controls: dict[str, list[Cell]] = {}
     for cell in cells:

@@ -55,7 +55,7 @@ def together(entries: Sequence[Entry], baseline: str) -> tuple[list[list[Entry]]
     groups: list[list[Entry]] = []
     for entry in order:
         if not data_of(entry):
-            notes.append(f"{entry.setup} has no score: its data have no gold labels")
+            notes.append(f"{entry.setup} has no score: its data have no reference labels")
             continue
         group = next((group for group in groups if _shared([*group, entry])), None)
         if group is None:

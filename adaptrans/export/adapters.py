@@ -163,8 +163,8 @@ def _from(where: str, backbone: Backbone) -> list[str]:
 def tokenizer_line(where: str, backbone: Backbone) -> str:
     """The line that loads a tokenizer, without the alarm of transformers 4.57 where that sounds.
 
-    From 4.57.3 to 4.57.6 it tells of every large vocabulary in a local folder that its pieces are wrong, and
-    to say `fix_mistral_regex=True`, which is meant for other models and does change XLM-R's pieces.
+    From 4.57.3 to 4.57.6 it tells of every large vocabulary in a local folder that its tokens are wrong, and
+    to say `fix_mistral_regex=True`, which is meant for other models and does change XLM-R's tokens.
     """
     silent = ", fix_mistral_regex=False" if backbone.vocabulary > ALARMED_ABOVE else ""
     return f"tokenizer = AutoTokenizer.from_pretrained({where}{silent})"

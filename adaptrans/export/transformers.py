@@ -306,7 +306,7 @@ def _answers(manifest: Manifest, base: Backbone, made: Exported) -> str:
 NOT_RECORDED = """
 ## Answer with it
 
-What of the task says how these numbers become answers (where texts are cut, which piece of a word bears its
+What of the task says how these numbers become answers (where texts are cut, which token of a word bears its
 tag, how long an answer may be) is not recorded with this run, which an older version made: see its task file.
 """
 

@@ -83,7 +83,7 @@ def _body(package: Package) -> str:
     what = "A whole model" if whole else "A language adapter" if package.kind == "language" else "An adapter"
     parts = [
         f"# {package.name}",
-        f"{what} for {base.id} ({base.depth} layers x {base.width}, {base.vocabulary} pieces), trained by"
+        f"{what} for {base.id} ({base.depth} layers x {base.width}, {base.vocabulary} tokens), trained by"
         f" adaptrans as `{package.setup}` on {package.task}.",
         _table(
             ("", ""),

@@ -104,7 +104,7 @@ def pack(
         licence: Its licence.
         parents: What it was built on, as the hub has them.
         backbone: Its base; by default the one that it names.
-        tasks: Folders of own task files, for the licences of the training data.
+        tasks: Folders of own task files, for the licenses of the training data.
 
     Raises:
         ArtifactError: If something in it must not be shared.

@@ -136,7 +136,7 @@ class Content:
 
     @property
     def has_control(self) -> bool:
-        """Whether any score stands beside that of the control."""
+        """Whether any score stands beside that of the shuffled-weights baseline."""
         return any(row.above_control for table in self.tables for row in table.rows)
 
 

@@ -90,7 +90,7 @@ def _sections(page: Content, curves: bool, costs: bool, differences: bool) -> li
         ("means", "Means", True),
         ("benchmarks", "Benchmarks", bool(page.benchmarks)),
         ("differences", "Differences", differences),
-        ("control", "Above the control", page.has_control),
+        ("control", "Above the shuffled-weights baseline", page.has_control),
         ("languages", "By language", True),
         ("curves", "Learning curves", curves),
         ("cost", "Cost", costs),
@@ -126,7 +126,7 @@ def _heat(cells: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _plot(table: TargetTable, color: Any) -> dict[str, Any]:
-    """One target by language: groups of bars with intervals, chance and control."""
+    """One target by language: groups of bars with intervals, chance and shuffled-weights baseline."""
     results = [row.languages[code] for row in table.rows for code in table.scored]
     axis = scores_axis([value for result in results if (value := result.high) is not None])
     ticks = [(axis.place(tick), f"{tick:g}") for tick in axis.ticks()]

@@ -87,9 +87,7 @@ def sheets(page: Content) -> Iterator[Sheet]:
     """
     yield _means(page)
     yield from _differences(page, "differences", f"Difference to {page.baseline}", "difference")
-    yield from _differences(
-        page, "control", "Difference to the control with shuffled weights", "above_control"
-    )
+    yield from _differences(page, "control", "Difference to the shuffled-weights baseline", "above_control")
     for table in page.tables:
         yield _languages(table, page)
     curves = sorted(page.curves, key=_panel)

@@ -58,7 +58,7 @@ def task_score(
     Args:
         per_language: Parts of the scores in each language, in points, all with the same parts,
             named `accuracy` or, as in results of an evaluation, `chunk_f1.f1`. A language without
-            any part, for it has no gold, counts as missing.
+            any part, for it has no references, counts as missing.
         languages: The languages of the task.
         primary: The score that makes the task score (`squad`), or one of the parts (`chunk_f1.f1`);
             by default the score of the first part. A score of which there are both `exact_match`

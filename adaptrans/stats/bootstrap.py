@@ -148,7 +148,7 @@ def resample(
 class _Columns:
     """Counts of several systems in one language, columns that all share once.
 
-    Numbers of examples or of gold chunks are the same in every system.
+    Numbers of examples or of reference chunks are the same in every system.
 
     Attributes:
         systems: Number of systems.

@@ -23,7 +23,7 @@ def test_an_experiment_with_control_ends_with_a_page(cli):
         *cli.where,
     ]
     out = cli.run(*words)
-    assert "control: difference to the same run with the backbone's weights shuffled" in out
+    assert "shuffled: difference to the shuffled-weights baseline, the same run on shuffled weights" in out
     assert "is not above chance" in out
     assert out.rstrip().endswith("page: page.html")
     page = (cli.folder / "page.html").read_text()

@@ -91,10 +91,10 @@ def test_a_setup_without_gold_labels_is_named_and_hides_no_other(filled):
         write_json(path, {**json.loads(path.read_text()), "values": {}, "low": None, "high": None})
     (table,) = api.compare(store.root, target="xnli")
     assert [row.setup for row in table.rows] == ["full"]
-    assert "adapter (seq_bn) has no score: its data have no gold labels" in table.notes
+    assert "adapter (seq_bn) has no score: its data have no reference labels" in table.notes
     for path in (runs(found, "xnli")[0].path / "scores").iterdir():
         write_json(path, {**json.loads(path.read_text()), "values": {}, "low": None, "high": None})
-    with pytest.raises(ArtifactError, match="no gold labels"):
+    with pytest.raises(ArtifactError, match="no reference labels"):
         api.compare(store.root, target="xnli")
 
 
