@@ -20,7 +20,7 @@ of those marked "not tried" only files made in that form were read, so that a na
 KINDS = {
     "classification": "Classification of a text or a pair",
     "multiple_choice": "Multiple choice",
-    "span_qa": "Question answering by a piece of a passage",
+    "span_qa": "Question answering by a span of a passage",
     "span_qa_null": "Question answering with questions that have no answer",
     "tagging": "Tagging of words",
     "bitext_retrieval": "Retrieval of translations",
@@ -29,7 +29,7 @@ KINDS = {
 
 
 def page() -> str:
-    """The whole page: a table of tasks for each kind, then licences and sources."""
+    """The whole page: a table of tasks for each kind, then licenses and sources."""
     tasks = [catalogue.get(name) for name in catalogue.names()]
     parts = [HEAD]
     kinds = dict.fromkeys([*KINDS, *(task.kind for task in tasks)])
@@ -73,7 +73,7 @@ def _split(task: Task, name: str) -> str:
 
 
 def _sources(tasks: list[Task]) -> str:
-    lines = ["## Licences and sources", "", "| task | licence | from | notes |", "|---|---|---|---|"]
+    lines = ["## Licenses and sources", "", "| task | license | from | notes |", "|---|---|---|---|"]
     for task in tasks:
         hubs = {(str(hub.repo), hub.tried) for split in task.splits for hub in task.hub_sources(split)}
         shown = [f"hub `{repo}`{'' if tried else ' (not tried)'}" for repo, tried in sorted(hubs)]
