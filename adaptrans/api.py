@@ -14,10 +14,9 @@ from typing import Any
 
 from adaptrans.analysis.aggregates import GroupTable, OverallTable, grouped, overall
 from adaptrans.analysis.comparison import TargetTable, corrected
-from adaptrans.analysis.entries import evaluated, planned_tables
+from adaptrans.analysis.entries import evaluated, tables_of, told_apart
 from adaptrans.analysis.published import PublishedBaselines, published_baselines
 from adaptrans.analysis.tidy import export, long_rows
-from adaptrans.analysis.unshared import tables_of, told_apart
 from adaptrans.errors import ArtifactError, FailedRunsError
 from adaptrans.evaluation.results import LanguageResult, load_language
 from adaptrans.experiments.commands import (
@@ -31,7 +30,7 @@ from adaptrans.experiments.commands import (
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
 from adaptrans.experiments.execution.base import Carried, Execution, Watch, carry_out, execute
-from adaptrans.experiments.plan import Cell, Plan, Work, work
+from adaptrans.experiments.plan import Cell, Plan, Work, planned_tables, work
 from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store

@@ -11,7 +11,7 @@ import typer
 from adaptrans_cli import options
 
 if TYPE_CHECKING:
-    from adaptrans.experiments.explain import Explained
+    from adaptrans.experiments.config import Explained
 
 app = typer.Typer(
     help="Experiment files and presets: list, show, copy, validate, schema.", no_args_is_help=True
@@ -62,8 +62,13 @@ def show(
 ) -> None:
     """Show every option as it will hold, and where it came from: file, preset, default."""
     from adaptrans.errors import AdaptransError, ConfigError
-    from adaptrans.experiments.config import experiment_file, load_experiment
-    from adaptrans.experiments.explain import BASE_DEPTH, explain_experiment, explain_preset
+    from adaptrans.experiments.config import (
+        BASE_DEPTH,
+        experiment_file,
+        explain_experiment,
+        explain_preset,
+        load_experiment,
+    )
     from adaptrans.modeling.backbone import outlined
     from adaptrans.runs import presets
 
@@ -149,8 +154,7 @@ def copy(
 @app.command()
 def validate(file: File, overrides: Overrides = None, tasks: options.TaskFolders = None) -> None:
     """Check an experiment file: keys, values, setups, task names."""
-    from adaptrans.experiments.config import experiment_file, load_experiment
-    from adaptrans.experiments.explain import explain_experiment
+    from adaptrans.experiments.config import experiment_file, explain_experiment, load_experiment
     from adaptrans.modeling.setup.parser import parse
     from adaptrans.modeling.setup.validation import check
 

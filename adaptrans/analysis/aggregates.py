@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from adaptrans import benchmarks, languages
 from adaptrans.analysis.comparison import Entry, Row, TargetTable, compared, corrected
-from adaptrans.analysis.unshared import data_of, scored_in, together
+from adaptrans.analysis.entries import data_of, scored_in, together
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import UnknownNameError
 from adaptrans.modeling.setup.nodes import Setup, below_target

@@ -11,8 +11,7 @@ from typing import Any
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.experiments.config import Experiment, is_mix
-from adaptrans.experiments.plan import Plan, joined, plan_regimes
-from adaptrans.experiments.planner import Planner, stored
+from adaptrans.experiments.plan import Plan, Planner, joined, plan_regimes, stored
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from adaptrans.data.mixing import CAP, SMOOTHING
 from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.modeling.efficiency.memory_case import bytes_of
 from adaptrans.utils.renames import OPTIONS, current
 
 FULL_LEARNING_RATE = 2e-5
@@ -24,16 +25,6 @@ FUSION_LEARNING_RATE = 5e-5
 
 FUSION_REGULARIZATION = 0.01
 """Weight of the value matrices' distance to the identity (adapters `get_fusion_regularization_loss`)."""
-
-
-LATER: dict[str, Any] = {
-    "warmup_steps": None,
-    "select": "source_dev",
-    "mixing_shares": None,
-    "frozen_prefix_cache": "off",
-    "quantize": "none",
-}
-"""Options without a part in a run's key where they have these values."""
 
 
 WITHOUT_EFFECT = (
@@ -151,8 +142,6 @@ class TrainingConfig(BaseModel):
     @field_validator("memory_budget")
     @classmethod
     def _an_amount(cls, value: str | None) -> str | None:
-        from adaptrans.modeling.efficiency.memory_case import bytes_of
-
         if value is not None:
             try:
                 bytes_of(value)
@@ -203,8 +192,6 @@ class TrainingConfig(BaseModel):
         # A cut matrix changes a result only where decay would shrink the rows outside it.
         if not (whole_model and self.trims(True) and self.weight_decay and not self.freeze_embeddings):
             left_out += ("trim_vocabulary",)
-        # Options that came later leave the keys of runs without them as they were.
-        left_out += tuple(name for name, without in LATER.items() if values[name] == without)
         return {name: value for name, value in values.items() if not name.startswith(left_out)}
 
 

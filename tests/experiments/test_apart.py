@@ -6,7 +6,7 @@ import pytest
 
 from adaptrans import api
 from adaptrans.analysis.comparison import Entry
-from adaptrans.analysis.unshared import tables_of
+from adaptrans.analysis.entries import tables_of
 from adaptrans.errors import ArtifactError
 from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import plan

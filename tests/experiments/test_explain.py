@@ -5,8 +5,12 @@ import json
 import pytest
 import yaml
 
-from adaptrans.experiments.config import experiment_schema, load_experiment
-from adaptrans.experiments.explain import explain_experiment, explain_preset
+from adaptrans.experiments.config import (
+    experiment_schema,
+    explain_experiment,
+    explain_preset,
+    load_experiment,
+)
 from adaptrans.runs import presets
 
 FILE = """

@@ -7,8 +7,7 @@ import pytest
 from adaptrans import benchmarks
 from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.experiments import commands
-from adaptrans.experiments.config import bundled, load_experiment
-from adaptrans.experiments.explain import explain_experiment
+from adaptrans.experiments.config import bundled, explain_experiment, load_experiment
 from adaptrans.experiments.plan import absent, partial_plan, without_key, work
 from adaptrans.modeling.backbone import outlined
 from adaptrans.modeling.setup.nodes import NINE

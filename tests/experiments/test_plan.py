@@ -4,8 +4,7 @@ import pytest
 
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.experiments.execution import base
-from adaptrans.experiments.plan import plan, work
-from adaptrans.experiments.planner import stored
+from adaptrans.experiments.plan import plan, stored, work
 from adaptrans.modeling.setup.parser import parse
 
 

@@ -27,7 +27,7 @@ def places(tiny_backbone, small_data):
 @pytest.fixture(scope="session")
 def planners():
     """`planners(workspace)`: a planner of short float32 runs."""
-    from adaptrans.experiments.planner import Planner
+    from adaptrans.experiments.plan import Planner
     from adaptrans.runs.training_args import EvaluationConfig, training_config
 
     config = training_config({"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 64})

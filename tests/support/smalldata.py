@@ -147,7 +147,7 @@ def make_workspace(backbone: Path, data: Path, store: Path, xnli=None):
 
 def make_planner(workspace, epochs: float = 1):
     """A planner of short float32 runs in a workspace."""
-    from adaptrans.experiments.planner import Planner
+    from adaptrans.experiments.plan import Planner
     from adaptrans.runs.training_args import EvaluationConfig, training_config
 
     config = training_config({"epochs": epochs, "batch_size": 8, "precision": "fp32", "max_length": 64})

@@ -69,7 +69,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(planner, elsewhere, kill, same
 
 def test_keys_know_the_base_only_where_it_is_in_few_bits(planner):
     plain = target(planner_of(planner))
-    assert "quantize" not in plain.inputs["config"]
+    assert plain.inputs["config"]["quantize"] == "none"
     keys = {target(in_bits(planner, how)).run.key for how in ("none", "8bit", "4bit")}
     assert len(keys) == 3
     assert plain.run.key in keys
@@ -138,7 +138,7 @@ def test_few_shots_go_on_around_the_base_of_their_start(planner):
     _, before = own.few_shot(parse("adapter"), task, 2)
     start, *_, last = before
     start.execute()
-    assert "quantize" not in last.inputs["config"]
+    assert last.inputs["config"]["quantize"] == "none"
     run = last.execute()
     assert read_manifest(run.artifact).quantize == "8bit"
 
