@@ -7,6 +7,7 @@ quick; everything else is imported when a command runs.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -133,6 +134,9 @@ def main() -> None:
     from adaptrans.utils import distributed, renames
 
     warnings.showwarning = _show_warning
+    # Where a processor has AVX-512 BF16, bitsandbytes 0.50 warns on import that it lacks a kernel of the hub,
+    # also of commands that quantize nothing.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
     try:
         # Of several processes that train together one is enough to talk; failures are told by each.
