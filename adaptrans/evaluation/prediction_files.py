@@ -24,7 +24,7 @@ class Outcome:
     """Answers of a setup to the examples of one language, in order.
 
     Args:
-        golds: Gold values, None where the data has none.
+        golds: References, None where the data has none.
         predictions: Predictions, made while they are read.
         neighbors: For retrieval, the nearest row of each sentence, shape (layers + 1, sentences).
         notes: What the reader of the score has to know.
@@ -80,8 +80,8 @@ class PredictionFile:
     Args:
         run: The run.
         language: The language.
-        sets: Whether gold values are sets, which may be empty: they come back as tuples, and an empty list
-            stands for no gold value.
+        sets: Whether references are sets, which may be empty: they come back as tuples, and an empty list
+            stands for no reference.
     """
 
     run: Run
@@ -121,13 +121,13 @@ class PredictionFile:
             yield chunk
 
     def golds(self) -> Golds:
-        """The gold values alone."""
+        """The references alone."""
         return Golds(self)
 
 
 @dataclass(frozen=True)
 class Golds:
-    """The gold values of a predictions file, read anew each time they are gone through."""
+    """The references of a predictions file, read anew each time they are gone through."""
 
     file: PredictionFile
 

@@ -168,7 +168,7 @@ class Package(Strict):
         formulation: How an example is put into words.
         labels: Labels in the order of the logits; empty where there are none.
         seed: Seed of the run.
-        licence: Licence of the artifact itself.
+        licence: License of the artifact itself.
         languages: Languages that it was trained or scored in.
         base: Its encoder.
         versions: Versions of the packages that trained it.

@@ -101,7 +101,7 @@ def pack(
         store: Where it is, with its evaluations.
         folder: An empty folder to write into.
         name: Name of the artifact.
-        licence: Its licence.
+        licence: Its license.
         parents: What it was built on, as the hub has them.
         backbone: Its base; by default the one that it names.
         tasks: Folders of own task files, for the licenses of the training data.

@@ -56,7 +56,7 @@ def push(
         run: A training run.
         store: Its store.
         address: Where to, with the artifact's name last.
-        licence: Licence of the artifact itself, as the Hugging Face Hub writes it (`apache-2.0`).
+        licence: License of the artifact itself, as the Hugging Face Hub writes it (`apache-2.0`).
         how: How the hub treats it.
         backbone: Its base; by default the one that it names.
         tasks: Folders of own task files.

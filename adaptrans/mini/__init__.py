@@ -1,7 +1,7 @@
 """The bundled encoder: a small XLM-R of our own, so that the main job runs with no hub at all.
 
 `--backbone mini` names it. The model card beside this file says what it was made of,
-how, and under which licence; `tools/mini_pretraining` makes it.
+how, and under which license; `tools/mini_pretraining` makes it.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class HeadSpec:
         name: The target task, after which head and adapter are named.
         type: `classification`, `tagging`, `span_qa`, `multiple_choice`, `passage_ranking` or `mlm`.
         labels: Label names in the order of the logits; for multiple choice one per choice; none for span QA
-            and masked language modelling.
+            and masked language modeling.
     """
 
     name: str

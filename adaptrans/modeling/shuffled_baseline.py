@@ -1,7 +1,7 @@
-"""The control of every result: the same encoder with its knowledge shuffled away. Torch-free.
+"""The shuffled-weights baseline of every result: the same encoder with its weights shuffled. Torch-free.
 
 `random(NAME)` is backbone NAME in which the entries of each weight tensor have changed places.
-Every layer keeps the distribution of its weights, the tokenizer stays; what pretraining learnt is
+Every layer keeps the distribution of its weights, the tokenizer stays; what pretraining learned is
 gone. What a run on it scores is what head, data and training give by themselves.
 """
 

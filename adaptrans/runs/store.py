@@ -1,6 +1,6 @@
 """A folder of runs keyed by what went into them; the same inputs are never computed twice.
 
-Torch-free, so that a finished experiment is recognised without loading anything.
+Torch-free, so that a finished experiment is recognized without loading anything.
 
 Layout of a store:
     runs/<phase>/<label>-<key>/

@@ -29,7 +29,7 @@ class Located:
         files: Each file, with the English side of a bitext beside it, in reading order.
         format: Name of the reader.
         names: What the placeholders of patterns and options stand for.
-        gold: The gold pairs of two corpora.
+        gold: The reference pairs of two corpora.
     """
 
     source: FileSource | HubSource
@@ -40,7 +40,7 @@ class Located:
 
     @property
     def paths(self) -> list[Path]:
-        """All files, the English sides and gold pairs included."""
+        """All files, the English sides and reference pairs included."""
         return [path for pair in (*self.files, (self.gold,)) for path in pair if path is not None]
 
 

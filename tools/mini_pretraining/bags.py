@@ -1,4 +1,4 @@
-"""Batches of short texts as bags of pieces, drawn and gathered without loops [no torch].
+"""Batches of short texts as bags of tokens, drawn and gathered without loops [no torch].
 
 The static stage sees thousands of sentences, words and contexts a step, so everything
 here works on flat arrays.
@@ -24,7 +24,7 @@ class Bags:
     """Texts in two halves that belong together: row i and row i + half.
 
     Args:
-        ids: Pieces of all texts, end to end, without special tokens.
+        ids: Tokens of all texts, end to end, without special tokens.
         offsets: Where each text begins, and the end of the last, shape (texts + 1,).
         ignored: Which rows are no negatives of which, shape (texts, texts).
     """
@@ -130,7 +130,7 @@ def draw_bags(held: Pool, count: int, longest: int, rng: np.random.Generator) ->
     Args:
         held: Result of `pool`.
         count: Pairs.
-        longest: Pieces of a text, cut beyond.
+        longest: Tokens of a text, cut beyond.
         rng: Source of the choices.
     """
     which = rng.choice(len(held.shares), size=count, p=held.shares)
@@ -148,7 +148,7 @@ class Contexts:
 
     Args:
         ids: All streams end to end.
-        lines: Number of each piece's line, shape of `ids`.
+        lines: Number of each token's line, shape of `ids`.
         begins: Where each language begins, and the end of the last.
         shares: Probability of each language.
     """
@@ -173,12 +173,12 @@ def contexts(streams: dict[str, Ragged], smoothing: float) -> Contexts:
 
 
 def draw_contexts(held: Contexts, count: int, reach: int, first_piece: int, rng: np.random.Generator) -> Bags:
-    """Draw words of running text, and the pieces around each in its line.
+    """Draw words of running text, and the tokens around each in its line.
 
     Args:
         held: Result of `contexts`.
         count: Words; fewer come back where special tokens or lonely words are drawn.
-        reach: Pieces on either side.
+        reach: Tokens on either side.
         first_piece: Lower ids are special tokens.
         rng: Source of the choices.
     """

@@ -152,7 +152,7 @@ def masked_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
 
 
 def spaced(ids: Ids, special: Special, share: float, rng: np.random.Generator) -> Ids:
-    """Pieces with the boundary put before some of those that do not begin a word.
+    """Tokens with the boundary put before some of those that do not begin a word.
 
     Example:
         >>> special = Special(0, 1, 2, 9, 10, 4, np.array([True] * 5 + [False] * 5), boundary=4)
@@ -162,7 +162,7 @@ def spaced(ids: Ids, special: Special, share: float, rng: np.random.Generator) -
     if special.boundary < 0:
         return ids
     before = ~special.word_starts[ids] & (rng.random(len(ids)) < share)
-    # A boundary that stands alone in the text has its piece behind it already.
+    # A boundary that stands alone in the text has its token behind it already.
     before[1:] &= ids[:-1] != special.boundary
     return np.insert(ids, np.flatnonzero(before), special.boundary).astype(ids.dtype)
 
@@ -283,7 +283,7 @@ def contrastive_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
 
 
 def links_batch(store: Store, config: PretrainConfig, step: int) -> Batch:
-    """Pieces, then the pieces that translate them in the same order."""
+    """Tokens, then the tokens that translate them in the same order."""
     return _contrasting("links", store.links, config.objectives.links, store, config, step)
 
 

@@ -103,7 +103,7 @@ class Shape(Section):
 
 
 class Masked(Section):
-    """Masked language modelling on running text."""
+    """Masked language modeling on running text."""
 
     share: Share = Field(1.0, description="share of the steps; shares are made to sum to 1")
     weight: float = 1.0
@@ -114,7 +114,7 @@ class Masked(Section):
 
 
 class Translation(Section):
-    """Masked language modelling on a sentence and its translation, concatenated."""
+    """Masked language modeling on a sentence and its translation, concatenated."""
 
     share: Share = 0.0
     weight: float = 1.0
@@ -123,7 +123,7 @@ class Translation(Section):
 
 
 class Spacing(Section):
-    """Languages written without spaces, of whose sentences some get a boundary before each piece.
+    """Languages written without spaces, of whose sentences some get a boundary before each token.
 
     Tagging data of these languages comes as words; each then begins with a boundary, which
     running text never shows.
@@ -191,7 +191,7 @@ class Bagging(Section):
 
 
 class Static(Section):
-    """Alignment of the embeddings alone, as bags of pieces, before the encoder is trained."""
+    """Alignment of the embeddings alone, as bags of tokens, before the encoder is trained."""
 
     steps: Annotated[int, Field(ge=0)] = Field(0, description="0 = no such stage")
     rate: Annotated[float, Field(gt=0)] = Field(0.05, description="highest rate; embeddings have variance 1")

@@ -111,7 +111,7 @@ def card(
     measures: dict[str, Any],
     records: list[dict[str, Any]],
 ) -> str:
-    """Model card: what it is, how to make it, what it was trained on under which licences, how well.
+    """Model card: what it is, how to make it, what it was trained on under which licenses, how well.
 
     Args:
         config: The configuration of the run.

@@ -1,4 +1,4 @@
-"""Which pieces translate which, counted in parallel text by IBM model 1 [no torch].
+"""Which tokens translate which, counted in parallel text by IBM model 1 [no torch].
 
 Sentences as bags say little about words that stand in every sentence, and dictionaries
 list them once like all others; what they translate to shows where words compete for
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 LONGEST = 40
-"""Pieces of a sentence that is counted; longer ones are left out."""
+"""Tokens of a sentence that is counted; longer ones are left out."""
 MOST = 12_000
 """Most sentence pairs of a pair of languages."""
 ROUNDS = 5
@@ -27,7 +27,7 @@ ROUNDS = 5
 SURE = 0.1
 """Least product of the two probabilities, one per direction, of a link."""
 LEAST = 3
-"""Links that two pieces must have to count as translations."""
+"""Links that two tokens must have to count as translations."""
 OFTEN = 1000
 """Most rows of a pair of pieces."""
 NONE = 0
@@ -36,13 +36,13 @@ NONE = 0
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Every piece of a sentence beside every piece of its translation, over all sentences.
+    """Every token of a sentence beside every token of its translation, over all sentences.
 
     Args:
-        kinds: Which two pieces a cell is of, shape (cells,).
-        left: Where the piece of one side stands, counted over all sentences, same shape.
+        kinds: Which two tokens a cell is of, shape (cells,).
+        left: Where the token of one side stands, counted over all sentences, same shape.
         right: Likewise for the other side.
-        pieces: The two pieces of each kind, shape (kinds, 2).
+        pieces: The two tokens of each kind, shape (kinds, 2).
     """
 
     kinds: Ints
@@ -68,14 +68,14 @@ def cells(pairs: Sequence[tuple[Ids, Ids]], vocabulary: int) -> Cells:
 
 
 def posterior(held: Cells, given: int) -> Floats:
-    """Probability of each cell's link, where the other side's piece chooses one of the given side.
+    """Probability of each cell's link, where the other side's token chooses one of the given side.
 
     Args:
         held: The cells.
-        given: 0 = pieces of the right side choose among those of the left, 1 = the reverse.
+        given: 0 = tokens of the right side choose among those of the left, 1 = the reverse.
 
     Returns:
-        Shape (cells,); the cells of one choosing piece sum to 1.
+        Shape (cells,); the cells of one choosing token sum to 1.
 
     Source: model 1 of Brown et al. 1993, from even probabilities.
     """
@@ -92,14 +92,14 @@ def posterior(held: Cells, given: int) -> Floats:
 
 
 def linked(pairs: Sequence[tuple[Ids, Ids]], vocabulary: int) -> tuple[Ints, Ints]:
-    """Pieces that choose each other, and how often.
+    """Tokens that choose each other, and how often.
 
     Args:
         pairs: Sentences and their translations.
         vocabulary: Number of ids.
 
     Returns:
-        Different pieces of both sides, shape (found, 2), and their links, shape (found,).
+        Different tokens of both sides, shape (found, 2), and their links, shape (found,).
     """
     if not pairs:
         return np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.int64)
@@ -112,7 +112,7 @@ def linked(pairs: Sequence[tuple[Ids, Ids]], vocabulary: int) -> tuple[Ints, Int
 
 
 def link_table(sentences: PairTable, languages: Sequence[str], pivot: str, vocabulary: int) -> PairTable:
-    """Pairs of pieces of the pivot language and of each other one.
+    """Pairs of tokens of the pivot language and of each other one.
 
     A pair stands in as many rows as it has links, at most `OFTEN`: frequent words often.
 

@@ -45,7 +45,7 @@ def with_weights(model: Any, values: dict[str, Tensor]) -> Iterator[None]:
 
 @torch.no_grad()
 def held_out_loss(model: Any, store: Store, config: PretrainConfig, device: torch.device) -> dict[str, float]:
-    """Loss of guessing pieces of held-out text, per language, in nats per piece."""
+    """Loss of guessing tokens of held-out text, per language, in nats per token."""
     special, length = store.special, min(64, max(stage.length for stage in config.lengths))
     found = {}
     for language, stream in store.held_streams.items():

@@ -53,7 +53,7 @@ def make(config: PretrainConfig, vocabulary: int) -> Any:
 
 @torch.no_grad()
 def start_bias(model: Any, counts: Tensor) -> None:
-    """Let a new model begin with guessing each piece as often as it occurs.
+    """Let a new model begin with guessing each token as often as it occurs.
 
     Args:
         model: Its output bias is replaced.
@@ -113,8 +113,8 @@ def check_fit(config: PretrainConfig, model: Any, vocabulary: int, padding: int)
     Args:
         config: The configuration.
         model: What it goes on from.
-        vocabulary: Pieces of the tokenizer.
-        padding: Id of its padding piece.
+        vocabulary: Tokens of the tokenizer.
+        padding: Id of its padding token.
 
     Raises:
         ConfigError: Naming the field.

@@ -1,4 +1,4 @@
-"""What a step makes smaller: guessing hidden pieces, and telling translations apart."""
+"""What a step makes smaller: predicting masked tokens, and telling translations apart."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def contrastive_loss(vectors: Tensor, ignored: Tensor, temperature: float) -> Te
 
 
 def guessing_loss(model: Any, hidden: Tensor, chosen: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of the hidden pieces; scores are computed at their positions only.
+    """Cross-entropy of the hidden tokens; scores are computed at their positions only.
 
     Args:
         model: An XLM-R with its head.
@@ -59,17 +59,17 @@ def guessing_loss(model: Any, hidden: Tensor, chosen: Tensor, targets: Tensor) -
 def aligned_pieces(
     rows: Tensor, ids: Tensor, usable: Tensor, *, threshold: float, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Pieces of sentences and of their translations that are each other's nearest.
+    """Tokens of sentences and of their translations that are each other's nearest.
 
-    Pieces that are written alike are left out: names and punctuation, which are many
+    Tokens that are written alike are left out: names and punctuation, which are many
     and already the same.
 
     Args:
-        rows: Unit vector of each piece, shape (2 * pairs, tokens, width).
+        rows: Unit vector of each token, shape (2 * pairs, tokens, width).
         ids: Piece ids, shape (2 * pairs, tokens); rows i and i + pairs are translations.
         usable: Where there is text, same shape.
         threshold: Least cosine.
-        most: Most pairs of pieces; beyond, every so many is taken.
+        most: Most pairs of tokens; beyond, every so many is taken.
 
     Returns:
         Places in the flattened batch of one side and of the other, shape (found,) each.
@@ -90,7 +90,7 @@ def aligned_pieces(
 
 
 def alignment_loss(model: Any, hidden: Tensor, ids: Tensor, usable: Tensor, plan: Alignment) -> Tensor:
-    """Contrastive loss of aligned pieces in their contexts; which are aligned the embeddings say.
+    """Contrastive loss of aligned tokens in their contexts; which are aligned the embeddings say.
 
     Args:
         model: An XLM-R, whose embeddings are read.
@@ -133,7 +133,7 @@ def loss_of(model: Any, batch: Batch, config: PretrainConfig, device: torch.devi
         ignored = torch.from_numpy(batch.ignored).to(device)
         loss = contrastive_loss(mean_pool(hidden, attention), ignored, plan.temperature)
         if plan.alignment.weight:
-            # The first piece and the last are special tokens, and so is nothing else in these batches.
+            # The first token and the last are special tokens, and so is nothing else in these batches.
             usable = attention & attention.roll(-1, dims=1)
             usable[:, 0] = usable[:, -1] = False
             loss = loss + plan.alignment.weight * alignment_loss(model, hidden, ids, usable, plan.alignment)

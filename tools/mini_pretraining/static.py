@@ -1,6 +1,6 @@
-"""The static stage: embeddings of pieces aligned over languages before the encoder is trained.
+"""The static stage: embeddings of tokens aligned over languages before the encoder is trained.
 
-A text is the mean of its pieces' embeddings, each brought to the form in which the
+A text is the mean of its tokens' embeddings, each brought to the form in which the
 encoder's first normalization hands it on. That costs a hundredth of a pass through the
 encoder, so the embeddings see as many pairs in minutes as the encoder in hours.
 """
@@ -36,7 +36,7 @@ STATE = "static.safetensors"
 LOG_EVERY = 100
 """Steps summed up in one line of the log."""
 LONGEST_WORD = 12
-"""Pieces of a dictionary entry, cut beyond."""
+"""Tokens of a dictionary entry, cut beyond."""
 WARMUP = 30
 """Steps from 0 to the highest rate."""
 FALL = 0.6
@@ -51,12 +51,12 @@ def table(embeddings: Tensor) -> Tensor:
 
 
 def pooled(rows: Tensor, bags: Sequence[Bags], special: Special) -> list[Tensor]:
-    """Mean of the pieces of each text and its two special tokens.
+    """Mean of the tokens of each text and its two special tokens.
 
     All bags go through one sum, since its gradient is as large as the vocabulary.
 
     Args:
-        rows: A vector per piece, shape (vocabulary, width).
+        rows: A vector per token, shape (vocabulary, width).
         bags: Texts.
         special: The two special tokens around every text.
 

@@ -248,7 +248,7 @@ def build(text: TextFolder, config: PretrainConfig, tokenizer: Tokenizer) -> Sto
     Args:
         text: What was read.
         config: Languages and how much is held out.
-        tokenizer: Whose pieces are used.
+        tokenizer: Whose tokens are used.
 
     Raises:
         ConfigError: If an objective with a share has no data.

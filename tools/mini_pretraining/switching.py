@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pieces = tuple[int, ...]
 Table = dict[Pieces, list[Pieces]]
 Switch = dict[str, dict[str, Table]]
-"""Language of the word, language of its translation, pieces of the word: pieces of its translations."""
+"""Language of the word, language of its translation, tokens of the word: tokens of its translations."""
 
 LONGEST_TRANSLATION = 3
 """Words of a translation; longer ones are explanations rather than translations."""
@@ -40,7 +40,7 @@ def build_switch(dictionaries: Sequence[Dictionary], tokenizer: Tokenizer) -> Sw
 
     Args:
         dictionaries: Word pairs.
-        tokenizer: Whose pieces the tables hold.
+        tokenizer: Whose tokens the tables hold.
     """
     wanted: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for found in dictionaries:
@@ -74,7 +74,7 @@ def switch_words(
 ) -> NDArray[np.int32]:
     """Replace some words that have a translation by one of their translations.
 
-    A word is found with or without its last piece, which is often punctuation.
+    A word is found with or without its last token, which is often punctuation.
 
     Args:
         ids: A sequence, shape (tokens,).

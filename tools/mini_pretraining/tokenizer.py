@@ -25,7 +25,7 @@ MASK = "<mask>"
 MODEL_INPUTS = ("input_ids", "attention_mask")
 """What a tokenizer hands on: XLM-R has one type of token, so their types are left out."""
 BOUNDARY = "▁"
-"""What begins a word in the pieces (the metaspace)."""
+"""What begins a word in the tokens (the metaspace)."""
 
 
 def balanced_sample(
@@ -66,7 +66,7 @@ def balanced_sample(
 
 
 def _covered(lines: Sequence[str], coverage: float) -> Iterator[str]:
-    """The lines with characters beyond the coverage made spaces: each kept one costs a piece."""
+    """The lines with characters beyond the coverage made spaces: each kept one costs a token."""
     import unicodedata
 
     normal = [unicodedata.normalize("NFKC", line) for line in lines]
@@ -84,12 +84,12 @@ def _covered(lines: Sequence[str], coverage: float) -> Iterator[str]:
 
 
 def train(lines: Sequence[str], *, vocabulary: int, coverage: float = 0.9995) -> Tokenizer:
-    """Train a Unigram tokenizer with the normalizer, pieces and templates of XLM-R.
+    """Train a Unigram tokenizer with the normalizer, tokens and templates of XLM-R.
 
     Args:
         lines: Text, already balanced over the languages.
         vocabulary: Number of ids, special tokens included.
-        coverage: Fraction of the characters of the text that get a piece of their own.
+        coverage: Fraction of the characters of the text that get a token of their own.
             Source: 0.9995, the SentencePiece default XLM-R was trained with.
 
     Returns:
@@ -156,13 +156,13 @@ def _template(tokenizer: Tokenizer) -> Any:
 def save(tokenizer: Tokenizer, folder: Path, *, max_length: int = 512) -> None:
     """Write the tokenizer as `AutoTokenizer` loads it: as tokenizer.json says, of no named class.
 
-    transformers 5 builds the tokenizers of classes that it knows, XLM-R's among them, anew from their pieces,
+    transformers 5 builds the tokenizers of classes that it knows, XLM-R's among them, anew from their tokens,
     with another normalizer than the file's: of Chinese text with its own punctuation other ids come out.
 
     Args:
         tokenizer: Result of `train`.
         folder: Where the files go; made if needed.
-        max_length: Longest input in pieces, special tokens included.
+        max_length: Longest input in tokens, special tokens included.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -238,7 +238,7 @@ def encode_lines(tokenizer: Tokenizer, lines: Iterable[str], *, batch: int = 200
 
 
 def word_starts(tokenizer: Tokenizer) -> list[bool]:
-    """For every id, whether the piece begins a word (or is a special token)."""
+    """For every id, whether the token begins a word (or is a special token)."""
     names = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
     return [name is None or name.startswith(BOUNDARY) or name in (*SPECIALS, MASK) for name in names]
 

@@ -174,7 +174,7 @@ def best_threshold(pairs: Sequence[Pair], scores: Sequence[float], golds: Collec
     Args:
         pairs: Candidate pairs of ids, in the order of their scores, the best first.
         scores: Their margins.
-        golds: Gold pairs; repetitions count once.
+        golds: Reference pairs; repetitions count once.
 
     Source: google-research/xtreme third_party/utils_retrieve.py.
 

@@ -42,7 +42,7 @@ def reduce(sums: np.ndarray) -> np.ndarray:
 
 
 def accuracy(golds: Sequence[str | int], predictions: Sequence[str | int]) -> float:
-    """Percentage of predictions that equal their gold label.
+    """Percentage of predictions that equal their reference label.
 
     Example:
         >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
@@ -66,9 +66,9 @@ SCORE = Score(
 
 
 def masked_statistics(golds: Sequence[Any], predictions: Sequence[Sequence[int]]) -> np.ndarray:
-    """Pieces guessed right and pieces hidden in each example, shape (examples, 2).
+    """Tokens predicted right and tokens masked in each example, shape (examples, 2).
 
-    A prediction counts its own pieces, because which of them are hidden depends on the tokenizer.
+    A prediction counts its own tokens, because which of them are masked depends on the tokenizer.
 
     Example:
         >>> statistics(["a b", "c"], [[1, 2], [0, 1]]).tolist()

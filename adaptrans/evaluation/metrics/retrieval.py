@@ -15,7 +15,7 @@ Partners = Sequence[Collection[Hashable]]
 
 
 def statistics(golds: Partners, predictions: Partners) -> np.ndarray:
-    """Right, extracted and gold pairs of each sentence, shape (sentences, 3); repetitions count once.
+    """Right, extracted and reference pairs of each sentence, shape (sentences, 3); repetitions count once.
 
     Raises:
         AdaptransError: If the numbers of sentences differ.

@@ -63,7 +63,7 @@ class Score:
         """Additive counts of examples in a language, shape (examples, k).
 
         Args:
-            golds: Gold values.
+            golds: References.
             predictions: One prediction each.
             language: Their language, for scores whose rules differ between languages.
 

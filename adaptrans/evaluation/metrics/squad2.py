@@ -26,7 +26,7 @@ class Threshold(NamedTuple):
 
 
 def right_answers(golds: Sequence[str]) -> list[str]:
-    """The gold answers that are left once normalized; the empty text alone if there are none.
+    """The reference answers that are left once normalized; the empty text alone if there are none.
 
     Example:
         >>> right_answers(["The.", "1973"]), right_answers([""])

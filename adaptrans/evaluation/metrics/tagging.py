@@ -84,10 +84,10 @@ def entities(tags: Tags) -> list[Span]:
 def chunk_statistics(
     golds: Sequence[Tags], predictions: Sequence[Tags], spans: Callable[[Tags], list[Span]] = chunks
 ) -> np.ndarray:
-    """Correct, predicted and gold chunks of each sentence, shape (sentences, 3).
+    """Correct, predicted and reference chunks of each sentence, shape (sentences, 3).
 
     Args:
-        golds: Gold tags of each sentence.
+        golds: Reference tags of each sentence.
         predictions: Its predicted tags.
         spans: What finds the chunks of a sentence.
 
@@ -110,7 +110,7 @@ def chunk_reduce(sums: np.ndarray) -> np.ndarray:
 
 
 def chunk_weights(counts: np.ndarray) -> np.ndarray:
-    """Predicted and gold chunks of each sentence: F1 is the mean of the sentences' own F1 by them.
+    """Predicted and reference chunks of each sentence: F1 is the mean of the sentences' own F1 by them.
 
     Example:
         >>> counts = np.array([[1.0, 2.0, 1.0], [3.0, 3.0, 4.0]])

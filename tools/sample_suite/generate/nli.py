@@ -2,7 +2,7 @@
 
 Since each hypothesis occurs once with each label, nothing can be guessed from it.
 As usual, both sentences are taken to speak of the same event, so that another
-place, colour, size or number excludes the first one.
+place, color, size or number excludes the first one.
 """
 
 from __future__ import annotations
