@@ -12,6 +12,7 @@ from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
     from adaptrans.runs.evaluation import EvaluateSpec
+    from adaptrans.task_types.base import TaskType
 
 
 @grouped
@@ -56,7 +57,7 @@ def predict(
     where = place.workspace()
     own = {"text": text, "pair": pair, "question": question, "context": context, "choices": choice}
     given = {name: value for name, value in own.items() if value}
-    rows = _rows(input_) if input_ is not None else [_row(where.task(task).kind, given)]
+    rows = _rows(input_) if input_ is not None else [_row(where.task(task).type, given)]
     options: dict[str, Any] = {
         "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
         "quantize": quantize,
@@ -87,12 +88,9 @@ def _show_plan(spec: EvaluateSpec, inputs: int, as_json: bool) -> None:
         print(f"run {spec.trained.name} would answer; inputs: {inputs}")
 
 
-TEXT_FIELD = {"tagging": "words", "multiple_choice": "prompt"}
-"""What `--text` fills for the task types that call it otherwise."""
-
-
-def _row(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    return {TEXT_FIELD.get(kind, name) if name == "text" else name: value for name, value in given.items()}
+def _row(kind: TaskType, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields given, `--text` under the name that the type has for it."""
+    return {kind.text_field if name == "text" else name: value for name, value in given.items()}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

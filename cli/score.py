@@ -22,7 +22,10 @@ def score(
         typer.Option("--predictions", help="Folder with one folder per task, test-LANG.tsv or .json in it."),
     ],
     labels: Annotated[Path, typer.Option("--labels", help="Folder of the same form with the labels.")],
-    benchmark: Annotated[str, typer.Option("--benchmark", help="xtreme or xtreme-r.")] = "xtreme",
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="xtreme, xtreme-r, or a file of one's own.")
+    ] = "xtreme",
+    tasks: options.TaskFolders = None,
     as_json: options.Json = False,
 ) -> None:
     """Score prediction files in XTREME's layout: languages, tasks, groups, overall."""
@@ -35,7 +38,9 @@ def score(
     rules = benchmarks.get(benchmark)
     total = sum(len(task.languages) for task in rules.tasks.values())
     with progress(f"scoring by {rules}", total) as meter:
-        found = score_folder(rules, predictions, labels, lambda what: meter.advance(note=what))
+        found = score_folder(
+            rules, predictions, labels, lambda what: meter.advance(note=what), folders=tasks or ()
+        )
     if as_json:
         options.print_json(asdict(found))
     else:

@@ -11,7 +11,8 @@ import typer
 from adaptrans_cli import options
 
 if TYPE_CHECKING:
-    from adaptrans.tasks.preview import Input, Lengths, Shown
+    from adaptrans.task_types.base import Input
+    from adaptrans.tasks.preview import Lengths, Shown
     from adaptrans.tasks.schema import Task
     from adaptrans.tasks.validation import SplitCheck
 
@@ -31,7 +32,9 @@ BAR = 40
 def new(
     kind: Annotated[
         str | None,
-        typer.Argument(help="Type of the task; without one the types are listed.", show_default=False),
+        typer.Argument(
+            help="Type of the task; without one the types are listed.", show_default=False, metavar="[TYPE]"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write, as tasks/my_task.yaml; else it is printed.")
@@ -40,13 +43,18 @@ def new(
         Path | None,
         typer.Option("--example-data", help="Also write a few fitting rows below this data folder."),
     ] = None,
+    tasks: options.TaskFolders = None,
 ) -> None:
     """Write a commented task file of a type to begin one's own with."""
-    from adaptrans.tasks.templates import TEMPLATES, example_rows, name_of, task_file, write_new
+    from adaptrans.task_types.own_types import load_types
+    from adaptrans.tasks.templates import example_rows, name_of, task_file, templates, write_new
+
+    for folder in tasks or ():
+        load_types(folder)
 
     if kind is None:
-        for name in TEMPLATES.names():
-            print(f"{name:18} {TEMPLATES[name].asks}")
+        for name, template in templates().items():
+            print(f"{name:18} {template.asks}")
         return
     name = name_of(out) if out is not None else "my_task"
     text = task_file(kind, name, str(out.parent) if out is not None else "FOLDER")
@@ -223,9 +231,15 @@ def _places(data: Path | None, tasks: Sequence[Path] | None) -> tuple[Path | Non
 
 @app.command("list")
 def list_tasks(
-    data: options.Data = None, tasks: options.TaskFolders = None, as_json: options.Json = False
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only tasks of this type; `tasks new` lists the types.")
+    ] = None,
+    data: options.Data = None,
+    tasks: options.TaskFolders = None,
+    as_json: options.Json = False,
 ) -> None:
     """List all tasks, and with --data in how many languages each split is at hand."""
+    from adaptrans.task_types.base import TASK_TYPES
     from adaptrans.tasks import catalogue
     from adaptrans.tasks.loading import available_languages
 
@@ -233,13 +247,15 @@ def list_tasks(
     rows = []
     for name in catalogue.names(folders):
         task = catalogue.get(name, folders)
+        if kind is not None and task.type is not TASK_TYPES[kind]:
+            continue
         found = {split: len(available_languages(task, split, data)) for split in task.splits}
         available = found if data else None
         rows.append((task, available))
     if as_json:
         options.print_json([_summary(task, available) for task, available in rows])
         return
-    columns = ["task", "kind", "roles", "languages", "scores", *(["at hand (languages)"] if data else [])]
+    columns = ["task", "type", "roles", "languages", "scores", *(["at hand (languages)"] if data else [])]
     cells = [
         [
             str(task),
@@ -274,7 +290,7 @@ def show_task(
         return
     facts = [
         ("title", task.title),
-        ("kind", task.kind),
+        ("type", task.kind),
         ("roles", ", ".join(task.roles)),
         ("languages", f"{len(task.languages)}: {' '.join(task.languages)}"),
         ("labels", _labels(task)),

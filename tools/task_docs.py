@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.schema import Task
 
@@ -17,15 +18,8 @@ where none is stated. "of" names the splits of other tasks that a split is made 
 of those marked "not tried" only files made in that form were read, so that a name or column may differ.
 """
 
-KINDS = {
-    "classification": "Classification of a text or a pair",
-    "multiple_choice": "Multiple choice",
-    "span_qa": "Question answering by a span of a passage",
-    "span_qa_null": "Question answering with questions that have no answer",
-    "tagging": "Tagging of words",
-    "bitext_retrieval": "Retrieval of translations",
-    "mlm": "Masked language modelling",
-}
+KINDS = ("classification", "multiple_choice", "span_qa", "span_qa_null", "tagging", "bitext_retrieval", "mlm")
+"""Types in the order of the page; others follow."""
 
 
 def page() -> str:
@@ -36,7 +30,7 @@ def page() -> str:
     for kind in kinds:
         found = [task for task in tasks if task.kind == kind]
         if found:
-            parts.append(_table(KINDS.get(kind, kind.replace("_", " ").capitalize()), found))
+            parts.append(_table(TASK_TYPES[kind].title, found))
     parts.append(_sources(tasks))
     return "\n".join(parts)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from adaptrans.errors import ConfigError, UnknownNameError
-from adaptrans.tasks.schema import Names, Strict
+from adaptrans.tasks.schema import Names, Strict, under_kind
 from adaptrans.utils.yaml import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
@@ -23,10 +24,15 @@ class BenchmarkTask(Strict):
     """One task of a benchmark."""
 
     task: str = Field(default="", description="name of the task; empty: that of its folder")
-    kind: str = Field(description="how its prediction files are read, a kind of task")
+    kind: str = Field(description="how its prediction files are read, a type of task")
     score: str = Field(description="score of each language; its mean over languages is the task score")
     languages: Names = Field(min_length=1, description="languages of the mean")
     ours: str = Field(default="", description="what the reference leaves open and is defined here")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_type(cls, given: Any) -> Any:
+        return under_kind(given)
 
 
 class Benchmark(Strict):
@@ -82,11 +88,17 @@ def names() -> list[str]:
 
 @cache
 def get(name: str) -> Benchmark:
-    """The benchmark of a name.
+    """The benchmark of a name, or of one's own file.
+
+    Args:
+        name: A name, or the path of a YAML file of the same form as ours.
 
     Raises:
         UnknownNameError: If there is none; the nearest name is suggested.
+        ConfigError: If a file is not a valid benchmark, with file and line.
     """
+    if name.endswith((".yaml", ".yml")):
+        return load(Path(name))
     if name not in names():
         raise UnknownNameError("benchmark", name, names())
     return load(HERE / f"{name}.yaml")
@@ -110,5 +122,4 @@ def load(path: Path) -> Benchmark:
 
 
 def _known_keys(at: KeyPath) -> list[str]:
-    model = BenchmarkTask if at[0] == "tasks" else Benchmark
-    return list(model.model_fields)
+    return [*BenchmarkTask.model_fields, "type"] if at[0] == "tasks" else list(Benchmark.model_fields)

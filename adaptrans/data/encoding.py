@@ -38,7 +38,7 @@ class Encoder:
     """How examples become token ids.
 
     Args:
-        kind: The task's kind.
+        kind: The task's type.
         task: The task.
         tokenizer: The backbone's tokenizer.
         tokenizer_key: Fingerprint of the tokenizer's files.
@@ -60,7 +60,7 @@ class Encoder:
     def _deciding(self, data_key: str) -> dict[str, Any]:
         """All that decides the token ids."""
         return {
-            "kind": f"{self.kind.name}@{self.kind.version}",
+            "kind": f"{self.kind.name}@{self.kind.version}{self.kind.source and f' {self.kind.source}'}",
             "labels": list(self.task.labels),
             "tag_on": self.task.tag_on,
             "tokenizer": self.tokenizer_key,

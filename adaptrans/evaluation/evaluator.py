@@ -122,7 +122,7 @@ def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], k
     for answered in answer_languages(sessions, keys, _layer(specs[0], sessions[0])):
         number = _write(specs, answered, [found and found[0].value for found in tuned])
         for spec, session, found in zip(specs, sessions, tuned, strict=True):
-            file = PredictionFile(spec.run, answered.language, spec.task.kind == "bitext_mining")
+            file = PredictionFile(spec.run, answered.language, spec.task.type.mines)
             counts = scored(spec, file, answered.examples, number)
             told = [f"no answer above {found[0].value:.3f}, tuned on dev [{found[1]}]"] if found else []
             counts = replace(

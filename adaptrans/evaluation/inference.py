@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -44,11 +45,10 @@ from adaptrans.modeling.setup.nodes import Fuse, has_language, language_parent
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import BARE, EvaluateSpec
 from adaptrans.runs.train import compares_vectors, is_retrieval
-from adaptrans.task_types.base import TASK_TYPES, TaskType
-from adaptrans.task_types.examples import EXAMPLE_KINDS, Rules
+from adaptrans.task_types.base import TaskType
+from adaptrans.task_types.rows import RowError, Rules
 from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import loading
-from adaptrans.tasks.fields import RowError
 from adaptrans.tasks.readers.text import damage
 from adaptrans.utils.devices import HEAP, autocast, pick_device, pick_precision, spare_memory
 from adaptrans.utils.environment import environment
@@ -225,8 +225,7 @@ def answered(
     Yields:
         Number of the part, example, and one prediction of each model.
     """
-    answers = predictors[0].kind.answers
-    assert answers is not None, "retrieval compares vectors"
+    kind = predictors[0].kind
     examples: Iterator[Any] = iter(())
     current, done = -1, 0
     for chunk in _chunks(parts):
@@ -241,7 +240,7 @@ def answered(
                 number,
                 example,
                 tuple(
-                    answers.predict(example, outputs, predictor.labels)
+                    kind.predict(example, outputs, predictor.labels)
                     for predictor, outputs in zip(predictors, own, strict=True)
                 ),
             )
@@ -256,8 +255,6 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
     What the models have in common below their first difference is computed once.
     """
     first = predictors[0]
-    answers = first.kind.answers
-    assert answers is not None
     lengths = [feature["length"] for feature in features]
     results: list[list[Any]] = [[None] * len(features) for _ in predictors]
     for predictor in predictors:
@@ -275,7 +272,7 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
             for predictor, own in zip(predictors, results, strict=True):
                 with common.given(predictor.assembled, states):
                     values = predictor.values(batch)
-                for place, output in zip(part, answers.decode(values, chosen), strict=True):
+                for place, output in zip(part, first.kind.decode(values, chosen), strict=True):
                     own[place] = output
     return results
 
@@ -399,9 +396,11 @@ class Session:
             tick: Called with the number of examples answered.
             layer: For retrieval, the layer whose vectors are compared; by default that of the spec.
         """
-        if self.kind.name in RETRIEVERS:
+        if self.kind.retriever is not None:
+            module, _, name = self.kind.retriever.partition(":")
+            answer: Callable[..., Outcome] = getattr(import_module(module), name)
             chosen = self.spec.layer if layer is None else layer
-            return RETRIEVERS[self.kind.name](self, language, data_key, examples, tick, chosen)
+            return answer(self, language, data_key, examples, tick, chosen)
         features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
         golds = [self.kind.gold(example) for example in examples]
         notes = self.switch_language(language)
@@ -468,7 +467,7 @@ class Session:
             attention,
         )
 
-    def nearest_sentences(
+    def nearest(
         self,
         language: str,
         data_key: str,
@@ -519,11 +518,16 @@ class Session:
         )
 
 
-RETRIEVERS: Registry[Callable[..., Outcome]] = Registry("kind of retrieval")
-"""How tasks that compare vectors are answered, called as `Session.answer` with the session first."""
-RETRIEVERS.add("bitext_retrieval", Session.nearest_sentences)
-RETRIEVERS.add("bitext_mining", "adaptrans.evaluation.bitext_mining.answer:answer")
-RETRIEVERS.add("passage_ranking", "adaptrans.evaluation.passage_ranking:answer")
+def nearest_sentences(
+    session: Session,
+    language: str,
+    data_key: str,
+    examples: Sequence[Any],
+    tick: Callable[[int], None],
+    layer: int | None,
+) -> Outcome:
+    """How a type whose sentences look for their translations is answered; see `Session.answer`."""
+    return session.nearest(language, data_key, examples, tick, layer)
 
 
 def open_sessions(specs: Sequence[EvaluateSpec]) -> list[Session]:
@@ -579,7 +583,7 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
         cast_once(assembled.model)
     labels = assembled.head.labels if assembled.head is not None else ()
     tokenizer = tokenizer or load_tokenizer(backbone)
-    return Session(spec, assembled, TASK_TYPES[spec.task.kind], tokenizer, labels, device, precision)
+    return Session(spec, assembled, spec.task.type, tokenizer, labels, device, precision)
 
 
 @dataclass(frozen=True)
@@ -757,10 +761,10 @@ def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Itera
 
 
 def _example(spec: EvaluateSpec, number: int, row: Mapping[str, Any]) -> Any:
-    kind = EXAMPLE_KINDS[spec.task.kind]
+    kind = spec.task.type
     if fault := damage(row):
         raise ConfigError(f"row {number} {fault}", remedy="give it as UTF-8 text")
-    gold = ("label", "tags", "answers", "impossible", "lines")
+    gold = (*kind.gold_fields, "label", "tags", "answers", "impossible", "lines")
     asked = [name for name in (*kind.required, *kind.optional) if name not in gold]
     unknown = [name for name in row if name not in (*asked, *gold, "id")]
     if unknown:

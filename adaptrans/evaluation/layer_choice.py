@@ -9,6 +9,7 @@ import numpy as np
 
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import Select
+from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.utils.io import read_json, write_json
 
 FILE = "layer.json"
@@ -55,20 +56,6 @@ def layer_note(run: Run) -> str:
     )
 
 
-DIRECTIONS = {
-    "bitext_retrieval": (
-        "english_to_language",
-        "each English sentence looks for its translation in the language",
-    ),
-    "bitext_mining": ("both", "each side looks for its translations in the other, and pairs are mutual"),
-    "passage_ranking": ("query_to_candidates", "each query looks among the candidates of all languages"),
-}
-"""Which side looks for which, by kind of task: in a word and in words.
-
-Source: google-research/xtreme, third_party/utils_retrieve.py: for Tatoeba the index holds the other language
-and the queries are English. Other tools (mteb) look up English: their scores are some points away.
-"""
-
 NO_PREFIX = ""
 """What stands before every text: nothing. Encoders trained with a prefix score less without it."""
 
@@ -80,12 +67,19 @@ def direction(kind: str) -> dict[str, str]:
         >>> direction("bitext_retrieval")
         {'direction': 'english_to_language', 'prefix': ''}
     """
-    return {"direction": DIRECTIONS[kind][0], "prefix": NO_PREFIX}
+    return {"direction": _searches(kind)[0], "prefix": NO_PREFIX}
+
+
+def _searches(kind: str) -> tuple[str, str]:
+    """Which side looks for which, in a word and in words."""
+    found = TASK_TYPES[kind].searches
+    assert found is not None, "a head answers, nothing is searched"
+    return found
 
 
 def direction_note(kind: str) -> str:
     """Direction and prefix, for the reader of the score."""
-    return f"direction: {DIRECTIONS[kind][1]}; {NO_PREFIX or 'no'} text prefix"
+    return f"direction: {_searches(kind)[1]}; {NO_PREFIX or 'no'} text prefix"
 
 
 MARGIN = 1.0

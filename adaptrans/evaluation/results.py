@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptrans.evaluation.metrics import SCORES
+from adaptrans.evaluation.metrics import SCORES, chance
 from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.xtreme_format import write_rows
 from adaptrans.runs.evaluation import EvaluateSpec
@@ -19,7 +19,6 @@ from adaptrans.runs.store import Run
 from adaptrans.runs.train import is_retrieval
 from adaptrans.stats.edges import Sample
 from adaptrans.stats.intervals import ends_of, interval
-from adaptrans.task_types.chance import chance
 from adaptrans.utils.io import atomic_write, read_json, write_json
 
 INTERVALS = 2

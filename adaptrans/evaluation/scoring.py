@@ -18,9 +18,9 @@ from adaptrans.evaluation import xtreme_format
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.xtreme_format import (
     FOLDERS,
-    LAYOUTS,
     Layout,
     columns,
+    layout_of,
     line_of_key,
     prediction_path,
     read_file,
@@ -115,6 +115,7 @@ def score_folder(
     predictions: Path,
     labels: Path,
     tick: Callable[[str], None] = lambda what: None,
+    folders: Sequence[Path] = (),
 ) -> Scores:
     """Score every file of a folder in XTREME's layout.
 
@@ -123,6 +124,7 @@ def score_folder(
         predictions: Folder with one folder per task that holds `test-LANG.tsv` or `.json`.
         labels: Folder of the same form with the labels.
         tick: Called with a short text after each language of each task.
+        folders: Folders of own task files, and of the types of a benchmark of one's own.
 
     Raises:
         MissingDataError: If a folder is missing, or there is nothing to score.
@@ -131,9 +133,12 @@ def score_folder(
     for folder in (predictions, labels):
         if not folder.is_dir():
             raise MissingDataError(f"{folder} is not a folder", remedy="give one folder per task in it")
-    tasks = {
-        name: _scored_task(name, task, predictions, labels, tick) for name, task in benchmark.tasks.items()
-    }
+    known = catalogue.names(folders)
+    tasks = {}
+    for name, task in benchmark.tasks.items():
+        own = task.task or name
+        label_names = catalogue.get(own, folders).labels if own in known else ()
+        tasks[name] = _scored_task(name, task, predictions, labels, tick, label_names)
     if not any(task.languages for task in tasks.values()):
         raise MissingDataError(
             f"{predictions} and {labels} have no file of {benchmark.name} in common",
@@ -159,7 +164,7 @@ def score_file(
     Raises:
         DataError: If a file cannot be read or the two do not fit, with file and line.
     """
-    layout = LAYOUTS[task.kind]
+    layout = layout_of(task.kind)
     texts = read_file(labels, _LABELED), read_file(predictions, _PREDICTED)
     gold = layout.decode_gold(texts[0], labels)
     found = layout.decode(texts[1], predictions)
@@ -167,7 +172,7 @@ def score_file(
         _refuse_columns(layout, path, text, values, known)
     if layout.by_line:
         gold, found = _same_number(gold, found, labels, predictions)
-    if task.kind == "tagging":
+    if layout.by_word:
         _check_sentences(layout, gold, found, texts[1], predictions)
     notes = _never_right(layout, gold, found, known, texts[1], labels, predictions)
     golds, answers = layout.align(gold, found)
@@ -281,12 +286,15 @@ def _check_sentences(
 
 
 def _scored_task(
-    name: str, task: BenchmarkTask, predictions: Path, labels: Path, tick: Callable[[str], None]
+    name: str,
+    task: BenchmarkTask,
+    predictions: Path,
+    labels: Path,
+    tick: Callable[[str], None],
+    known: Collection[str],
 ) -> ScoredTask:
     found: dict[str, ScoredLanguage] = {}
     missing: dict[str, str] = {}
-    own = task.task or name
-    known = catalogue.get(own).labels if own in catalogue.names() else ()
     for language in task.languages:
         tick(f"{name} {language}")
         files = [_file(folder, name, task.kind, language) for folder in (predictions, labels)]

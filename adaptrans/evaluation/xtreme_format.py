@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.evaluation.metrics import retrieval
 from adaptrans.evaluation.metrics.squad2 import answered
+from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks.readers.tables import IdLines
 from adaptrans.tasks.readers.text import open_bytes, parsed_json
 from adaptrans.tasks.tag_schemes import OUTSIDE, last_part
@@ -188,6 +189,7 @@ class Layout:
         collect: Examples and one prediction (or gold value) each, to what `encode` (or `encode_gold`) takes.
         align: Labels and predictions as read, to golds and predictions side by side.
         by_line: Whether there must be as many predictions as labels.
+        by_word: Whether a prediction has a tag for every word.
         never_right: Labels, predictions and the task's label names to the predictions that can never
             be right, whatever the label.
         line_of: Text of a file, and a place as `never_right` counts them, to its line.
@@ -202,12 +204,23 @@ class Layout:
     collect: Callable[[Sequence[Any], Sequence[Any]], Any] = collect_rows
     align: Callable[[Any, Any], Aligned] = side_by_side
     by_line: bool = True
+    by_word: bool = False
     never_right: Rule = nothing
     line_of: Callable[[str, int], int] = _row_line
     names: Callable[[Any], Iterable[str]] | None = None
 
 
-LAYOUTS: Registry[Layout] = Registry("kind")
+LAYOUTS: Registry[Layout] = Registry("layout of prediction files")
+"""By name, as `TaskType.layout` gives it."""
+
+
+def layout_of(kind: str) -> Layout:
+    """The layout of the files of a type.
+
+    Raises:
+        UnknownNameError: If there is no such type.
+    """
+    return LAYOUTS[TASK_TYPES[kind].layout]
 
 
 def tatoeba_in_xtreme_order(english: Sequence[str], predictions: Sequence[int]) -> list[int]:
@@ -539,7 +552,7 @@ def _same(suffix: str, encode: Callable[[Any], str], decode: Callable[[str, Path
 
 
 LAYOUTS.add(
-    "classification",
+    "labels",
     replace(
         _same("tsv", _encode_labels, _decode_labels),
         decode_gold=_decode_gold_labels,
@@ -548,16 +561,17 @@ LAYOUTS.add(
     ),
 )
 LAYOUTS.add(
-    "tagging",
+    "tags",
     replace(
         _same("tsv", _encode_tags, _decode_tags),
+        by_word=True,
         never_right=tags,
         line_of=_filled_line,
         names=_every_tag,
     ),
 )
 LAYOUTS.add(
-    "multiple_choice",
+    "choices",
     replace(
         _same("jsonl", _encode_choices, _decode_choices),
         never_right=choices,
@@ -565,7 +579,7 @@ LAYOUTS.add(
     ),
 )
 LAYOUTS.add(
-    "bitext_retrieval",
+    "line_numbers",
     replace(
         _same("tsv", _encode_numbers, _decode_numbers),
         decode_gold=_decode_gold_numbers,
@@ -574,7 +588,7 @@ LAYOUTS.add(
     ),
 )
 LAYOUTS.add(
-    "bitext_mining",
+    "pairs",
     replace(
         _same("tsv", _encode_pairs, _decode_pairs),
         collect=_collect_pairs,
@@ -594,10 +608,10 @@ _QUESTIONS = Layout(
     _align_by_id,
     by_line=False,
 )
-LAYOUTS.add("span_qa", _QUESTIONS)
-LAYOUTS.add("span_qa_null", replace(_QUESTIONS, decode_gold=_decode_gold_answers_or_none))
+LAYOUTS.add("answers", _QUESTIONS)
+LAYOUTS.add("answers_or_none", replace(_QUESTIONS, decode_gold=_decode_gold_answers_or_none))
 LAYOUTS.add(
-    "passage_ranking",
+    "rankings",
     Layout(
         "json",
         _encode_object,
@@ -637,7 +651,7 @@ def prediction_path(folder: Path, task: str, kind: str, language: str) -> Path:
             raise AdaptransError(
                 f'"{name}" cannot be part of a file name', remedy="rename the task or language"
             )
-    return Path(folder) / FOLDERS.get(task, task) / f"test-{language}.{LAYOUTS[kind].suffix}"
+    return Path(folder) / FOLDERS.get(task, task) / f"test-{language}.{layout_of(kind).suffix}"
 
 
 def write_predictions(folder: Path, task: str, kind: str, language: str, predictions: Any) -> Path:
@@ -658,7 +672,7 @@ def write_predictions(folder: Path, task: str, kind: str, language: str, predict
             label with a line break.
     """
     path = prediction_path(folder, task, kind, language)
-    _write(path, [LAYOUTS[kind].encode(predictions)])
+    _write(path, [layout_of(kind).encode(predictions)])
     return path
 
 
@@ -686,7 +700,7 @@ def write_rows(
     Raises:
         AdaptransError: As for `write_predictions`.
     """
-    layout = LAYOUTS[kind]
+    layout = layout_of(kind)
     path = prediction_path(folder, task, kind, language)
     encode = layout.encode_gold if gold else layout.encode
     if layout.collect is collect_rows:
@@ -700,7 +714,7 @@ def write_rows(
 def write_labels(folder: Path, task: str, kind: str, language: str, golds: Any) -> Path:
     """Write the labels of one task in one language, and return the path; see `write_predictions`."""
     path = prediction_path(folder, task, kind, language)
-    _write(path, [LAYOUTS[kind].encode_gold(golds)])
+    _write(path, [layout_of(kind).encode_gold(golds)])
     return path
 
 
@@ -711,7 +725,7 @@ def read_predictions(folder: Path, task: str, kind: str, language: str) -> Any:
         DataError: If the file is missing or a line does not fit the kind.
     """
     path = prediction_path(folder, task, kind, language)
-    return LAYOUTS[kind].decode(read_file(path, "predict this language first"), path)
+    return layout_of(kind).decode(read_file(path, "predict this language first"), path)
 
 
 def read_file(path: Path, remedy: str) -> str:

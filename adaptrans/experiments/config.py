@@ -21,7 +21,6 @@ from adaptrans.modeling.setup.nodes import NINE, is_full, mix_name, parents_of, 
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
 from adaptrans.runs.presets import MIX
-from adaptrans.runs.train import UNTRAINED_KINDS
 from adaptrans.runs.training_args import (
     COMMAND_LINE,
     DEFAULT,
@@ -670,7 +669,7 @@ def _trainings(experiment: Experiment, kind: Callable[[str], str]) -> Iterator[t
                 names = mix_name(sources) if len(sources) > 1 else sources[0].name
                 yield "intermediate", names, is_full(setup)
     for target in experiment.targets:
-        if kind(target) not in UNTRAINED_KINDS:
+        if TASK_TYPES[kind(target)].trainable:
             yield from (("target", target, is_full(setup)) for setup in setups)
 
 
@@ -701,7 +700,8 @@ def explain_preset(name: str, depth: int = BASE_DEPTH) -> list[Explained]:
     named = {task for part in parts for task in part.tasks}
     kinds = {task: catalogue.get(task).kind for task in sorted(named)}
     found = []
-    trained = {kind: kind for kind in (*TASK_TYPES.names(), MIX) if kind not in UNTRAINED_KINDS}
+    own = [name for name in TASK_TYPES.names() if TASK_TYPES[name].trainable]
+    trained = {kind: kind for kind in (*own, MIX)}
     for task, kind in (trained | kinds).items():
         for whole in (True, False):
             layers = preset.training_layers(task, kind, whole_model=whole, depth=depth)

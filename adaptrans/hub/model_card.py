@@ -9,23 +9,21 @@ from adaptrans import languages
 from adaptrans.errors import UnknownNameError
 from adaptrans.hub.package import Package, PackageRow, Score
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
+from adaptrans.task_types.base import TASK_TYPES
 
 LIBRARY = "adaptrans"
 SUMMARY = "adaptrans"
 """Key of the card's metadata under which the row of a list stands."""
 
-# Names of the hub's tasks. Source: huggingface.co/tasks.
-PIPELINES = {
-    "classification": "text-classification",
-    "tagging": "token-classification",
-    "span_qa": "question-answering",
-    "span_qa_null": "question-answering",
-    "multiple_choice": "multiple-choice",
-    "bitext_retrieval": "sentence-similarity",
-    "bitext_mining": "sentence-similarity",
-    "passage_ranking": "sentence-similarity",
-    "language": "fill-mask",
-}
+LANGUAGE = "language"
+"""Kind of a package that holds a language adapter."""
+
+
+def pipeline(kind: str) -> str | None:
+    """What the hub calls the task of a package; None where its type is that of a package that is not here."""
+    if kind == LANGUAGE:
+        return "fill-mask"
+    return TASK_TYPES[kind].pipeline if kind in TASK_TYPES else None
 
 
 def is_hub_id(name: str) -> bool:
@@ -39,7 +37,7 @@ def card(package: Package) -> str:
 
     listed = [
         EvalResult(
-            task_type=PIPELINES.get(package.kind, "text-classification"),
+            task_type=pipeline(package.kind) or "text-classification",
             dataset_type=score.hub or score.task.partition("@")[0],
             dataset_name=score.task,
             dataset_config=score.language,
@@ -60,7 +58,7 @@ def card(package: Package) -> str:
         license=package.licence,
         metrics=sorted({score.score.partition(".")[0] for score in package.scores}) or None,
         model_name=package.name if listed else None,
-        pipeline_tag=PIPELINES.get(package.kind),
+        pipeline_tag=pipeline(package.kind),
         tags=[LIBRARY, "adapter-transformers", package.base.architecture],
     )
     # A key of our own, so that a list of repositories is a list of artifacts.
@@ -80,7 +78,7 @@ def _iso(code: str) -> str:
 def _body(package: Package) -> str:
     base = package.base
     whole = package.method == "full"
-    what = "A whole model" if whole else "A language adapter" if package.kind == "language" else "An adapter"
+    what = "A whole model" if whole else "A language adapter" if package.kind == LANGUAGE else "An adapter"
     parts = [
         f"# {package.name}",
         f"{what} for {base.id} ({base.depth} layers x {base.width}, {base.vocabulary} tokens), trained by"

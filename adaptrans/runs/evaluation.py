@@ -176,15 +176,13 @@ class EvaluateSpec(RunSpec):
             values |= {"shots": {code: spec.run.key for code, spec in sorted(self.shots.items())}}
         if has_language(self.setup):
             swapped = self.language_runs if self.policy == "swap" else {}
-            # One side of every pair is English, and candidates are in all languages.
-            further = ["en"] if is_retrieval(self.task) else []
-            further += self.task.languages if self.task.kind == "passage_ranking" else []
+            further = self.task.type.other_languages(self.task.languages)
             spoken = (*self.wanted_languages, *further)
             used = {code: swapped[code].key for code in spoken if code in swapped}
             values |= {"policy": self.policy, "language_adapters": used}
         if is_retrieval(self.task):
             values |= {"layer": self.layer, "pooling": self.config.pooling}
-        if self.task.kind == "bitext_mining":
+        if self.task.type.mines:
             values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
         if self.config.select is not None and is_retrieval(self.task):
             language = self.config.select.language

@@ -29,9 +29,6 @@ SPLITS = ("train", "dev")
 RULE = 1
 """Raised when other examples are drawn."""
 
-BALANCED_KINDS = ("classification", "multiple_choice")
-"""Kinds whose examples have one label each; of the others so many sentences or questions are drawn."""
-
 
 def shot_split(where: Workspace, task: Task, language: str) -> str | None:
     """The split that a language's examples are drawn from; None where it has neither.
@@ -143,7 +140,8 @@ class ShotSpec(TrainingSpec):
 
     def places(self, examples: Sequence[Any], gold: Callable[[Any], Any]) -> list[int]:
         """Places of the drawn examples among those of the split."""
-        balanced = self.task.kind in BALANCED_KINDS
+        # Of examples without one label each, so many sentences or questions are drawn.
+        balanced = self.task.type.one_label
         return drawn([gold(item) for item in examples] if balanced else len(examples), self.shots, self.seed)
 
     @functools.cached_property

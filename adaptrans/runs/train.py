@@ -24,9 +24,6 @@ from adaptrans.tasks.schema import Task
 
 ROUNDING = 1e-9
 
-TEXT_KINDS = ("mlm",)
-"""Kinds without labels."""
-
 
 def fitting(config: TrainingConfig, names: Sequence[str]) -> TrainingConfig:
     """The options with weights and shares by the names of the tasks of a mix.
@@ -69,7 +66,7 @@ def _by_name(option: str, values: Mapping[str, float], names: Sequence[str]) -> 
 
 def is_text(task: Task) -> bool:
     """Whether a task is plain text: trained on in every language that has some, and no target."""
-    return task.kind in TEXT_KINDS
+    return task.type.plain_text
 
 
 def selecting(parts: Sequence[TrainSpec]) -> list[bool]:
@@ -108,21 +105,15 @@ RECIPE = 5
 OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
 """What of the inputs differs between the tasks of a multi-task run."""
 
-UNTRAINED_KINDS = ("bitext_retrieval", "bitext_mining")
-
-
-HEADS: Mapping[str, str] = {"span_qa_null": "span_qa", "mlm": "mlm"}
-"""Head types by the kinds that are not called as theirs."""
-
 
 def compares_vectors(task: Task) -> bool:
     """Whether a task is answered by comparing vectors with each other, trained or not."""
-    return is_retrieval(task) or task.kind == "passage_ranking"
+    return task.type.compares_vectors
 
 
 def is_retrieval(task: Task) -> bool:
     """Whether a task is evaluated without training."""
-    return task.kind in UNTRAINED_KINDS
+    return not task.type.trainable
 
 
 @dataclass(frozen=True)
@@ -356,20 +347,19 @@ class TrainSpec(TrainingSpec):
         """The forward and backward pass that takes the most: all inputs as long as they may be."""
         shape = shape_of(self.workspace.backbone)
         config, length = self.config, self.max_length
-        choices = 2 if self.task.kind == "multiple_choice" else 1
-        at_once = max(1, config.tokens_per_batch // (length * choices))
-        labels = {"multiple_choice": choices, "passage_ranking": shape.width}
-        head = HEADS.get(self.task.kind, self.task.kind)
+        kind = self.task.type
+        assert kind.head is not None, "what has no head is not trained"
+        at_once = max(1, config.tokens_per_batch // (length * kind.rows_per_input))
         return Case(
             shape,
             setup=str(self.setup),
             method=self.method,
-            head=head,
-            labels=labels.get(self.task.kind, max(2, len(self.task.labels))),
+            head=kind.head,
+            labels=kind.head_size(self.task, shape.width),
             items=min(config.batch_size, at_once),
             length=min(length, shape.positions - 2),
             precision=precision if config.precision == "auto" else config.precision,
             checkpointing=config.gradient_checkpointing is True,
             quantize=config.quantize,
-            vocabulary=TRIMMED_ROWS if config.trims(self.whole_model) and head != "mlm" else None,
+            vocabulary=TRIMMED_ROWS if config.trims(self.whole_model) and not kind.plain_text else None,
         )

@@ -12,7 +12,7 @@ from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
 from adaptrans.modeling.manifest import NAME
 from adaptrans.runs.store import Store
-from adaptrans.task_types.examples import Example
+from adaptrans.task_types.rows import Example
 from adaptrans.tasks import catalogue, loading
 from adaptrans.tasks.loading import MissingData, missing_data, with_labels
 from adaptrans.tasks.schema import Task
@@ -43,7 +43,8 @@ def definition(task: Task) -> str:
         mode="json",
         include={"kind", "labels", "label_map", "tag_on", "scores", "parallel", "languages", "max_length"},
     )
-    return digest(said | changed_rules(task.scores, task.labels))
+    own = {"type_source": task.type.source} if task.type.source else {}
+    return digest(said | own | changed_rules(task.scores, task.labels))
 
 
 @dataclass(frozen=True)

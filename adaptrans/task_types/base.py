@@ -1,24 +1,24 @@
-"""What a task asks of the model: one file per kind.
+"""What a task asks of the model: the contract of a type, and the registry of all types.
 
-A kind turns examples into token ids, token ids into a batch, model outputs into
-a loss, and model outputs into predictions. Everything else (reading, batching,
-training, scoring, storing) is the same for every kind. Torch-free until a kind
-is looked up.
+Everything that differs from type to type stands in the one class of the type: how a row becomes an
+example, an example token ids, token ids a batch, logits a loss and a prediction; its files, scores and
+baselines; and what can be done with it. Everything else (reading, batching, training, scoring, storing)
+is the same for all. No type imports torch before it computes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from adaptrans.task_types.rows import Example, Rules
 from adaptrans.utils.registry import Registry
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
-
-    from adaptrans.tasks.schema import Task
 
 
 Feature = dict[str, Any]
@@ -26,68 +26,333 @@ Feature = dict[str, Any]
 
 Batch = dict[str, "torch.Tensor"]
 
-
-@dataclass(frozen=True)
-class Answers:
-    """How a kind that has a head learns and answers.
-
-    Args:
-        head: Head type in `adaptrans.models`.
-        loss: (logits, batch) to (sum of losses, number of terms), so that micro-batches add up to
-            exactly the loss of the whole batch.
-        decode: (logits, features) to one output per feature, plain Python values.
-        predict: (example, outputs of its features, label names of the head) to the prediction,
-            JSON-serializable.
-        gold: (example) to the gold value the task's scores compare a prediction with; None or an
-            empty list if the data has none.
-        whole: Whether the inputs of a step are each other's wrong answers, so that it cannot be cut.
-    """
-
-    head: str
-    loss: Callable[[Any, Batch], tuple[torch.Tensor, int]]
-    decode: Callable[[Any, Sequence[Feature]], list[Any]]
-    predict: Callable[[Any, Sequence[Any], Sequence[str]], Any]
-    gold: Callable[[Any], Any]
-    whole: bool = False
+Level = Callable[[Iterable[tuple[Any, Any]]], float]
+"""What a task's first score gives to pairs of a gold value and an answer, x 100."""
 
 
-@dataclass(frozen=True)
-class TaskType:
-    """The functions that make up a kind.
-
-    Args:
-        name: Name used in task files.
-        version: Raised when `encode` changes, so that cached encodings are made anew.
-        encode: (examples, tokenizer, task, max_length, training) to features. An example may give
-            several features (windows, segments), in order.
-        collate: (features, padding id) to a padded batch.
-        answers: How it learns and answers; None for retrieval, which compares vectors instead, and
-            whose gold is no part of an example: the translation of line i is line i.
-    """
-
-    name: str
-    version: int
-    encode: Callable[[Sequence[Any], PreTrainedTokenizerFast, Task, int, bool], list[Feature]]
-    collate: Callable[[Sequence[Feature], int], Batch]
-    answers: Answers | None
+class TaskSettings(Protocol):
+    """What a type reads of a task; `adaptrans.tasks.schema.Task` has it."""
 
     @property
-    def gold(self) -> Callable[[Any], Any]:
-        """What `Answers` says of gold values."""
-        assert self.answers is not None, "the gold of retrieval is the number of the line"
-        return self.answers.gold
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of the logits."""
+
+    @property
+    def labels_from(self) -> object | None:
+        """Whether labels are found in the data, so that rare ones are not learnt."""
+
+    @property
+    def tag_on(self) -> str:
+        """The subword token of a word that bears its tag: `first_piece` or `first_text_piece`."""
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Field of the type to a path in the row."""
 
 
-TASK_TYPES: Registry[TaskType] = Registry("kind of task")
-for _name in (
-    "classification",
-    "tagging",
-    "span_qa",
-    "span_qa_null",
-    "multiple_choice",
-    "bitext_retrieval",
-    "bitext_mining",
-    "passage_ranking",
-):
-    TASK_TYPES.add(_name, f"adaptrans.task_types.{_name}:KIND")
-TASK_TYPES.add("mlm", "adaptrans.task_types.masked_lm:KIND")
+@dataclass(frozen=True)
+class Template:
+    """The file that `tasks new` writes for a type, and rows that fit it.
+
+    Args:
+        asks: What the type asks of the model, for the first comment.
+        settings: Lines of labels, scores, length and fields.
+        format: Lines of the source's format.
+        suffix: Suffix of the data files.
+        splits: Split name to the languages of its example rows.
+        rows: The content of a data file, by language or by `split-language`.
+        beside: Further files: what follows the split and language in their names, and their content.
+        sections: The splits of the task file; None for train, dev and test.
+    """
+
+    asks: str
+    settings: str
+    format: str
+    suffix: str
+    splits: Mapping[str, tuple[str, ...]]
+    rows: Mapping[str, str]
+    beside: Mapping[str, str] = field(default_factory=dict)
+    sections: str | None = None
+
+
+LEARNT: Mapping[str, tuple[str, ...]] = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
+"""Languages of a template's rows by split, where a task is learnt in English."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an exported model of a type answers without this package, see `adaptrans.task_types.recipes`.
+
+    Args:
+        settings: The numbers and names that `config.json` states and the code needs, of a task's rules.
+        says: What a reader has to know, in a sentence or two; `$name` is one of `names`.
+        code: Python that defines `answer`, given `tokenizer`, `model` and, where there are labels, `labels`.
+        names: What `$name` stands for in text and code, of a task's rules; `$max_length` always does.
+        labeled: Whether there are labels.
+        before: Further lines of Python before the code, of a task's rules.
+        further: A further way, in words and as code, for a plain model.
+        imports: What the code needs first.
+    """
+
+    settings: Callable[[Mapping[str, Any]], dict[str, Any]]
+    says: str
+    code: str
+    names: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda own: {}
+    labeled: bool = False
+    before: Callable[[Mapping[str, Any]], list[str]] = lambda own: []
+    further: tuple[str, str] | None = None
+    imports: tuple[str, ...] = ("import torch",)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One row of tokens that the model gets, for a preview.
+
+    Args:
+        tokens: The tokens, special ones included.
+        labels: A label per token, empty where none is learnt or scored; None for types without.
+        span: First and last token of the gold answer, None where this input does not hold it.
+        note: What this input is for, such as the choice it holds.
+    """
+
+    tokens: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    span: tuple[int, int] | None = None
+    note: str = ""
+
+
+class TaskType(ABC):
+    """All that differs between types of tasks. One subclass and one file per type.
+
+    A subclass gives `name`, the fields of a row, `build`, `encode` and `collate`. One that learns gives
+    `head` and the methods `loss`, `decode`, `predict` and `gold`; one that compares vectors without training
+    gives `retriever`. The rest has defaults.
+
+    Attributes:
+        name: Name used in task files.
+        title: What it is, as a heading.
+        version: Raised when `encode` changes, so that cached encodings are made anew.
+        source: SHA-256 of the file of a type from outside this package; part of the keys of its runs.
+
+        required: Fields that every row must map.
+        optional: Fields that a row may map; `id` is always allowed.
+        gold_fields: Those of them that hold the gold value, which the user's own text does not have.
+        text_field: The field that a lone text fills.
+        needs_labels: Whether a task must list its labels; otherwise it may not.
+        tags_words: Whether words bear labels: a task may then find its labels in the data, and say on which
+            subword token of a word a label sits.
+        may_be_unanswered: Whether a question may have no answer, found by a threshold tuned on dev.
+
+        head: Name of the form of head, see `adaptrans.modeling.heads`; None for types that are not trained.
+        whole: Whether the inputs of a step are each other's wrong answers, so that it cannot be cut.
+        fixed_inputs: Whether the inputs are the same in every epoch, one row each.
+        plain_text: Whether it is text without labels: trained on in every language at hand, never a target.
+        rows_per_input: Rows of tokens that an input has at least.
+        one_label: Whether an example has one label, so that few-shot draws can be balanced.
+        options_like: The type whose options of a preset it takes; None for its own.
+
+        retriever: `module:function` that answers by comparing vectors; None for a head's answers.
+        searches: Which side looks for which, in a word and in words; None for types that compare none.
+        mines: Whether gold values are sets of partners, and a threshold of similarity is tuned.
+        scores: Scores of a task that names none, the primary one first.
+        layout: Name of the layout of prediction files, see `adaptrans.evaluation.xtreme_format`.
+        too_long: What happens to examples over the maximum length.
+        pipeline: What the Hugging Face Hub calls it. Source: huggingface.co/tasks.
+        template: The file of `tasks new`; None for types without.
+        recipe: How an export answers; None for types whose exports do not say.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    source: str = ""
+
+    required: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
+    gold_fields: ClassVar[tuple[str, ...]] = ("label",)
+    text_field: ClassVar[str] = "text"
+    needs_labels: ClassVar[bool] = False
+    tags_words: ClassVar[bool] = False
+    may_be_unanswered: ClassVar[bool] = False
+
+    head: ClassVar[str | None] = None
+    whole: ClassVar[bool] = False
+    fixed_inputs: ClassVar[bool] = False
+    plain_text: ClassVar[bool] = False
+    rows_per_input: ClassVar[int] = 1
+    one_label: ClassVar[bool] = False
+    options_like: ClassVar[str | None] = None
+
+    retriever: ClassVar[str | None] = None
+    searches: ClassVar[tuple[str, str] | None] = None
+    mines: ClassVar[bool] = False
+    scores: ClassVar[tuple[str, ...]] = ()
+    layout: ClassVar[str] = "labels"
+    too_long: ClassVar[str] = "are cut"
+    pipeline: ClassVar[str] = "text-classification"
+    template: ClassVar[Template | None] = None
+    recipe: ClassVar[Recipe | None] = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it has a head, and is trained."""
+        return self.head is not None
+
+    @property
+    def compares_vectors(self) -> bool:
+        """Whether it is answered by comparing vectors with each other, trained or not."""
+        return self.retriever is not None
+
+    # Rows
+
+    @abstractmethod
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> Example:
+        """The example of a row.
+
+        Args:
+            id: Its id.
+            fields: The mapped fields of the row, see `required` and `optional`.
+            rules: What the task demands of every row.
+
+        Raises:
+            RowError: If the row does not fit; without file and line, which the caller knows.
+        """
+
+    def group(self, example: Any) -> str:
+        """What examples share that must not stand on both sides of a holdout, such as a passage."""
+        return example.id
+
+    def labels_in(self, example: Any) -> Iterable[str]:
+        """The labels in an example, for tasks that find theirs in the data."""
+        return ()
+
+    # Token ids and batches
+
+    @abstractmethod
+    def encode(
+        self,
+        examples: Sequence[Any],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """Model inputs of examples; an example may give several (windows, segments), in order.
+
+        Args:
+            examples: The examples.
+            tokenizer: The backbone's tokenizer.
+            task: The task.
+            max_length: Subword tokens per input.
+            training: Whether gold answers are encoded for a loss.
+        """
+
+    @abstractmethod
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """A padded batch of features."""
+
+    # Learning and answering, for types with a head
+
+    def head_labels(
+        self,
+        task: TaskSettings,
+        examples: Sequence[Any],
+        width: int,
+    ) -> tuple[str, ...]:
+        """Names of what a fresh head tells apart, in the order of its logits.
+
+        Args:
+            task: The task.
+            examples: The training data.
+            width: Width of the backbone's states.
+        """
+        return task.labels
+
+    def head_size(self, task: TaskSettings, width: int) -> int:
+        """How many numbers a head answers for one input, before the data are read; for estimates."""
+        return max(2, len(task.labels))
+
+    def loss(self, logits: Any, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Sum of losses and number of terms, so that micro-batches add up to the loss of the whole batch."""
+        raise NotImplementedError(f"{self.name} is not trained")
+
+    def decode(self, logits: Any, features: Sequence[Feature]) -> list[Any]:
+        """One output per feature, as plain Python values."""
+        raise NotImplementedError(f"{self.name} has no head")
+
+    def predict(self, example: Any, outputs: Sequence[Any], labels: Sequence[str]) -> Any:
+        """The prediction for an example, JSON-serializable.
+
+        Args:
+            example: The example.
+            outputs: The decoded outputs of its features.
+            labels: Label names of the head.
+        """
+        raise NotImplementedError(f"{self.name} has no head")
+
+    def gold(self, example: Any) -> Any:
+        """What the task's scores compare a prediction with; None or an empty list if the data has none."""
+        raise NotImplementedError(f"the gold of {self.name} is no part of an example")
+
+    # Evaluation
+
+    def other_languages(self, languages: Sequence[str]) -> Sequence[str]:
+        """Languages that are read beside the one that is scored, of those of the task."""
+        return ()
+
+    @abstractmethod
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """The score x 100 of a test set without reading the text, see `adaptrans.task_types.chance`.
+
+        Args:
+            task: The task.
+            examples: The examples of one language; can be gone through several times.
+            golds: Their gold values, likewise.
+            level: What the task's first score gives to golds and answers.
+        """
+
+    def answering(self, task: TaskSettings) -> dict[str, Any]:
+        """What of a task, beside its maximum length, says how a model answers; for exports."""
+        return {}
+
+    # Preview
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """What the model gets for an example; here its tokens alone."""
+        found = []
+        for feature in features:
+            ids = feature.get("input_ids") or []
+            rows: Iterable[Sequence[int]] = ids if ids and isinstance(ids[0], list) else [ids]
+            found += [Input(tokens(tokenizer, row)) for row in rows]
+        return found
+
+
+def tokens(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
+    """The tokens of some ids, as the tokenizer writes them."""
+    return tuple(tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+TASK_TYPES: Registry[TaskType] = Registry(
+    "kind of task", group="adaptrans.task_types", made=lambda own: own()
+)
+"""All types by name; packages add theirs through entry points `NAME = "module:Class"` of this group."""
+for _name, _target in {
+    "classification": "classification:Classification",
+    "tagging": "tagging:Tagging",
+    "span_qa": "span_qa:SpanQA",
+    "span_qa_null": "span_qa_null:SpanQANull",
+    "multiple_choice": "multiple_choice:MultipleChoice",
+    "bitext_retrieval": "bitext_retrieval:BitextRetrieval",
+    "bitext_mining": "bitext_mining:BitextMining",
+    "passage_ranking": "passage_ranking:PassageRanking",
+    "mlm": "masked_lm:MaskedLM",
+}.items():
+    TASK_TYPES.add(_name, f"adaptrans.task_types.{_target}")

@@ -8,6 +8,7 @@ marks.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,16 @@ _CONTINUING = frozenset("\u0e33\u0eb3\uff9e\uff9f")
 _JOINERS = frozenset("\u200c\u200d")
 _VIRAMA = 9
 """Canonical combining class of signs that suppress a vowel; a joiner behind one decides its form."""
+
+# First and last code points of what is written without spaces: Thai, Lao, Burmese, Khmer,
+# CJK punctuation with kana, CJK ideographs, full- and half-width forms.
+_UNSPACED = re.compile(
+    "["
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff00-\uffef\U00020000-\U000323af"
+    "]"
+)
 
 
 class Blanks(dict[str, bool]):
@@ -119,3 +130,13 @@ def whole_letters(text: str, offsets: Offsets, blanks: Blanks) -> list[tuple[int
     for place in reversed(empty):
         starts[place] = starts[place + 1] if place + 1 < len(starts) else len(text)
     return list(zip(starts, ends, strict=True))
+
+
+def characters(text: str) -> list[str]:
+    """Tokens of a normalized text, with one per character of scripts written without spaces.
+
+    Example:
+        >>> characters("北京 2008年 beijing")
+        ['北', '京', '2008', '年', 'beijing']
+    """
+    return _UNSPACED.sub(r" \g<0> ", text).split()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
-from adaptrans.task_types.examples import TextExample
+from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, Template, tokens
+from adaptrans.task_types.rows import Example, RowError, Rules, text_field
 from adaptrans.task_types.tensors import pad, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
-
-    from adaptrans.tasks.schema import Task
 
 
 RATE = 0.15
@@ -24,6 +22,18 @@ RATE = 0.15
 
 FIXED = (0,)
 """The draw of masks that scores are made with."""
+
+LONGEST_WORD = 5
+"""Pieces masked together; longer runs (scripts without spaces) are cut into such groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextExample(Example):
+    """A line of plain text and its language, "" where nothing says it."""
+
+    id: str
+    text: str
+    language: str
 
 
 def blocks(
@@ -60,26 +70,6 @@ def vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     return {"mask": tokenizer.mask_token_id, "first_piece": first}
 
 
-def encode(
-    examples: Sequence[TextExample],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001 - text has no labels
-    max_length: int,
-    training: bool,
-) -> list[Feature]:
-    """Blocks that bear the number of the example that fills them; for scoring each example has its own."""
-    alone = [(number, [example]) for number, example in enumerate(examples)]
-    runs = _runs(examples) if training else alone
-    about = vocabulary(tokenizer)
-    found = []
-    for start, run in runs:
-        texts = [example.text for example in run]
-        lines = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
-        for number, ids in blocks(lines["input_ids"], tokenizer, max_length):
-            found.append({"example": start + number, "length": len(ids), "input_ids": ids, **about})
-    return found
-
-
 def _runs(examples: Sequence[TextExample]) -> list[tuple[int, list[TextExample]]]:
     """Neighbors of the same language, each run with the number of its first example."""
     runs: list[tuple[int, list[TextExample]]] = []
@@ -96,6 +86,8 @@ def masked(feature: Feature) -> tuple[np.ndarray, np.ndarray]:
 
     The feature's `draw`, where the loop gives one, decides which; without it its own ids do.
     """
+    import numpy as np
+
     ids = np.asarray(feature["input_ids"], dtype=np.int64)[None]
     mask, first = feature["mask"], feature["first_piece"]
     eligible = (ids >= first) & (ids != mask)
@@ -107,54 +99,6 @@ def masked(feature: Feature) -> tuple[np.ndarray, np.ndarray]:
         place = (0, int(rng.choice(np.flatnonzero(eligible[0]))))
         chosen[place], shown[place] = True, mask
     return shown[0], chosen[0]
-
-
-def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-    """Padded inputs, `hidden` where a piece is to be guessed, and `labels` of those pieces alone."""
-    pairs = [masked(feature) for feature in features]
-    batch = padded_inputs([shown.tolist() for shown, _ in pairs], padding_id)
-    hidden = pad([chosen.tolist() for _, chosen in pairs], 0).bool()
-    ids = pad([feature["input_ids"] for feature in features], padding_id)
-    return {**batch, "hidden": hidden, "labels": ids[hidden]}
-
-
-def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
-    """Cross-entropy of logits of the hidden pieces, shape (hidden pieces, vocabulary)."""
-    return summed_cross_entropy(logits, batch["labels"])
-
-
-def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[tuple[int, int]]:
-    """How many pieces of each block are guessed right, and how many were hidden."""
-    guesses = logits.argmax(dim=-1).tolist()
-    found = []
-    start = 0
-    for item in features:
-        gold = np.asarray(item["input_ids"])[masked(item)[1]].tolist()
-        own = guesses[start : start + len(gold)]
-        found.append((sum(a == b for a, b in zip(own, gold, strict=True)), len(gold)))
-        start += len(gold)
-    return found
-
-
-def predict(
-    example: TextExample,  # noqa: ARG001
-    outputs: Sequence[tuple[int, int]],
-    labels: Sequence[str],  # noqa: ARG001
-) -> list[int]:
-    """Pieces guessed right and pieces hidden, of all blocks of an example."""
-    return [sum(right for right, _ in outputs), sum(hidden for _, hidden in outputs)]
-
-
-def gold(example: TextExample) -> Any:
-    """The text itself."""
-    return example.text
-
-
-KIND = TaskType("mlm", 1, encode, collate, Answers("mlm", loss, decode, predict, gold))
-
-
-LONGEST_WORD = 5
-"""Pieces masked together; longer runs (scripts without spaces) are cut into such groups."""
 
 
 def groups(ids: NDArray[np.int64], starts: NDArray[np.bool_], *, whole_words: bool) -> NDArray[np.int64]:
@@ -169,10 +113,13 @@ def groups(ids: NDArray[np.int64], starts: NDArray[np.bool_], *, whole_words: bo
         Group of each position, shape (sequences * tokens,).
 
     Example:
+        >>> import numpy as np
         >>> starts = np.array([True, False])
         >>> groups(np.array([[0, 1, 1, 0]]), starts, whole_words=True).tolist()
         [0, 0, 0, 1]
     """
+    import numpy as np
+
     count = ids.size
     if not whole_words:
         return np.arange(count)
@@ -213,9 +160,146 @@ def mask_tokens(
 
     Source: 15 % and 80/10/10 are those of BERT (Devlin et al. 2019), kept by XLM-R.
     """
+    import numpy as np
+
     group = groups(ids, starts, whole_words=whole_words)
     chosen = (rng.random(int(group[-1]) + 1) < rate)[group].reshape(ids.shape) & eligible
     how = rng.random(ids.shape)
     pieces = rng.integers(first_piece, mask, ids.shape)
     hidden = np.where(how < 0.8, mask, np.where(how < 0.9, pieces, ids))
     return np.where(chosen, hidden, ids), chosen
+
+
+class MaskedLM(TaskType):
+    """Hidden subword tokens of plain text to be guessed."""
+
+    name = "mlm"
+    title = "Masked language modelling"
+    required = ("text",)
+    optional = ("language",)
+    gold_fields = ()
+    head = "mlm"
+    plain_text = True
+    scores = ("masked_pieces",)
+    too_long = "go on in a further input"
+    pipeline = "fill-mask"
+
+    template = Template(
+        asks="Plain text, of which hidden pieces are guessed; to train on before a target, or beside a task.",
+        settings="""\
+scores: [masked_pieces]
+max_length: 128  # sub-words of a block; lines are joined to blocks of this length
+fields: {text: text, language: language}
+""",
+        format="""\
+    format: lines  # one sentence or passage a line; blank lines are left out
+    options: {language: "{lang}"}
+""",
+        suffix="txt",
+        splits={"train": ("en", "sw"), "dev": ("en", "sw")},
+        rows={
+            "en": "The library was opened in 1906.\n\nIt holds seven thousand books.\n",
+            "sw": "Maktaba ilifunguliwa mwaka 1906.\nPaka analala.\n",
+        },
+        sections="""\
+splits:
+  train:
+    files: {name}/train-{{lang}}.{suffix}  # below DATA, or a path from /; .gz may follow
+  dev:  # without one of its own:  dev: {{holdout: {{of: train, share: 0.01}}}}
+    files: {name}/dev-{{lang}}.{suffix}
+""",
+    )
+
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> TextExample:
+        """A line of plain text that is not blank."""
+        text = text_field(fields, "text")
+        if not text:
+            raise RowError("the line is blank")
+        return TextExample(id, text, str(fields.get("language") or ""))
+
+    def group(self, example: TextExample) -> str:
+        """Equal lines stay together."""
+        return example.text
+
+    def encode(
+        self,
+        examples: Sequence[TextExample],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """Blocks with the number of the example that fills them; for scoring each example has its own."""
+        alone = [(number, [example]) for number, example in enumerate(examples)]
+        runs = _runs(examples) if training else alone
+        about = vocabulary(tokenizer)
+        found = []
+        for start, run in runs:
+            texts = [example.text for example in run]
+            lines = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            for number, ids in blocks(lines["input_ids"], tokenizer, max_length):
+                found.append({"example": start + number, "length": len(ids), "input_ids": ids, **about})
+        return found
+
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """Padded inputs, `hidden` where a piece is to be guessed, and `labels` of those pieces alone."""
+        pairs = [masked(feature) for feature in features]
+        batch = padded_inputs([shown.tolist() for shown, _ in pairs], padding_id)
+        hidden = pad([chosen.tolist() for _, chosen in pairs], 0).bool()
+        ids = pad([feature["input_ids"] for feature in features], padding_id)
+        return {**batch, "hidden": hidden, "labels": ids[hidden]}
+
+    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Cross-entropy of logits of the hidden pieces, shape (hidden pieces, vocabulary)."""
+        return summed_cross_entropy(logits, batch["labels"])
+
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[tuple[int, int]]:
+        """How many pieces of each block are guessed right, and how many were hidden."""
+        import numpy as np
+
+        guesses = logits.argmax(dim=-1).tolist()
+        found = []
+        start = 0
+        for item in features:
+            gold = np.asarray(item["input_ids"])[masked(item)[1]].tolist()
+            own = guesses[start : start + len(gold)]
+            found.append((sum(a == b for a, b in zip(own, gold, strict=True)), len(gold)))
+            start += len(gold)
+        return found
+
+    def predict(
+        self,
+        example: TextExample,
+        outputs: Sequence[tuple[int, int]],
+        labels: Sequence[str],
+    ) -> list[int]:
+        """Pieces guessed right and pieces hidden, of all blocks of an example."""
+        return [sum(right for right, _ in outputs), sum(hidden for _, hidden in outputs)]
+
+    def gold(self, example: TextExample) -> Any:
+        """The text itself."""
+        return example.text
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """Nothing: of a whole vocabulary next to none is guessed by luck."""
+        return 0.0
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """The tokens as the model sees them, and what hidden ones are."""
+        from adaptrans.task_types.masked_lm import masked
+
+        found = []
+        for feature in features:
+            seen, hidden = masked(feature)
+            pieces = tokens(tokenizer, feature["input_ids"])
+            labels = tuple(piece if guessed else "" for piece, guessed in zip(pieces, hidden, strict=True))
+            found.append(Input(tokens(tokenizer, seen.tolist()), labels=labels))
+        return found

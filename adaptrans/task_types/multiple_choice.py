@@ -2,97 +2,224 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
-from adaptrans.task_types.examples import MultipleChoiceExample
+from adaptrans.task_types.base import (
+    LEARNT,
+    Batch,
+    Feature,
+    Input,
+    Level,
+    Recipe,
+    TaskSettings,
+    TaskType,
+    Template,
+    tokens,
+)
+from adaptrans.task_types.chance import guess
+from adaptrans.task_types.rows import Example, RowError, Rules, label_field, text_field
 from adaptrans.task_types.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
 
-    from adaptrans.tasks.schema import Task
+
+@dataclass(frozen=True, slots=True)
+class MultipleChoiceExample(Example):
+    """A prompt and its candidate continuations; `label` is the index of the right one."""
+
+    id: str
+    prompt: str
+    choices: tuple[str, ...]
+    label: int | None
 
 
-def encode(
-    examples: Sequence[MultipleChoiceExample],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-    max_length: int,
-    training: bool,  # noqa: ARG001 - the same in training and evaluation
-) -> list[Feature]:
-    """One feature per example with a row of ids per choice; the longer of prompt and choice is cut first."""
-    prompts = [example.prompt for example in examples for _ in example.choices]
-    choices = [choice for example in examples for choice in example.choices]
-    rows = tokenizer(prompts, choices, truncation=True, max_length=max_length, return_attention_mask=False)[
-        "input_ids"
-    ]
-    features, start = [], 0
-    for index, example in enumerate(examples):
-        ids = rows[start : start + len(example.choices)]
-        start += len(example.choices)
-        features.append(
-            {
-                "example": index,
-                "length": max(len(row) for row in ids) * len(ids),
-                "input_ids": ids,
-                "label": IGNORED if example.label is None else example.label,
-            }
-        )
-    return features
+def choices(*items: tuple[str, list[str], int]) -> str:
+    """JSON lines of a premise, its options and the number of the right one."""
+    rows = ({"premise": premise, "options": options, "label": label} for premise, options, label in items)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-    """Inputs of shape (batch, choices, tokens), `labels` and `choice_mask` (batch, choices).
+class MultipleChoice(TaskType):
+    """One of a few ways to go on from a prompt."""
 
-    Examples with fewer choices get rows of padding that the mask takes out of loss and choice.
-    """
-    width = max(len(feature["input_ids"]) for feature in features)
-    rows, real = [], []
-    for feature in features:
-        missing = width - len(feature["input_ids"])
-        # An empty row would have no token to attend to, hence a copy of the first one.
-        rows.extend([*feature["input_ids"], *[feature["input_ids"][0]] * missing])
-        real.append([True] * len(feature["input_ids"]) + [False] * missing)
-    inputs = padded_inputs(rows, padding_id)
-    return {
-        **{name: value.view(len(features), width, -1) for name, value in inputs.items()},
-        "labels": torch.tensor([feature["label"] for feature in features]),
-        "choice_mask": torch.tensor(real),
-    }
+    name = "multiple_choice"
+    title = "Multiple choice"
+    required = ("prompt", "choices", "label")
+    text_field = "prompt"
+    head = "multiple_choice"
+    rows_per_input = 2
+    one_label = True
+    scores = ("accuracy",)
+    layout = "choices"
+    pipeline = "multiple-choice"
 
+    template = Template(
+        asks="A beginning and two or more ways to go on, one of them right.",
+        settings="""\
+# label_map: {A: 0, B: 1}  # labels count the choices from 0
+scores: [accuracy]
+max_length: 128  # sub-words of beginning and choice
+fields: {prompt: premise, choices: options, label: label}
+# Words around a column: prompt: "{premise} What was the {question}?". A column per choice:
+# choices: [choice1, choice2], with a "?" after one that may be absent, as "choice3?".
+""",
+        format="    format: jsonl  # one JSON object a line; or json, csv, tsv\n",
+        suffix="jsonl",
+        splits=LEARNT,
+        rows={
+            "en": choices(
+                ("It rained, so", ["the street is wet.", "the street is dry."], 0),
+                ("She was tired, so", ["she ran a race.", "she went to bed."], 1),
+            ),
+            "sw": choices(("Mvua ilinyesha, kwa hiyo", ["barabara ni kavu.", "barabara ni mbichi."], 1)),
+        },
+    )
 
-def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
-    """Cross-entropy over the choices; logits have shape (batch, choices)."""
-    masked = logits.float().masked_fill(~batch["choice_mask"], float("-inf"))
-    return summed_cross_entropy(masked, batch["labels"])
+    recipe = Recipe(
+        lambda own: {"inputs": "prompt, choice", "truncation": "longest_first"},
+        "The answer is the number of the choice, counted from 0. Texts are stripped; of $max_length pieces "
+        "at most, the longer of prompt and choice is cut first.",
+        """\
+def answer(prompt, choices):
+    texts = [prompt.strip()] * len(choices), [choice.strip() for choice in choices]
+    inputs = tokenizer(*texts, truncation=True, max_length=$max_length, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        scores = model(**{name: value.unsqueeze(0) for name, value in inputs.items()}).logits
+    return int(scores.flatten().argmax())
+""",
+    )
 
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> MultipleChoiceExample:
+        """A prompt with two or more choices and the index of the right one."""
+        raw = fields.get("choices")
+        if not isinstance(raw, list | tuple) or len(raw) < 2:
+            raise RowError("a row needs at least two choices")
+        if not all(isinstance(choice, str) for choice in raw):
+            raise RowError("a choice is not a text")
+        choices = tuple(choice.strip() for choice in raw)
+        label = label_field(fields.get("label"), rules)
+        if label is not None:
+            try:
+                label = int(label)
+            except ValueError:
+                how = f"say which it is in the task file, as label_map: {{{label}: 0}}"
+                raise RowError(f'label "{label}" is not the number of a choice; {how}') from None
+            if not 0 <= label < len(choices):
+                raise RowError(f"label {label} does not name one of {len(choices)} choices")
+        return MultipleChoiceExample(id, text_field(fields, "prompt"), choices, label)
 
-def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[int]:
-    """Index of the choice with the highest logit; the first of equal ones."""
-    values = logits.float()
-    return [
-        int(row[: len(feature["input_ids"])].argmax()) for feature, row in zip(features, values, strict=True)
-    ]
+    def encode(
+        self,
+        examples: Sequence[MultipleChoiceExample],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """One feature per example with a row of ids per choice; the longer of both texts is cut first."""
+        prompts = [example.prompt for example in examples for _ in example.choices]
+        choices = [choice for example in examples for choice in example.choices]
+        rows = tokenizer(
+            prompts, choices, truncation=True, max_length=max_length, return_attention_mask=False
+        )["input_ids"]
+        features, start = [], 0
+        for index, example in enumerate(examples):
+            ids = rows[start : start + len(example.choices)]
+            start += len(example.choices)
+            features.append(
+                {
+                    "example": index,
+                    "length": max(len(row) for row in ids) * len(ids),
+                    "input_ids": ids,
+                    "label": IGNORED if example.label is None else example.label,
+                }
+            )
+        return features
 
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """Inputs of shape (batch, choices, tokens), `labels` and `choice_mask` (batch, choices).
 
-def predict(
-    example: MultipleChoiceExample,  # noqa: ARG001
-    outputs: Sequence[int],
-    labels: Sequence[str],  # noqa: ARG001
-) -> int:
-    """The 0-based choice."""
-    return outputs[0]
+        Examples with fewer choices get rows of padding that the mask takes out of loss and choice.
+        """
+        import torch
 
+        width = max(len(feature["input_ids"]) for feature in features)
+        rows, real = [], []
+        for feature in features:
+            missing = width - len(feature["input_ids"])
+            # An empty row would have no token to attend to, hence a copy of the first one.
+            rows.extend([*feature["input_ids"], *[feature["input_ids"][0]] * missing])
+            real.append([True] * len(feature["input_ids"]) + [False] * missing)
+        inputs = padded_inputs(rows, padding_id)
+        return {
+            **{name: value.view(len(features), width, -1) for name, value in inputs.items()},
+            "labels": torch.tensor([feature["label"] for feature in features]),
+            "choice_mask": torch.tensor(real),
+        }
 
-def gold(example: MultipleChoiceExample) -> int | None:
-    """The 0-based right choice, None if the data has none."""
-    return example.label
+    def head_labels(
+        self,
+        task: TaskSettings,
+        examples: Sequence[MultipleChoiceExample],
+        width: int,
+    ) -> tuple[str, ...]:
+        """The numbers of the choices, as many as an example of the training data has at most."""
+        return tuple(str(number) for number in range(max(len(example.choices) for example in examples)))
 
+    def head_size(self, task: TaskSettings, width: int) -> int:
+        """Two choices."""
+        return self.rows_per_input
 
-KIND = TaskType(
-    "multiple_choice", 1, encode, collate, Answers("multiple_choice", loss, decode, predict, gold)
-)
+    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Cross-entropy over the choices; logits have shape (batch, choices)."""
+        masked = logits.float().masked_fill(~batch["choice_mask"], float("-inf"))
+        return summed_cross_entropy(masked, batch["labels"])
+
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[int]:
+        """Index of the choice with the highest logit; the first of equal ones."""
+        values = logits.float()
+        return [
+            int(row[: len(feature["input_ids"])].argmax())
+            for feature, row in zip(features, values, strict=True)
+        ]
+
+    def predict(
+        self,
+        example: MultipleChoiceExample,
+        outputs: Sequence[int],
+        labels: Sequence[str],
+    ) -> int:
+        """The 0-based choice."""
+        return outputs[0]
+
+    def gold(self, example: MultipleChoiceExample) -> int | None:
+        """The 0-based right choice, None if the data has none."""
+        return example.label
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """One in the number of choices, or the share of the most frequent place where they are uneven."""
+        shares = [1 / len(example.choices) for example in examples]
+        return 100 * guess(sum(shares) / len(shares), golds)
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """The tokens of every choice."""
+        return [
+            Input(
+                tokens(tokenizer, row), note=f"choice {number}{', right' if number == example.label else ''}"
+            )
+            for feature in features
+            for number, row in enumerate(feature["input_ids"])
+        ]

@@ -8,102 +8,249 @@ a rate of 2e-5 hardly move it. Lengths and loss: google-research/xtreme `scripts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.nn import functional
-
-from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
-from adaptrans.task_types.examples import RankingExample
+from adaptrans.task_types.base import (
+    Batch,
+    Feature,
+    Input,
+    Level,
+    Recipe,
+    TaskSettings,
+    TaskType,
+    Template,
+)
+from adaptrans.task_types.rows import Example, RowError, Rules, text_field
 from adaptrans.task_types.tensors import padded_inputs
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
-
-    from adaptrans.tasks.schema import Task
 
 
 QUERY_PIECES = 96
-"""Pieces of a query; passages take the task's maximum length."""
+"""Subword tokens of a query; passages take the task's maximum length."""
 
 SCALE = 100.0
 """What products of unit vectors are multiplied by in the loss."""
 
+_SWAHILI = "Maktaba ilifunguliwa mwaka 1906."
 
-def encode(
-    examples: Sequence[RankingExample],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-    max_length: int,
-    training: bool,  # noqa: ARG001 - an example holds what is encoded
-) -> list[Feature]:
-    """One feature per example with a row of ids for its query, for its passage, or for both."""
-    texts = [
-        (index, side, text)
-        for index, example in enumerate(examples)
-        for side, text in enumerate((example.query, example.passage))
-        if text is not None
-    ]
-    rows: list[list[int]] = [[] for _ in texts]
-    for side, pieces in ((0, min(QUERY_PIECES, max_length)), (1, max_length)):
-        own = [place for place, item in enumerate(texts) if item[1] == side]
-        if own:
-            ids = tokenizer(
-                [texts[place][2] for place in own],
-                truncation=True,
-                max_length=pieces,
-                return_attention_mask=False,
-            )["input_ids"]
-            for place, row in zip(own, ids, strict=True):
-                rows[place] = row
-    features: list[Feature] = [
-        {"example": index, "length": 0, "input_ids": []} for index in range(len(examples))
-    ]
-    for (index, _, _), row in zip(texts, rows, strict=True):
-        features[index]["input_ids"].append(row)
-    for feature in features:
-        feature["length"] = max(map(len, feature["input_ids"])) * len(feature["input_ids"])
-    return features
+_OPENED, _BOOKS = "The library was opened in 1906.", "It holds seven thousand books."
 
 
-def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-    """Inputs of shape (texts, tokens): all queries, then all passages."""
-    numbers = {len(feature["input_ids"]) for feature in features}
-    assert len(numbers) == 1, "a batch holds pairs, or single texts"
-    rows = [feature["input_ids"][side] for side in range(numbers.pop()) for feature in features]
-    return padded_inputs(rows, padding_id)
+@dataclass(frozen=True, slots=True)
+class RankingExample(Example):
+    """A query, a candidate passage, or for training a pair of both.
 
-
-def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:  # noqa: ARG001
-    """In-batch softmax: cross-entropy of the own passage among all of the batch.
-
-    Args:
-        logits: Vectors of the queries, then of their passages, shape (2 x pairs, width).
-        batch: Not needed.
+    `keys` is what the query looks for, or what the passage answers: they fit if they share one.
     """
-    pairs = len(logits) // 2
-    vectors = functional.normalize(logits.float(), dim=-1)
-    products = SCALE * vectors[:pairs] @ vectors[pairs:].T
-    right = torch.arange(pairs, device=logits.device)
-    return functional.cross_entropy(products, right, reduction="sum"), pairs
+
+    id: str
+    query: str | None
+    passage: str | None
+    keys: tuple[str, ...]
 
 
-def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[Any]:  # noqa: ARG001
-    """The unit vector of every text."""
-    return list(functional.normalize(logits.float(), dim=-1).numpy())
+def ranked(*items: tuple[str | None, str | None, str]) -> str:
+    """JSON lines of a query, a passage, or both, and the key that they share."""
+    rows = (
+        {"query": query, "passage": passage, "keys": [key]} if query else {"passage": passage, "keys": [key]}
+        for query, passage, key in items
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def predict(example: RankingExample, outputs: Sequence[Any], labels: Sequence[str]) -> Any:  # noqa: ARG001
-    """The vector of an example with one text, as numbers."""
-    return outputs[0].tolist()
+class PassageRanking(TaskType):
+    """Passages ranked for a query by the product of their vectors."""
 
+    name = "passage_ranking"
+    title = "Passage ranking"
+    required = ("keys",)
+    optional = ("query", "passage")
+    gold_fields = ("keys",)
+    head = "passage_ranking"
+    whole = True
+    retriever = "adaptrans.evaluation.passage_ranking:answer"
+    searches = ("query_to_candidates", "each query looks among the candidates of all languages")
+    scores = ("map_at_20",)
+    layout = "rankings"
+    pipeline = "sentence-similarity"
 
-def gold(example: RankingExample) -> Any:
-    """What the query looks for: keys, of which candidates have some."""
-    return list(example.keys)
+    template = Template(
+        asks="A query, and the passages that answer it, to be found among all candidates.",
+        settings="""\
+scores: [map_at_20, mrr_at_20]  # mrr_at_20 first where a query has one right passage
+max_length: 256  # sub-words of a passage; a query has at most 96
+# Equal keys say that a passage answers a query; in train both stand in one row.
+fields: {query: query, passage: passage, keys: keys}
+""",
+        format="    format: jsonl  # one JSON object a line\n",
+        suffix="jsonl",
+        splits={"train": ("en",), "candidates": ("en", "sw"), "test": ("en", "sw")},
+        rows={
+            "train-en": ranked(
+                ("When was it opened?", _OPENED, "opened"), ("How many books?", _BOOKS, "books")
+            ),
+            "candidates-en": ranked((None, _OPENED, "opened"), (None, _BOOKS, "books")),
+            "candidates-sw": ranked((None, _SWAHILI, "opened")),
+            "test-en": ranked(("When was it opened?", None, "opened"), ("How many books?", None, "books")),
+            "test-sw": ranked(("Ilifunguliwa lini?", None, "opened")),
+        },
+        sections="""\
+splits:
+  train:
+    files: {name}/train-{{lang}}.{suffix}  # below DATA; .gz may follow
+    languages: [en]
+  candidates:  # those of all languages together are ranked
+    files: {name}/candidates-{{lang}}.{suffix}
+  test:
+    files: {name}/test-{{lang}}.{suffix}
+""",
+    )
 
+    recipe = Recipe(
+        lambda own: {
+            "max_query_length": min(QUERY_PIECES, own["max_length"]),
+            "pooling": "logits of the first token",
+        },
+        "The vector of a text is what the head answers to its first token, divided by its length: nearer "
+        "passages have a larger product with the query. Queries are cut after $query pieces, passages after "
+        "$max_length.",
+        """\
+def answer(text, query=False):
+    most = $query if query else $max_length
+    inputs = tokenizer(text.strip(), truncation=True, max_length=most, return_tensors="pt")
+    with torch.inference_mode():
+        vector = model(**inputs).logits$first
+    return vector / vector.norm()
+""",
+        lambda own: {"query": min(QUERY_PIECES, own["max_length"])},
+    )
 
-KIND = TaskType(
-    "passage_ranking", 1, encode, collate, Answers("passage_ranking", loss, decode, predict, gold, whole=True)
-)
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> RankingExample:
+        """A query with what it looks for, a passage with what it answers, or both together."""
+        texts = [
+            text_field(fields, name) if fields.get(name) is not None else None
+            for name in ("query", "passage")
+        ]
+        if not any(texts):
+            raise RowError("the row has neither a query nor a passage")
+        given = fields.get("keys")
+        # One key may stand in no list.
+        listed = given if isinstance(given, list | tuple) else [given]
+        keys = tuple(str(key) for key in listed if key not in (None, ""))
+        if not keys and texts[0] is not None and rules.labeled:
+            raise RowError("nothing says what answers the query")
+        return RankingExample(id, texts[0], texts[1], keys)
+
+    def encode(
+        self,
+        examples: Sequence[RankingExample],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """One feature per example with a row of ids for its query, for its passage, or for both."""
+        texts = [
+            (index, side, text)
+            for index, example in enumerate(examples)
+            for side, text in enumerate((example.query, example.passage))
+            if text is not None
+        ]
+        rows: list[list[int]] = [[] for _ in texts]
+        for side, pieces in ((0, min(QUERY_PIECES, max_length)), (1, max_length)):
+            own = [place for place, item in enumerate(texts) if item[1] == side]
+            if own:
+                ids = tokenizer(
+                    [texts[place][2] for place in own],
+                    truncation=True,
+                    max_length=pieces,
+                    return_attention_mask=False,
+                )["input_ids"]
+                for place, row in zip(own, ids, strict=True):
+                    rows[place] = row
+        features: list[Feature] = [
+            {"example": index, "length": 0, "input_ids": []} for index in range(len(examples))
+        ]
+        for (index, _, _), row in zip(texts, rows, strict=True):
+            features[index]["input_ids"].append(row)
+        for feature in features:
+            feature["length"] = max(map(len, feature["input_ids"])) * len(feature["input_ids"])
+        return features
+
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """Inputs of shape (texts, tokens): all queries, then all passages."""
+        numbers = {len(feature["input_ids"]) for feature in features}
+        assert len(numbers) == 1, "a batch holds pairs, or single texts"
+        rows = [feature["input_ids"][side] for side in range(numbers.pop()) for feature in features]
+        return padded_inputs(rows, padding_id)
+
+    def head_labels(
+        self,
+        task: TaskSettings,
+        examples: Sequence[RankingExample],
+        width: int,
+    ) -> tuple[str, ...]:
+        """The numbers of a vector."""
+        return tuple(str(number) for number in range(width))
+
+    def head_size(self, task: TaskSettings, width: int) -> int:
+        """The numbers of a vector."""
+        return width
+
+    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
+        """In-batch softmax: cross-entropy of the own passage among all of the batch.
+
+        Args:
+            logits: Vectors of the queries, then of their passages, shape (2 x pairs, width).
+            batch: Not needed.
+        """
+        import torch
+        from torch.nn import functional
+
+        pairs = len(logits) // 2
+        vectors = functional.normalize(logits.float(), dim=-1)
+        products = SCALE * vectors[:pairs] @ vectors[pairs:].T
+        right = torch.arange(pairs, device=logits.device)
+        return functional.cross_entropy(products, right, reduction="sum"), pairs
+
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[Any]:
+        """The unit vector of every text."""
+        from torch.nn import functional
+
+        return list(functional.normalize(logits.float(), dim=-1).numpy())
+
+    def predict(self, example: RankingExample, outputs: Sequence[Any], labels: Sequence[str]) -> Any:
+        """The vector of an example with one text, as numbers."""
+        return outputs[0].tolist()
+
+    def gold(self, example: RankingExample) -> Any:
+        """What the query looks for: keys, of which candidates have some."""
+        return list(example.keys)
+
+    def other_languages(self, languages: Sequence[str]) -> Sequence[str]:
+        """Candidates are in all languages."""
+        return languages
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """Nothing: a gold among the first 20 of thousands of candidates is rare at random."""
+        return 0.0
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """The tokens of query and passage."""
+        sides = [name for name in ("query", "passage") if getattr(example, name) is not None]
+        inputs = super().preview(example, features, tokenizer, task)
+        return [replace(found, note=side) for found, side in zip(inputs, sides, strict=True)]

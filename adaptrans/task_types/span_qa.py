@@ -9,22 +9,33 @@ them through whitespace words instead, which ruins Chinese with XLM-R.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import torch
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from adaptrans.errors import ConfigError
-from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
-from adaptrans.task_types.examples import SpanQAExample
+from adaptrans.task_types.base import (
+    LEARNT,
+    Batch,
+    Feature,
+    Input,
+    Level,
+    Recipe,
+    TaskSettings,
+    TaskType,
+    Template,
+    tokens,
+)
+from adaptrans.task_types.chance import passages
 from adaptrans.task_types.framing import pair_frame
 from adaptrans.task_types.letters import Blanks, whole_letters
+from adaptrans.task_types.rows import Example, RowError, Rules, text_field
 from adaptrans.task_types.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
-
-    from adaptrans.tasks.schema import Task
 
 
 WINDOW_STEP = 128
@@ -39,6 +50,96 @@ Window = tuple[int, int]
 
 Span = tuple[float, int, int]
 """Score, first and one past last character in the passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A piece of a context; `start` counts characters from 0, -1 if the text stands nowhere in it."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQAExample(Example):
+    """A question on a context; no answers means not given."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+
+
+def answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
+    """(text, start) pairs of SQuAD's list of answers, the hub's columns, or a list of [start, text]."""
+    if raw is None:
+        return []
+    if isinstance(raw, Mapping):
+        texts, starts = raw.get("text"), raw.get("answer_start", raw.get("start"))
+        if isinstance(texts, str) and not isinstance(starts, list | tuple):
+            # One answer that stands in no list.
+            return [(texts, starts)]
+        if not isinstance(texts, list | tuple) or not isinstance(starts, list | tuple):
+            raise RowError("answers need lists of texts and offsets")
+        if len(texts) != len(starts):
+            raise RowError("answers need as many texts as offsets")
+        return list(zip(texts, starts, strict=True))
+    if not isinstance(raw, list | tuple):
+        raise RowError(f'field "answers" is {raw!r}, not a list')
+    if raw and all(isinstance(item, list | tuple) and len(item) == 2 for item in raw):
+        return [(text, start) for start, text in raw]
+    if not all(isinstance(item, Mapping) and "text" in item and "answer_start" in item for item in raw):
+        raise RowError('an answer lacks "text" or "answer_start"')
+    return [(item["text"], item["answer_start"]) for item in raw]
+
+
+def answer_at(text: Any, start: Any, context: str, lead: int, approximate: bool | str) -> Answer:
+    """The answer of a text and an offset, where it stands in its stripped context.
+
+    Args:
+        text: The text.
+        start: Its offset in the context as it stands in the file.
+        context: That context.
+        lead: Characters of white space before it.
+        approximate: Whether the nearest occurrence will do; `or-none`: and no occurrence.
+
+    Raises:
+        RowError: If it does not stand there.
+    """
+    if (text, start) == ("", -1) and approximate == "or-none":
+        return Answer("", -1)
+    if type(text) in (int, float) and str(text) in context:
+        text = str(text)
+    start = _whole(start)
+    if not isinstance(text, str) or not text.strip() or start is None:
+        raise RowError(f"answer {text!r} at {start!r} is not a text with an offset")
+    if context[start : start + len(text)] != text:
+        found = _nearest(context, text, start) if approximate else -1
+        if found < 0 and approximate == "or-none":
+            return Answer(text.strip(), -1)
+        if found < 0:
+            there = context[max(start, 0) : max(start, 0) + len(text)]
+            raise RowError(f'answer "{text}" is not at offset {start} of its context, "{there}" is')
+        start = found
+    start += len(text) - len(text.lstrip())
+    return Answer(text.strip(), start - lead)
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, also as 3.0 (a column with a gap in it) or "3" (csv); None for other values."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _nearest(context: str, text: str, start: int) -> int:
+    """Offset of the occurrence of `text` nearest to `start`, -1 if there is none."""
+    after = context.find(text, max(start, 0))
+    before = context.rfind(text, 0, max(start, 0) + len(text))
+    found = [place for place in (before, after) if place >= 0]
+    return min(found, key=lambda place: abs(place - start)) if found else -1
 
 
 def windows(pieces: int, capacity: int) -> list[Window]:
@@ -84,97 +185,21 @@ def answer_pieces(offsets: Sequence[tuple[int, int]], start: int, end: int) -> W
     return (touched[0], touched[-1]) if touched else None
 
 
-def encode(
-    examples: Sequence[SpanQAExample],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-    max_length: int,
-    training: bool,
-) -> list[Feature]:
-    """One feature per window; in training the first gold answer, or piece 0 where it lies outside.
-
-    Raises:
-        ConfigError: If the maximum length leaves no room for the passage.
-    """
-    questions = tokenizer(
-        [example.question for example in examples], add_special_tokens=False, verbose=False
-    )["input_ids"]
-    contexts = tokenizer(
-        [example.context for example in examples],
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        verbose=False,
-    )
-    frame, blanks = pair_frame(tokenizer), Blanks.of(tokenizer)
-    features: list[Feature] = []
-    for index, example in enumerate(examples):
-        question = questions[index][: min(QUESTION_PIECES, max_length // 2)]
-        offsets = whole_letters(example.context, contexts["offset_mapping"][index], blanks)
-        ids = contexts["input_ids"][index]
-        capacity = max_length - len(question) - frame.size
-        if capacity < 1:
-            raise ConfigError(f"max_length {max_length} leaves no room for a passage", remedy="raise it")
-        spans = windows(len(ids), capacity)
-        owners = [best_window(piece, spans) if len(spans) > 1 else 0 for piece in range(len(ids))]
-        answer = None
-        placed = [given for given in example.answers if given.start >= 0]
-        if training and placed:
-            answer = answer_pieces(offsets, placed[0].start, placed[0].start + len(placed[0].text))
-        # Of a question whose answers stand nowhere in the passage nothing can be learnt.
-        outside = IGNORED if example.answers and not placed else 0
-        for number, (start, end) in enumerate(spans):
-            whole = frame.around(question, ids[start:end])
-            first_piece = len(whole) - len(frame.after) - (end - start)
-            inside = answer is not None and start <= answer[0] and answer[1] < end
-            features.append(
-                {
-                    "example": index,
-                    "length": len(whole),
-                    "input_ids": whole,
-                    "first_piece": first_piece,
-                    "char_starts": [offset[0] for offset in offsets[start:end]],
-                    "char_ends": [offset[1] for offset in offsets[start:end]],
-                    "may_start": [owner == number for owner in owners[start:end]],
-                    "start": first_piece + answer[0] - start if inside and answer else outside,
-                    "end": first_piece + answer[1] - start if inside and answer else outside,
-                }
-            )
-    return features
-
-
-def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-    """Padded inputs, `starts` and `ends`, shape (batch,)."""
-    return {
-        **padded_inputs([feature["input_ids"] for feature in features], padding_id),
-        "starts": torch.tensor([feature["start"] for feature in features]),
-        "ends": torch.tensor([feature["end"] for feature in features]),
-    }
-
-
-def loss(logits: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> tuple[torch.Tensor, int]:
-    """Mean of the cross-entropies of start and end, each of shape (batch, tokens)."""
-    start, terms = summed_cross_entropy(logits[0], batch["starts"])
-    end, _ = summed_cross_entropy(logits[1], batch["ends"])
-    return (start + end) / 2, terms
-
-
-def decode(logits: tuple[torch.Tensor, torch.Tensor], features: Sequence[Feature]) -> list[Span | None]:
-    """The best valid span of every window."""
-    starts, ends = logits[0].float(), logits[1].float()
-    return [best_span(starts[row], ends[row], feature) for row, feature in enumerate(features)]
-
-
 def highest(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The `N_BEST` highest logits and their positions, the first of equal ones first.
 
     `torch.topk` leaves the order of equal values open, and values of low precision often are equal.
     """
+    import torch
+
     values, positions = torch.sort(logits, descending=True, stable=True)
     return values[:N_BEST], positions[:N_BEST]
 
 
 def best_span(start_logits: torch.Tensor, end_logits: torch.Tensor, feature: Feature) -> Span | None:
     """Highest start + end logit among the `N_BEST` of each that make a valid span in the passage."""
+    import torch
+
     length = feature["length"]
     top_starts, top_ends = highest(start_logits[:length]), highest(end_logits[:length])
     first = feature["first_piece"]
@@ -192,18 +217,348 @@ def best_span(start_logits: torch.Tensor, end_logits: torch.Tensor, feature: Fea
     return float(scores[row, column]), feature["char_starts"][begin], feature["char_ends"][finish]
 
 
-def predict(example: SpanQAExample, outputs: Sequence[Span | None], labels: Sequence[str]) -> str:  # noqa: ARG001
-    """The text of the best span over all windows, `empty` where none is valid."""
-    found = [output for output in outputs if output is not None]
-    if not found:
-        return NO_ANSWER
-    _, start, end = max(found, key=lambda span: span[0])
-    return example.context[start:end]
+def squad(language: str, *paragraphs: tuple[str, list[tuple[str, str]]]) -> str:
+    """A SQuAD file of contexts with questions and answers; an empty answer is none."""
+    found = []
+    for number, (context, asked) in enumerate(paragraphs):
+        questions = [
+            {
+                "id": f"{language}-{number}-{place}",
+                "question": question,
+                "answers": [{"text": answer, "answer_start": context.index(answer)}] if answer else [],
+                "is_impossible": not answer,
+            }
+            for place, (question, answer) in enumerate(asked)
+        ]
+        found.append({"context": context, "qas": questions})
+    document = {"data": [{"title": language, "paragraphs": found}]}
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def gold(example: SpanQAExample) -> Any:
-    """The gold answer texts."""
-    return [answer.text for answer in example.answers]
+ENGLISH = "The library was opened in 1906 by Anna Bell. It holds seven thousand books."
+SWAHILI = "Maktaba ilifunguliwa mwaka 1906."
+QUESTIONS = """\
+max_length: 384  # sub-words of question and passage; a longer passage is read in windows
+fields: {id: id, question: question, context: context, answers: answers%s}
+"""
+SQUAD_FORMAT = """\
+    format: squad  # SQuAD's JSON; or jsonl with a list of {text, answer_start} on each line
+    # approximate_offsets: true  # if offsets are off by a few characters
+"""
 
 
-KIND = TaskType("span_qa", 2, encode, collate, Answers("span_qa", loss, decode, predict, gold))
+SPANS = '''\
+def answer(question, context$more):
+    context = context.strip()
+    asked = tokenizer(question.strip(), add_special_tokens=False)["input_ids"][:$question]
+    passage = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = passage["input_ids"], letters(context, passage["offset_mapping"])
+    room, windows = $max_length - len(asked) - 4, [0]
+    while windows[-1] + room < len(ids):
+        windows.append(windows[-1] + min($step, room))
+    windows = [(start, min(start + room, len(ids))) for start in windows]
+    best, nothing = None, []
+    for start, end in windows:
+        row = [tokenizer.bos_token_id, *asked, *2 * [tokenizer.eos_token_id]]
+        row, first = [*row, *ids[start:end], tokenizer.eos_token_id], len(row)
+        with torch.inference_mode():
+            output = model(input_ids=torch.tensor([row]))
+        begins, ends = output.start_logits[0], output.end_logits[0]
+        nothing.append(float(begins[0] + ends[0]))
+        # The $n_best best of each; of two pieces, the one that is in this window and most at home in it.
+        for b in begins.sort(descending=True, stable=True).indices[:$n_best].tolist():
+            for e in ends.sort(descending=True, stable=True).indices[:$n_best].tolist():
+                if not first <= b <= e < min(b + $pieces, len(row) - 1):
+                    continue
+                piece, score = start + b - first, float(begins[b] + ends[e])
+                if home(piece, windows) == (start, end) and (best is None or score > best[0]):
+                    best = score, offsets[piece][0], offsets[start + e - first][1]
+$result
+
+def home(piece, windows):
+    """The window that shows most of the passage on both sides of a piece."""
+
+    def shown(window):
+        start, end = window
+        return min(piece - start, end - 1 - piece) + 0.01 * (end - start) if start <= piece < end else -1
+
+    return max(windows, key=shown)
+
+
+def letters(text, offsets):
+    """Pieces that begin and end with whole letters: the marks behind a piece are its own, blanks of none."""
+    found, taken = [], 0
+    for start, end in offsets:
+        while start < end and blank(text[start]):
+            start += 1
+        while start < end and blank(text[end - 1]):
+            end -= 1
+        while start < min(end, taken) and continues(text, start):
+            start += 1
+        while start < end < len(text) and continues(text, end):
+            end += 1
+        taken = max(taken, end if start < end else 0)
+        found.append([start, end] if start < end else [None, taken])
+    following = len(text)
+    for own in reversed(found):
+        following = own[0] = following if own[0] is None else own[0]
+    return found
+
+
+def blank(character):
+    """Whether the tokenizer sees a space, or nothing."""
+    normal = getattr(tokenizer.backend_tokenizer.normalizer, "normalize_str", str)
+    if character.isspace() or character.isalnum():
+        return character.isspace()
+    return normal(f"a{character}b") in (normal("ab"), normal("a b"))
+
+
+def continues(text, place):
+    """Whether a character belongs to the letter before it."""
+    character = text[place]
+    if character in "\\u200c\\u200d":
+        return place > 0 and unicodedata.combining(text[place - 1]) == 9
+    jamo = "\\u1160" <= character <= "\\u11ff" or "\\ud7b0" <= character <= "\\ud7ff"
+    return unicodedata.category(character)[0] == "M" or jamo or character in "\\u0e33\\u0eb3\\uff9e\\uff9f"
+'''
+ANSWER = """\
+    return "empty" if best is None else context[best[1] : best[2]]
+"""
+MAYBE = """\
+    if best is None or min(nothing) - best[0] > threshold:
+        return ""
+    return context[best[1] : best[2]]
+"""
+NEEDED = ("import unicodedata", "", "import torch")
+_PIPELINE = (
+    "Or with the `question-answering` pipeline, which transformers 4 has and 5 has not. Left alone it widens "
+    "an answer to the next space, which no Chinese, Japanese or Thai text has; for a passage that fits into "
+    "one window these arguments give the same answers, but for combining marks behind the last letter:",
+    """\
+from transformers import pipeline
+
+reader = pipeline("question-answering", model=folder, tokenizer=tokenizer)
+
+
+def read(question, context):
+    found = reader(
+        question=question,
+        context=context,
+        align_to_words=False,
+        max_answer_len=$pieces,
+        max_seq_len=$max_length,
+        max_question_len=$question,
+    )
+    return found["answer"].strip()
+""",
+)
+
+
+def answer_settings(own: Mapping[str, Any]) -> dict[str, Any]:
+    """What an export says of how spans are found, in the pipeline's words where it has some."""
+    return {
+        "max_question_length": min(QUESTION_PIECES, own["max_length"] // 2),
+        "window_step": WINDOW_STEP,
+        "n_best": N_BEST,
+        "max_answer_length": ANSWER_PIECES,
+        "align_to_words": False,
+        "whole_letters": True,
+    }
+
+
+def answer_names(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for the text and code of an export."""
+    return {
+        "question": min(QUESTION_PIECES, own["max_length"] // 2),
+        "step": WINDOW_STEP,
+        "n_best": N_BEST,
+        "pieces": ANSWER_PIECES,
+    }
+
+
+class SpanQA(TaskType):
+    """A question whose answer is a piece of a passage."""
+
+    name = "span_qa"
+    title = "Question answering by a span of a passage"
+    version = 2
+    required = ("question", "context", "answers")
+    gold_fields: ClassVar[tuple[str, ...]] = ("answers",)
+    head = "span_qa"
+    fixed_inputs = True
+    scores: ClassVar[tuple[str, ...]] = ("squad",)
+    layout = "answers"
+    too_long = "are read in several windows"
+    pipeline = "question-answering"
+
+    template = Template(
+        asks="A question, and its answer as a piece of a passage.",
+        settings="scores: [squad]  # squad_characters first for Chinese, Japanese, Thai\n" + QUESTIONS % "",
+        format=SQUAD_FORMAT,
+        suffix="json",
+        splits=LEARNT,
+        rows={
+            "en": squad(
+                "en",
+                (ENGLISH, [("When was it opened?", "1906"), ("How many books?", "seven thousand")]),
+            ),
+            "sw": squad("sw", (SWAHILI, [("Ilifunguliwa lini?", "1906")])),
+        },
+    )
+
+    recipe = Recipe(
+        answer_settings,
+        "The answer is the best span of at most $pieces pieces, cut out of the passage by whole letters; "
+        "a long passage is read in windows of $max_length pieces, $step apart.",
+        SPANS.replace("$more", "").replace("$result", ANSWER),
+        answer_names,
+        further=_PIPELINE,
+        imports=NEEDED,
+    )
+
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
+        """A question whose answers stand in the context where their offsets say.
+
+        White space around context and answers is cut and offsets follow, because
+        copies of the same data differ only there.
+        """
+        raw = fields.get("context")
+        if not isinstance(raw, str) or not raw.strip():
+            raise RowError('field "context" is missing or empty')
+        lead = len(raw) - len(raw.lstrip())
+        context = raw.strip()
+        question = text_field(fields, "question")
+        pairs = answer_pairs(fields.get("answers"))
+        if rules.approximate_offsets == "or-none":
+            # Where every answer is empty, the question stays, with a gold text that nothing but "" equals.
+            pairs = [pair for pair in pairs if pair[0] != ""] or [("", -1)] * bool(pairs)
+        answers = tuple(answer_at(text, start, raw, lead, rules.approximate_offsets) for text, start in pairs)
+        if not answers and rules.labeled:
+            raise RowError("the question has no answer")
+        return SpanQAExample(id, question, context, answers)
+
+    def group(self, example: SpanQAExample) -> str:
+        """Questions on the same passage stay together."""
+        return example.context
+
+    def encode(
+        self,
+        examples: Sequence[SpanQAExample],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """One feature per window; in training the first gold answer, or piece 0 where it lies outside.
+
+        Raises:
+            ConfigError: If the maximum length leaves no room for the passage.
+        """
+        questions = tokenizer(
+            [example.question for example in examples], add_special_tokens=False, verbose=False
+        )["input_ids"]
+        contexts = tokenizer(
+            [example.context for example in examples],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        frame, blanks = pair_frame(tokenizer), Blanks.of(tokenizer)
+        features: list[Feature] = []
+        for index, example in enumerate(examples):
+            question = questions[index][: min(QUESTION_PIECES, max_length // 2)]
+            offsets = whole_letters(example.context, contexts["offset_mapping"][index], blanks)
+            ids = contexts["input_ids"][index]
+            capacity = max_length - len(question) - frame.size
+            if capacity < 1:
+                raise ConfigError(f"max_length {max_length} leaves no room for a passage", remedy="raise it")
+            spans = windows(len(ids), capacity)
+            owners = [best_window(piece, spans) if len(spans) > 1 else 0 for piece in range(len(ids))]
+            answer = None
+            placed = [given for given in example.answers if given.start >= 0]
+            if training and placed:
+                answer = answer_pieces(offsets, placed[0].start, placed[0].start + len(placed[0].text))
+            # Of a question whose answers stand nowhere in the passage nothing can be learnt.
+            outside = IGNORED if example.answers and not placed else 0
+            for number, (start, end) in enumerate(spans):
+                whole = frame.around(question, ids[start:end])
+                first_piece = len(whole) - len(frame.after) - (end - start)
+                inside = answer is not None and start <= answer[0] and answer[1] < end
+                features.append(
+                    {
+                        "example": index,
+                        "length": len(whole),
+                        "input_ids": whole,
+                        "first_piece": first_piece,
+                        "char_starts": [offset[0] for offset in offsets[start:end]],
+                        "char_ends": [offset[1] for offset in offsets[start:end]],
+                        "may_start": [owner == number for owner in owners[start:end]],
+                        "start": first_piece + answer[0] - start if inside and answer else outside,
+                        "end": first_piece + answer[1] - start if inside and answer else outside,
+                    }
+                )
+        return features
+
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """Padded inputs, `starts` and `ends`, shape (batch,)."""
+        import torch
+
+        return {
+            **padded_inputs([feature["input_ids"] for feature in features], padding_id),
+            "starts": torch.tensor([feature["start"] for feature in features]),
+            "ends": torch.tensor([feature["end"] for feature in features]),
+        }
+
+    def loss(self, logits: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> tuple[torch.Tensor, int]:
+        """Mean of the cross-entropies of start and end, each of shape (batch, tokens)."""
+        start, terms = summed_cross_entropy(logits[0], batch["starts"])
+        end, _ = summed_cross_entropy(logits[1], batch["ends"])
+        return (start + end) / 2, terms
+
+    def decode(self, logits: tuple[torch.Tensor, torch.Tensor], features: Sequence[Feature]) -> list[Any]:
+        """The best valid span of every window."""
+        starts, ends = logits[0].float(), logits[1].float()
+        return [best_span(starts[row], ends[row], feature) for row, feature in enumerate(features)]
+
+    def predict(self, example: SpanQAExample, outputs: Sequence[Any], labels: Sequence[str]) -> Any:
+        """The text of the best span over all windows, `empty` where none is valid."""
+        found = [output for output in outputs if output is not None]
+        if not found:
+            return NO_ANSWER
+        _, start, end = max(found, key=lambda span: span[0])
+        return example.context[start:end]
+
+    def gold(self, example: SpanQAExample) -> Any:
+        """The gold answer texts."""
+        return [answer.text for answer in example.answers]
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """The mean score of passages as long as the answer, from places spread over the context."""
+        tried = (
+            (gold, passage)
+            for example, gold in zip(examples, golds, strict=True)
+            for passage in passages(example.context, gold[0])
+        )
+        return level(tried)
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """The tokens of every window, with the answer where it is in one."""
+        found = []
+        for number, feature in enumerate(features, start=1):
+            row = tokens(tokenizer, feature["input_ids"])
+            # Position 0 stands for "not in this window".
+            inside = feature["start"] > 0
+            note = f"window {number} of {len(features)}"
+            if not inside:
+                note += ", the answer is not in it" if any(a.text for a in example.answers) else ", no answer"
+            span = (feature["start"], feature["end"]) if inside else None
+            found.append(Input(row, span=span, note=note))
+        return found

@@ -12,26 +12,54 @@ tokenizer's word ids, never by counting pieces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from adaptrans.task_types.base import Answers, Batch, Feature, TaskType
-from adaptrans.task_types.examples import TaggingExample
+from adaptrans.task_types.base import (
+    LEARNT,
+    Batch,
+    Feature,
+    Input,
+    Level,
+    Recipe,
+    TaskSettings,
+    TaskType,
+    Template,
+    tokens,
+)
+from adaptrans.task_types.chance import SEED
+from adaptrans.task_types.rows import Example, RowError, Rules, how_to_name, named_label
 from adaptrans.task_types.tensors import IGNORED, pad, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
-
-    from adaptrans.tasks.schema import Task
 
 
 SPACE = "\u2581"
-"""The piece of SentencePiece that stands for a space."""
+"""The subword token of SentencePiece that stands for a space."""
 
 RESERVED_PIECES = 3
-"""Pieces kept free of the maximum length for XLM-R (its pair form takes one more than `<s> </s>`)."""
+"""Subword tokens kept free of the maximum length for XLM-R (its pair form takes one more than `<s> </s>`)."""
+
+PLACES = {"first_piece": "", "first_text_piece": " + (len(own) > 1 and own[0] == space)"}
+"""Where in a word its tag sits, by `tag_on`, in the code of an export."""
+
+PIECES = {
+    "first_piece": "first piece",
+    "first_text_piece": "first piece with text: the piece of a lone space before a word bears none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingExample(Example):
+    """One sentence as words, with one tag per word (None: not given)."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None
 
 
 def word_pieces(
@@ -73,80 +101,254 @@ def segments(lengths: Sequence[int], budget: int) -> list[range]:
     return [*ranges, range(start, len(lengths))] if lengths else []
 
 
-def encode(
-    examples: Sequence[TaggingExample],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,
-    max_length: int,
-    training: bool,  # noqa: ARG001 - the same in training and evaluation
-) -> list[Feature]:
-    """One feature per segment; `starts` are the positions of the pieces that bear the words' tags."""
-    budget = max_length - RESERVED_PIECES
-    number = {label: index for index, label in enumerate(task.labels)}
-    space = tokenizer.convert_tokens_to_ids(SPACE) if task.tag_on == "first_text_piece" else None
-    features = []
-    pieces_of = word_pieces([example.words for example in examples], tokenizer, budget)
-    for index, (example, pieces) in enumerate(zip(examples, pieces_of, strict=True)):
-        for words in segments([len(ids) for ids in pieces], budget):
-            ids, starts, labels = [tokenizer.bos_token_id], [], [IGNORED]
-            for word in words:
-                place = int(len(pieces[word]) > 1 and pieces[word][0] == space)
-                starts.append(len(ids) + place)
-                ids.extend(pieces[word])
-                own = [IGNORED] * len(pieces[word])
-                if example.tags is not None:
-                    own[place] = _label(example.tags[word], number, task)
-                labels.extend(own)
-            ids.append(tokenizer.eos_token_id)
-            labels.append(IGNORED)
-            features.append(
-                {
-                    "example": index,
-                    "length": len(ids),
-                    "input_ids": ids,
-                    "token_labels": labels,
-                    "starts": starts,
-                }
-            )
-    return features
+class Tagging(TaskType):
+    """A label for every word of a sentence."""
+
+    name = "tagging"
+    title = "Tagging of words"
+    required = ("words", "tags")
+    optional = ("lines",)
+    gold_fields = ("tags", "lines")
+    text_field = "words"
+    needs_labels = True
+    tags_words = True
+    head = "tagging"
+    fixed_inputs = True
+    scores = ("token_accuracy",)
+    layout = "tags"
+    too_long = "go on in a further input, from a word's beginning"
+    pipeline = "token-classification"
+
+    template = Template(
+        asks="A sentence, and a tag for each of its words.",
+        settings="""\
+labels: [O, B-PER, I-PER, B-LOC, I-LOC]
+# labels_from: {split: train, at_least: 10}  # in place of labels, for tag sets of hundreds
+scores: [entity_f1, token_accuracy]  # for parts of speech: [token_accuracy]
+max_length: 128  # sub-words; a longer sentence is read in several parts
+fields: {words: words, tags: tags, lines: lines}
+""",
+        format="""\
+    format: columns  # a word, a tab and its tag on a line, a blank line after each sentence; or conllu
+    # options: {separator: " "}  # a space in place of the tab
+""",
+        suffix="txt",
+        splits=LEARNT,
+        rows={
+            "en": "Anna\tB-PER\nlives\tO\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n.\tO\n\nHe\tO\nsleeps\tO\n.\tO\n\n",
+            "sw": "Anna\tB-PER\nanaishi\tO\nNairobi\tB-LOC\n.\tO\n\n",
+        },
+    )
+
+    recipe = Recipe(
+        lambda own: {"tag_on": own["tag_on"], "reserved_pieces": RESERVED_PIECES},
+        "The tag of a word is that of its $piece. A sentence is given as words, and a long one in parts of "
+        "whole words, of $room pieces at most.",
+        """\
+def answer(words):
+    encoded = tokenizer(list(words), is_split_into_words=True, add_special_tokens=False)
+    pieces = [[] for _ in words]
+    for piece, word in zip(encoded["input_ids"], encoded.word_ids()):
+        pieces[word].append(piece)
+    # A word without pieces, or longer than any input, is the unknown token.
+    pieces = [own if 0 < len(own) <= $room else [tokenizer.unk_token_id] for own in pieces]
+    parts, used = [[]], 0
+    for own in pieces:
+        if parts[-1] and used + len(own) > $room:
+            parts, used = [*parts, []], 0
+        parts[-1].append(own)
+        used += len(own)
+    return [tag for part in parts for tag in tags(part)]
 
 
-def _label(tag: str, number: dict[str, int], task: Task) -> int:
+def tags(pieces):
+    ids, places = [tokenizer.bos_token_id], []
+    for own in pieces:
+        places.append(len(ids)$place)
+        ids += own
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[*ids, tokenizer.eos_token_id]])).logits[0]
+    return [labels[int(logits[place].argmax())] for place in places]
+""",
+        lambda own: {
+            "room": own["max_length"] - RESERVED_PIECES,
+            "place": PLACES[own["tag_on"]],
+            "piece": PIECES[own["tag_on"]],
+        },
+        labeled=True,
+        before=lambda own: (
+            [f'space = tokenizer.convert_tokens_to_ids("{SPACE}")']
+            if own["tag_on"] == "first_text_piece"
+            else []
+        ),
+    )
+
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> TaggingExample:
+        """A sentence whose tags all are labels of the task.
+
+        `fields["lines"]`, where a reader gives it, holds the line of each word.
+        """
+        words = _words(fields.get("words"))
+        raw = fields.get("tags")
+        if raw is not None and not isinstance(raw, list | tuple):
+            raise RowError(f'field "tags" is {raw!r}, not a list')
+        if raw is None or all(tag is None for tag in raw):
+            if rules.labeled:
+                raise RowError("the sentence has no tags")
+            return TaggingExample(id, words, None)
+        if len(raw) != len(words):
+            raise RowError(f"{len(words)} words but {len(raw)} tags")
+        tags = tuple(raw)
+        named = all(type(tag) is str for tag in tags) and (
+            rules.open_labels or set(tags).issubset(rules.labels)
+        )
+        if rules.label_map or not named:
+            tags = tuple(_tag(tag, rules) for tag in raw)
+        if "" in tags or not (rules.open_labels or set(tags).issubset(rules.labels)):
+            raise _unknown_tag(words, raw, tags, fields.get("lines"), rules)
+        return TaggingExample(id, words, tags)
+
+    def labels_in(self, example: TaggingExample) -> Iterable[str]:
+        """The tags of its words."""
+        return example.tags or ()
+
+    def encode(
+        self,
+        examples: Sequence[TaggingExample],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+        max_length: int,
+        training: bool,
+    ) -> list[Feature]:
+        """One feature per segment; `starts` are the positions of the pieces that bear the words' tags."""
+        budget = max_length - RESERVED_PIECES
+        number = {label: index for index, label in enumerate(task.labels)}
+        space = tokenizer.convert_tokens_to_ids(SPACE) if task.tag_on == "first_text_piece" else None
+        features = []
+        pieces_of = word_pieces([example.words for example in examples], tokenizer, budget)
+        for index, (example, pieces) in enumerate(zip(examples, pieces_of, strict=True)):
+            for words in segments([len(ids) for ids in pieces], budget):
+                ids, starts, labels = [tokenizer.bos_token_id], [], [IGNORED]
+                for word in words:
+                    place = int(len(pieces[word]) > 1 and pieces[word][0] == space)
+                    starts.append(len(ids) + place)
+                    ids.extend(pieces[word])
+                    own = [IGNORED] * len(pieces[word])
+                    if example.tags is not None:
+                        own[place] = _number(example.tags[word], number, task)
+                    labels.extend(own)
+                ids.append(tokenizer.eos_token_id)
+                labels.append(IGNORED)
+                features.append(
+                    {
+                        "example": index,
+                        "length": len(ids),
+                        "input_ids": ids,
+                        "token_labels": labels,
+                        "starts": starts,
+                    }
+                )
+        return features
+
+    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
+        """Padded inputs and `labels`, shape (batch, tokens)."""
+        return {
+            **padded_inputs([feature["input_ids"] for feature in features], padding_id),
+            "labels": pad([feature["token_labels"] for feature in features], IGNORED),
+        }
+
+    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Cross-entropy over the first pieces of words; logits have shape (batch, tokens, tags)."""
+        return summed_cross_entropy(logits, batch["labels"])
+
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[list[int]]:
+        """Number of the tag with the highest logit at the piece that bears each word's tag."""
+        best = logits.float().argmax(dim=-1).tolist()
+        return [
+            [row[start] for start in feature["starts"]] for feature, row in zip(features, best, strict=True)
+        ]
+
+    def predict(
+        self,
+        example: TaggingExample,
+        outputs: Sequence[list[int]],
+        labels: Sequence[str],
+    ) -> list[str]:
+        """The segments' tags joined: one per word of the sentence."""
+        return [labels[tag] for output in outputs for tag in output]
+
+    def gold(self, example: TaggingExample) -> list[str] | None:
+        """The gold tags, None if the data has none."""
+        return None if example.tags is None else list(example.tags)
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+    ) -> float:
+        """The better of one tag for every word and the set's own tags dealt out at random."""
+        import numpy as np
+
+        tags = sorted({tag for gold in golds for tag in gold})
+        number = {tag: place for place, tag in enumerate(tags)}
+        every = np.fromiter((number[tag] for gold in golds for tag in gold), dtype=np.int32)
+        dealt = np.random.default_rng(SEED).permutation(every)
+        starts = accumulate((len(gold) for gold in golds), initial=0)
+        at_random = (
+            (gold, [tags[place] for place in dealt[start : start + len(gold)]])
+            for gold, start in zip(golds, starts, strict=False)
+        )
+        levels = [level((gold, [tag] * len(gold)) for gold in golds) for tag in tags]
+        return max(*levels, level(at_random))
+
+    def answering(self, task: TaskSettings) -> dict[str, Any]:
+        """Which subword token of a word bears its tag."""
+        return {"tag_on": task.tag_on}
+
+    def preview(
+        self,
+        example: Any,
+        features: Sequence[Feature],
+        tokenizer: PreTrainedTokenizerFast,
+        task: TaskSettings,
+    ) -> list[Input]:
+        """The tokens, with the tag of each that bears one."""
+        found = []
+        for feature in features:
+            labels = tuple("" if tag == IGNORED else task.labels[tag] for tag in feature["token_labels"])
+            found.append(Input(tokens(tokenizer, feature["input_ids"]), labels=labels))
+        return found
+
+
+def _number(tag: str, number: dict[str, int], task: TaskSettings) -> int:
     """The number of a tag; a tag too rare to be learnt enters no loss."""
     return number.get(tag, IGNORED) if task.labels_from is not None else number[tag]
 
 
-def collate(features: Sequence[Feature], padding_id: int) -> Batch:
-    """Padded inputs and `labels`, shape (batch, tokens)."""
-    return {
-        **padded_inputs([feature["input_ids"] for feature in features], padding_id),
-        "labels": pad([feature["token_labels"] for feature in features], IGNORED),
-    }
+def _words(raw: Any) -> tuple[str, ...]:
+    if raw is None:
+        raise RowError('field "words" is missing')
+    if not isinstance(raw, list | tuple):
+        raise RowError(f'field "words" is {raw!r}, not a list of words')
+    if not raw:
+        raise RowError("the sentence has no words")
+    for number, word in enumerate(raw, start=1):
+        if not isinstance(word, str):
+            raise RowError(f"word {number} is {word!r}, not a text")
+    return tuple([word.strip() for word in raw])
 
 
-def loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
-    """Cross-entropy over the first pieces of words; logits have shape (batch, tokens, tags)."""
-    return summed_cross_entropy(logits, batch["labels"])
+def _unknown_tag(
+    words: Sequence[str], raw: Sequence[Any], tags: Sequence[str], lines: Sequence[int] | None, rules: Rules
+) -> RowError:
+    index = next(i for i, tag in enumerate(tags) if not tag or tag not in rules.labels)
+    what = f'unknown tag "{tags[index]}" of' if tags[index] else "no tag for"
+    expected = "" if rules.open_labels else f", expected one of {', '.join(rules.labels)}"
+    expected += how_to_name(raw[index], rules) if tags[index] else ""
+    message = f'{what} word {index + 1} "{words[index]}"{expected}'
+    return RowError(message, line=lines[index] if lines else None)
 
 
-def decode(logits: torch.Tensor, features: Sequence[Feature]) -> list[list[int]]:
-    """Number of the tag with the highest logit at the piece that bears each word's tag."""
-    best = logits.float().argmax(dim=-1).tolist()
-    return [[row[start] for start in feature["starts"]] for feature, row in zip(features, best, strict=True)]
-
-
-def predict(
-    example: TaggingExample,  # noqa: ARG001
-    outputs: Sequence[list[int]],
-    labels: Sequence[str],
-) -> list[str]:
-    """The segments' tags joined: one per word of the sentence."""
-    return [labels[tag] for output in outputs for tag in output]
-
-
-def gold(example: TaggingExample) -> list[str] | None:
-    """The gold tags, None if the data has none."""
-    return None if example.tags is None else list(example.tags)
-
-
-KIND = TaskType("tagging", 1, encode, collate, Answers("tagging", loss, decode, predict, gold))
+def _tag(raw: Any, rules: Rules) -> str:
+    """The name of a raw tag, empty for none."""
+    if isinstance(raw, list | tuple | Mapping):
+        raise RowError(f"a tag is {raw!r}, not a text")
+    return "" if raw is None else str(named_label(raw, rules))

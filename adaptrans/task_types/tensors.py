@@ -1,13 +1,14 @@
-"""Padding, masks and summed losses, shared by the kinds."""
+"""Padding, masks and summed losses, shared by the types. torch is imported where tensors are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch.nn import functional
+from typing import TYPE_CHECKING
 
 from adaptrans.task_types.base import Batch, Feature, TaskType
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORED = -100
 """Label of a position that enters neither loss nor score (PyTorch's own convention)."""
@@ -20,6 +21,8 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
         >>> pad([[1, 2], [3]], 0).tolist()
         [[1, 2], [3, 0]]
     """
+    import torch
+
     width = max((len(row) for row in rows), default=0)
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
 
@@ -46,10 +49,13 @@ def summed_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> tuple[to
         labels: Shape (...), class numbers or `IGNORED`.
 
     Example:
+        >>> import torch
         >>> loss, terms = summed_cross_entropy(torch.zeros(2, 4), torch.tensor([1, IGNORED]))
         >>> round(loss.item(), 4), terms
         (1.3863, 1)
     """
+    from torch.nn import functional
+
     flat = labels.reshape(-1)
     loss = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]).float(), flat, ignore_index=IGNORED, reduction="sum"

@@ -1,4 +1,4 @@
-"""From a raw row to the fields of a kind: dotted paths and templates. Torch-free."""
+"""From a raw row to the fields of a type: dotted paths and templates. Torch-free."""
 
 from __future__ import annotations
 
@@ -7,22 +7,9 @@ from string import Formatter
 from typing import Any, TypeAlias
 
 from adaptrans.errors import ConfigError
+from adaptrans.task_types.rows import RowError
 
 Getter: TypeAlias = Callable[[Mapping[str, Any]], Any]
-
-
-class RowError(Exception):
-    """A row that its task refuses; the caller adds file and line.
-
-    Args:
-        message: What is wrong with the row.
-        line: The exact line, when the row spans several.
-    """
-
-    def __init__(self, message: str, *, line: int | None = None) -> None:
-        self.message = message
-        self.line = line
-        super().__init__(message)
 
 
 def compile_fields(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

@@ -9,15 +9,15 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, NoRowError, UnknownNameError
 from adaptrans.languages import unknown
-from adaptrans.task_types.examples import EXAMPLE_KINDS, Example, MiningExample, Rules
-from adaptrans.tasks.fields import RowError, compile_fields, path_getter
+from adaptrans.task_types.rows import Example, RowError, Rules
+from adaptrans.tasks.fields import compile_fields, path_getter
 from adaptrans.tasks.locate import Located, filled, find, missing
 from adaptrans.tasks.readers.tables import FORMATS, Row, other_separator, separator_remedy
 from adaptrans.tasks.readers.text import Problem
@@ -52,11 +52,9 @@ def places(total: int, limit: int | None) -> list[int]:
 
 
 def part(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """The examples that a limit takes; of those to mine, the first carries the other corpus."""
+    """The examples that a limit takes; what the first one carries for all of them stays with the first."""
     found = [examples[place] for place in places(len(examples), limit)]
-    if found and isinstance(found[0], MiningExample) and isinstance(examples[0], MiningExample):
-        found[0] = replace(found[0], pool=examples[0].pool)
-    return found
+    return [found[0].in_place_of(examples[0]), *found[1:]] if found else found
 
 
 def streamed(examples: Iterable[Example], limit: int | None) -> Iterator[Example]:
@@ -118,7 +116,7 @@ def _counted(task: Task, split: str, data: Path | None, languages: tuple[str, ..
         counts: Counter[str] = Counter()
         for language in languages:
             for example in read_examples(task, split, language, data):
-                counts.update(getattr(example, "tags", None) or ())
+                counts.update(task.type.labels_in(example))
         _COUNTS[key] = counts
     return _COUNTS[key]
 
@@ -270,6 +268,7 @@ def identity(task: Task, split: str, language: str, data: Path | None) -> Any:
     source = located.source
     reading = source.model_dump(mode="json", include={"fields", "label_map", "drop_labels", "options"})
     rules = [task.kind, task.labels, task.unanswerable, definition.labeled, source.approximate_offsets]
+    rules += [task.type.source] if task.type.source else []
     where = source.where if isinstance(source, HubSource) else {}
     return [split, language, held, rules, reading, where, located.format, cached_sha256(located.paths)]
 
@@ -301,18 +300,9 @@ def _intervals(task: Task, split: str) -> dict[str, tuple[float, float]]:
     return taken
 
 
-# What examples share that must not stand on both sides of a holdout: a passage, a premise, a sentence.
-_GROUPS: dict[str, Callable[[Any], str]] = {
-    "span_qa": lambda example: example.context,
-    "span_qa_null": lambda example: example.context,
-    "classification": lambda example: example.text,
-    "mlm": lambda example: example.text,
-}
-
-
 def _position(task: Task, example: Example) -> float:
     """A fixed place in [0, 1) for an example, the same for all of its group."""
-    group = _GROUPS.get(task.kind, lambda other: other.id)(example)
+    group = task.type.group(example)
     return int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest(), "big") / 2**64
 
 
@@ -334,8 +324,14 @@ def _composed(task: Task, split: str, language: str, data: Path | None, report: 
 
 def _renamed(example: Example, id: str) -> Example:
     """A copy of an example under another id; faster than dataclasses.replace."""
-    values = [getattr(example, name) for name in example.__slots__[1:]]
-    return type(example)(id, *values)
+    kind: Any = type(example)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(own.name for own in fields(kind))
+    return kind(id, *[getattr(example, name) for name in _FIELDS[kind][1:]])
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""Names of the fields of each class of examples, found out once."""
 
 
 def _parts(task: Task, split: str, language: str) -> list[tuple[Task, str]]:
@@ -373,7 +369,7 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
         approximate_offsets=source.approximate_offsets,
         open_labels=task.labels_from is not None,
     )
-    mapped, build = compile_fields(source.fields), EXAMPLE_KINDS[task.kind].build
+    mapped, build = compile_fields(source.fields), task.type.build
     wanted = _row_filter(located)
     ids: dict[str, tuple[Path, int]] | None = {} if "id" in source.fields else None
     index = given_tags = nowhere = by_rule = quoted = 0
@@ -391,14 +387,14 @@ def _examples(task: Task, split: str, language: str, located: Located, report: R
             index += 1
             others += len(row.values.get("pool") or ())
             try:
-                fields = mapped(row.values)
-                if source.drop_labels and str(fields.get("label")).strip() in source.drop_labels:
+                found = mapped(row.values)
+                if source.drop_labels and str(found.get("label")).strip() in source.drop_labels:
                     index -= 1
                     by_rule += 1
                     continue
                 if ids is not None:
-                    id = _own_id(fields.pop("id"), ids, path, row.line)
-                example = build(id, fields, rules)
+                    id = _own_id(found.pop("id"), ids, path, row.line)
+                example = build(id, found, rules)
             except RowError as error:
                 where = row.values.get("path") if located.format == "squad" else None
                 message = f"{where}: {error.message}" if where else error.message

@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from adaptrans.task_types.base import TASK_TYPES, Feature
-from adaptrans.task_types.tensors import IGNORED
-from adaptrans.utils.registry import Registry
+from adaptrans.task_types.base import Feature, Input
+from adaptrans.tasks.schema import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from adaptrans.tasks.schema import Task
-
 UNCUT = 1_000_000
 """A maximum length that nothing reaches, to see how long examples are."""
-
-POOL = 3
-"""Sentences of the other corpus that are shown with the first example of a task that mines pairs."""
-
-TOO_LONG = {
-    "tagging": "go on in a further input, from a word's beginning",
-    "span_qa": "are read in several windows",
-    "span_qa_null": "are read in several windows",
-    "mlm": "go on in a further input",
-}
-"""What happens to examples over the maximum length; those of other kinds are cut."""
-
-JOINED = ("mlm",)
-"""Kinds that join examples to one input in training; here each is shown alone."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """One row of tokens that the model gets.
-
-    Args:
-        tokens: The tokens, special ones included.
-        labels: A label per token, empty where none is learnt or scored; None for kinds without.
-        span: First and last token of the gold answer, None where this input does not hold it.
-        note: What this input is for, such as the choice it holds.
-    """
-
-    tokens: tuple[str, ...]
-    labels: tuple[str, ...] | None = None
-    span: tuple[int, int] | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,12 +62,6 @@ class Lengths:
         return self.longer / self.examples if self.examples else 0.0
 
 
-Show: TypeAlias = Callable[[Any, Sequence[Feature], "PreTrainedTokenizerFast", "Task"], list[Input]]
-"""(example, its features, tokenizer, task) to what the model gets."""
-
-SHOWS: Registry[Show] = Registry("kind")
-
-
 def shown(
     task: Task, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> list[Shown]:
@@ -113,21 +73,15 @@ def shown(
         tokenizer: The backbone's tokenizer.
         max_length: Sub-words per input.
     """
-    examples = [_short(example) for example in examples]
-    features = TASK_TYPES[task.kind].encode(examples, tokenizer, task, max_length, task.kind not in JOINED)
-    known = task.kind in SHOWS
-    show = SHOWS[task.kind] if known else _tokens_only
+    examples = [example.shortened() for example in examples]
+    # Running text is joined to blocks in training; here each example is shown alone.
+    features = task.type.encode(examples, tokenizer, task, max_length, not task.type.plain_text)
     found = []
     for index, example in enumerate(examples):
         own = [feature for feature in features if feature["example"] == index]
         fields = {key: value for key, value in asdict(example).items() if key != "id"}
-        found.append(Shown(example.id, fields, tuple(show(example, own, tokenizer, task))))
+        found.append(Shown(example.id, fields, tuple(task.type.preview(example, own, tokenizer, task))))
     return found
-
-
-def _short(example: Any) -> Any:
-    """An example without most of the sentences it brings along, of which there are thousands."""
-    return replace(example, pool=example.pool[:POOL]) if getattr(example, "pool", ()) else example
 
 
 def lengths(
@@ -146,12 +100,11 @@ def lengths(
         max_length: Sub-words per input.
         tick: Called with the number of examples measured.
     """
-    kind = TASK_TYPES[task.kind]
     longest: list[int] = []
     for start in range(0, len(examples), 500):
         part = examples[start : start + 500]
         of_part = [0] * len(part)
-        for feature in kind.encode(part, tokenizer, task, UNCUT, False):
+        for feature in task.type.encode(part, tokenizer, task, UNCUT, False):
             of_part[feature["example"]] = max(of_part[feature["example"]], *_sizes(feature))
         longest += of_part
         tick(len(longest))
@@ -163,7 +116,7 @@ def lengths(
         longest=ordered[-1],
         max_length=max_length,
         longer=sum(length > max_length for length in ordered),
-        then=TOO_LONG.get(task.kind, "are cut"),
+        then=task.type.too_long,
         bins=histogram(ordered),
     )
 
@@ -201,124 +154,3 @@ def _sizes(feature: Feature) -> list[int]:
     if rows is None:
         return [feature["length"]]
     return [len(row) for row in rows] if rows and isinstance(rows[0], list) else [len(rows)]
-
-
-def _tokens(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
-    return tuple(tokenizer.convert_ids_to_tokens(list(ids)))
-
-
-def _tokens_only(
-    example: Any,  # noqa: ARG001
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-) -> list[Input]:
-    """Tokens alone, for kinds that say nothing of their own."""
-    found = []
-    for feature in features:
-        ids = feature.get("input_ids") or []
-        rows: Iterable[Sequence[int]] = ids if ids and isinstance(ids[0], list) else [ids]
-        found += [Input(_tokens(tokenizer, row)) for row in rows]
-    return found
-
-
-@SHOWS.register("classification")
-def _classification(
-    example: Any, features: Sequence[Feature], tokenizer: PreTrainedTokenizerFast, task: Task
-) -> list[Input]:
-    note = "no label" if example.label is None else f"label {example.label}"
-    return [Input(found.tokens, note=note) for found in _tokens_only(example, features, tokenizer, task)]
-
-
-@SHOWS.register("tagging")
-def _tagging(
-    example: Any,  # noqa: ARG001
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,
-) -> list[Input]:
-    found = []
-    for feature in features:
-        labels = tuple("" if tag == IGNORED else task.labels[tag] for tag in feature["token_labels"])
-        found.append(Input(_tokens(tokenizer, feature["input_ids"]), labels=labels))
-    return found
-
-
-@SHOWS.register("span_qa")
-def _span_qa(
-    example: Any,
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-) -> list[Input]:
-    found = []
-    for number, feature in enumerate(features, start=1):
-        tokens = _tokens(tokenizer, feature["input_ids"])
-        # Position 0 stands for "not in this window".
-        inside = feature["start"] > 0
-        note = f"window {number} of {len(features)}"
-        if not inside:
-            note += ", the answer is not in it" if any(a.text for a in example.answers) else ", no answer"
-        span = (feature["start"], feature["end"]) if inside else None
-        found.append(Input(tokens, span=span, note=note))
-    return found
-
-
-SHOWS.add("span_qa_null", _span_qa)
-
-
-@SHOWS.register("multiple_choice")
-def _multiple_choice(
-    example: Any,
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-) -> list[Input]:
-    return [
-        Input(_tokens(tokenizer, row), note=f"choice {number}{', right' if number == example.label else ''}")
-        for feature in features
-        for number, row in enumerate(feature["input_ids"])
-    ]
-
-
-def _bitext(
-    example: Any,  # noqa: ARG001
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-) -> list[Input]:
-    return [
-        Input(_tokens(tokenizer, feature["input_ids"]), note="English" if feature["side"] else "the language")
-        for feature in features
-    ]
-
-
-SHOWS.add("bitext_retrieval", _bitext)
-SHOWS.add("bitext_mining", _bitext)
-
-
-@SHOWS.register("mlm")
-def _text(
-    example: Any,  # noqa: ARG001
-    features: Sequence[Feature],
-    tokenizer: PreTrainedTokenizerFast,
-    task: Task,  # noqa: ARG001
-) -> list[Input]:
-    from adaptrans.task_types.masked_lm import masked
-
-    found = []
-    for feature in features:
-        seen, hidden = masked(feature)
-        pieces = _tokens(tokenizer, feature["input_ids"])
-        labels = tuple(piece if guessed else "" for piece, guessed in zip(pieces, hidden, strict=True))
-        found.append(Input(_tokens(tokenizer, seen.tolist()), labels=labels))
-    return found
-
-
-@SHOWS.register("passage_ranking")
-def _ranking(
-    example: Any, features: Sequence[Feature], tokenizer: PreTrainedTokenizerFast, task: Task
-) -> list[Input]:
-    sides = [name for name in ("query", "passage") if getattr(example, name) is not None]
-    inputs = _tokens_only(example, features, tokenizer, task)
-    return [replace(found, note=side) for found, side in zip(inputs, sides, strict=True)]

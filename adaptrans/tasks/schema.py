@@ -1,7 +1,7 @@
 """What a task file says, as a frozen pydantic model. Torch-free.
 
 A task is data: names, languages, where each split is read from, and how a row
-maps to the fields of its kind. Code lives in the kinds, never in a task file.
+maps to the fields of its type. Code lives in the types, never in a task file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adaptrans.errors import AdaptransError, UnknownNameError
-from adaptrans.task_types.examples import EXAMPLE_KINDS
+from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.tasks.names import SLOT, WORDS, name_problem, plain_name
 from adaptrans.utils.renames import TASK_KEYS, current
 
@@ -75,6 +75,19 @@ Origin: TypeAlias = Literal["native", "human", "machine"]
 Provenance: TypeAlias = Origin | dict[str, Origin] | None
 
 
+def under_kind(given: Any) -> Any:
+    """A mapping with the name of a type under `kind`, where it is kept, whether it says `type` or `kind`.
+
+    Raises:
+        ValueError: If it says both.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    if "type" in given and "kind" in given:
+        raise ValueError("type and kind are two names for the same; leave one out")
+    return {"kind" if key == "type" else key: value for key, value in given.items()}
+
+
 class Strict(BaseModel):
     """Frozen; a key that is not declared is an error."""
 
@@ -96,7 +109,7 @@ class ReadRules(Strict):
     null to drop an inherited field.
     """
 
-    fields: FieldMap = Field(default={}, description="field of the kind -> path or template in the row")
+    fields: FieldMap = Field(default={}, description="field of the type -> path or template in the row")
     label_map: LabelMap | None = Field(default=None, description="raw label -> label name or index")
     drop_labels: RawLabels = Field(
         default=(), description="rows with these raw labels are left out by design"
@@ -237,12 +250,12 @@ class Split(Strict):
 
 
 class Task(Strict):
-    """A named task with its languages, splits, kind and scores. See `catalogue`."""
+    """A named task with its languages, splits, type and scores. See `catalogue`."""
 
     name: str
     version: int = Field(ge=1, description="raised by every change that can move a score")
     title: str
-    kind: str
+    kind: str = Field(description="name of its type; `type` in a task file")
     roles: tuple[Literal["intermediate", "target"], ...]
     languages: tuple[str, ...] = Field(min_length=1)
     labels: LabelNames = ()
@@ -269,13 +282,25 @@ class Task(Strict):
     # Tasks that `from` names, found when the task was loaded; never part of a file.
     origins: dict[str, Task] = Field(default={}, exclude=True, repr=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_type(cls, given: Any) -> Any:
+        """Its type under one key, and the scores of the type where it names none."""
+        found = under_kind(given)
+        if not isinstance(found, dict):
+            return found
+        kind = found.get("kind")
+        if "scores" not in found and isinstance(kind, str) and kind in TASK_TYPES and TASK_TYPES[kind].scores:
+            found["scores"] = TASK_TYPES[kind].scores
+        return found
+
     @model_validator(mode="after")
     def _consistent(self) -> Task:
         if not is_name(self.name):
             problem = name_problem(self.name.lower()) or "may hold no capitals"
             raise ValueError(f'name "{self.name}" {problem}; call it for instance "{like(self.name)}"')
         try:
-            kind = EXAMPLE_KINDS[self.kind]
+            kind = TASK_TYPES[self.kind]
         except UnknownNameError as error:
             raise ValueError(str(error)) from None
         if self.labels_from is not None:
@@ -290,8 +315,8 @@ class Task(Strict):
         for label in self.labels:
             if not label or label != label.strip() or set(label) & set("\t\n\r"):
                 raise ValueError(f"label {label!r} has white space around it, a tab or a line break")
-        if self.kind != "tagging" and "tag_on" in self.model_fields_set:
-            raise ValueError("tag_on is for tasks of kind tagging")
+        if not kind.tags_words and "tag_on" in self.model_fields_set:
+            raise ValueError(f"tag_on is for tasks of kind {_that_tag_words()}")
         self._check_fields(kind.required + kind.optional + ("id",))
         self._check_label_maps()
         for name, split in self.splits.items():
@@ -317,8 +342,8 @@ class Task(Strict):
                     raise ValueError(f'label map: "{raw}" maps to "{label}", which is not among labels')
 
     def _check_labels_from(self, rule: LabelsFrom) -> None:
-        if self.kind != "tagging":
-            raise ValueError("labels_from is for tasks of kind tagging; list the labels")
+        if not self.type.tags_words:
+            raise ValueError(f"labels_from is for tasks of kind {_that_tag_words()}; list the labels")
         if rule.split not in self.splits:
             raise ValueError(f'labels_from names the split "{rule.split}", which the task does not have')
 
@@ -344,9 +369,14 @@ class Task(Strict):
         return f"{self.name}@{self.version}"
 
     @property
+    def type(self) -> TaskType:
+        """All that its type knows."""
+        return TASK_TYPES[self.kind]
+
+    @property
     def unanswerable(self) -> bool:
         """Whether a question may have no answer."""
-        return self.kind == "span_qa_null"
+        return self.type.may_be_unanswered
 
     def split(self, name: str) -> Split:
         """A split by name.
@@ -416,6 +446,11 @@ class Task(Strict):
     def hub_sources(self, split: str) -> tuple[HubSource, ...]:
         """The hub sources of a split with all defaults filled in."""
         return tuple(_filled(source, self.sources.hub, self) for source in self.split(split).hub)
+
+
+def _that_tag_words() -> str:
+    """Names of the types whose words bear labels."""
+    return " or ".join(name for name in TASK_TYPES if TASK_TYPES[name].tags_words)
 
 
 def _filled(source: Any, defaults: Any, task: Task) -> Any:

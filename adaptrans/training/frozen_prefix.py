@@ -19,7 +19,7 @@ from adaptrans.modeling.efficiency.shared_layers import resumed_at, states_below
 from adaptrans.modeling.layer_chain import LayerPosition, first_place
 from adaptrans.modeling.model import SetupModel, logits
 from adaptrans.runs.training_args import TrainingConfig
-from adaptrans.task_types.base import TaskType
+from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.task_types.tensors import collated
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
@@ -120,9 +120,6 @@ def _raw(states: Tensor) -> np.ndarray:
 POOL = 4_096
 """Inputs that are sorted by length together while the states are made."""
 
-KINDS = ("classification", "tagging", "span_qa", "span_qa_null")
-"""Kinds whose inputs are the same in every epoch, one row each."""
-
 
 @dataclass(frozen=True)
 class Trunk:
@@ -206,10 +203,11 @@ def above_trunk(
 
 
 def _first_place(assembled: SetupModel, kind: TaskType) -> LayerPosition:
-    if kind.name not in KINDS:
+    if not kind.fixed_inputs:
+        able = [name for name in TASK_TYPES if TASK_TYPES[name].fixed_inputs]
         raise ConfigError(
             f"frozen_prefix_cache does not work for {kind.name}",
-            remedy=f"only for {', '.join(KINDS)}; leave it out",
+            remedy=f"only for {', '.join(able)}; leave it out",
         )
     place = first_place(assembled.model, assembled.layers) if assembled.layers else LayerPosition(0)
     if not place.layer:

@@ -493,7 +493,7 @@ class Gradients:
 
     def _parts(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> list[list[int]]:
         """What of a step this process computes, in parts."""
-        if source.answers.whole:
+        if source.kind.whole:
             # Its inputs are each other's wrong answers, so that nothing can be divided.
             return [draw.items] if distributed.is_main() else []
         items = own_share(draw.items, lengths, distributed.rank(), distributed.count())
@@ -509,7 +509,7 @@ class Gradients:
             batch = self._batch(source, draw, part)
             with autocast(self._device, self._precision):
                 output = source.logits(batch)
-            loss, number = source.answers.loss(output, batch)
+            loss, number = source.kind.loss(output, batch)
             self._accelerator.backward(loss)
             losses.append(loss.detach())
             terms += number
@@ -529,7 +529,7 @@ class Gradients:
     def _smaller(self, source: TrainingTask, parts: Sequence[Sequence[int]], lengths: Sequence[int]) -> bool:
         """Lower the limit after the memory ended; whether there was something to lower."""
         widest = max(len(part) * max(lengths[item] for item in part) for part in parts)
-        if not source.answers.whole and max(map(len, parts)) > 1:
+        if not source.kind.whole and max(map(len, parts)) > 1:
             self.limit.tokens = max(16, min(self.limit.tokens, widest) // 2)
             self._tell(f"out of memory: from here on {self.limit.tokens} padded tokens at once")
             return True

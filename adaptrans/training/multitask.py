@@ -12,7 +12,7 @@ from adaptrans.data.batching import epoch_batches
 from adaptrans.data.mixing import capped_sizes, schedule, shares, smooth_epoch, with_own
 from adaptrans.modeling.model import SetupModel, logits
 from adaptrans.runs.training_args import TrainingConfig
-from adaptrans.task_types.base import Answers, TaskType
+from adaptrans.task_types.base import TaskType
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,12 +52,6 @@ class TrainingTask:
     forward: Callable[[SetupModel, Any], Any] | None = None
     groups: Sequence[int] | None = None
     trunk: FrozenStates | None = None
-
-    @property
-    def answers(self) -> Answers:
-        """How the task learns."""
-        assert self.kind.answers is not None, "only kinds with a head are trained"
-        return self.kind.answers
 
     def logits(self, batch: Any) -> Any:
         """What the task's head answers to a batch."""

@@ -23,14 +23,14 @@ from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.modeling.model import SetupModel, assemble, with_head, without_embeddings
 from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
 from adaptrans.runs.base import TrainingSpec, imported
-from adaptrans.runs.few_shot import BALANCED_KINDS, ShotSpec, replace_selection
+from adaptrans.runs.few_shot import ShotSpec, replace_selection
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, is_text, provenance, selecting
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types import masked_lm
-from adaptrans.task_types.base import TASK_TYPES, Feature, TaskType
-from adaptrans.task_types.masked_lm import KIND, vocabulary
+from adaptrans.task_types.base import Feature, TaskType
+from adaptrans.task_types.masked_lm import MaskedLM, vocabulary
 from adaptrans.task_types.recipes import ANSWERING, rules
 from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import loading
@@ -243,7 +243,7 @@ def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -
     about = vocabulary(tokenizer)
     features = _as_dataset(training, about)
     names = [f"block {number}" for number in range(len(training))]
-    source = TrainingTask(spec.language, assembled, KIND, features, names, forward=head)
+    source = TrainingTask(spec.language, assembled, MaskedLM(), features, names, forward=head)
     return Prepared(
         description=f"language {spec.language}",
         assembled=assembled,
@@ -326,7 +326,7 @@ def _shots_described(spec: ShotSpec) -> dict[str, Any]:
 
 def _shots_notes(spec: ShotSpec) -> list[str]:
     """What the reader of a score has to know, notes of the run it goes on from included."""
-    what = "per label" if spec.task.kind in BALANCED_KINDS else "sentences or questions"
+    what = "per label" if spec.task.type.one_label else "sentences or questions"
     own = (
         f"{spec.task.name}: {spec.regime.label} rows go on training on {spec.shots} examples {what} of each "
         "target language, a model per language, examples drawn from its train or dev split by seed"
@@ -407,7 +407,7 @@ class _Encoded(Generic[S]):
     def __init__(self, spec: S, labels: tuple[str, ...]) -> None:
         self.spec: S = spec
         self.task = spec.task.model_copy(update={"labels": labels})
-        self.kind: TaskType = TASK_TYPES[spec.task.kind]
+        self.kind: TaskType = spec.task.type
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(spec.workspace.backbone)
         assert self.tokenizer.pad_token_id is not None
         self.padding_id: int = self.tokenizer.pad_token_id
@@ -456,15 +456,10 @@ class _Data(_Encoded[TrainSpec]):
 
     def head(self, examples: Sequence[Any]) -> HeadSpec:
         """The fresh head of the task; choices are counted in the training data."""
-        answers = self.kind.answers
-        if answers is None:
+        if self.kind.head is None:
             raise TrainingError(f"{self.spec.task.name} has no training", remedy="evaluate it directly")
-        labels = self.task.labels
-        if self.kind.name == "multiple_choice":
-            labels = tuple(str(i) for i in range(max(len(example.choices) for example in examples)))
-        if self.kind.name == "passage_ranking":
-            labels = tuple(str(i) for i in range(self.spec.workspace.backbone.width))
-        return HeadSpec(self.spec.task.name, answers.head, labels)
+        labels = self.kind.head_labels(self.task, examples, self.spec.workspace.backbone.width)
+        return HeadSpec(self.spec.task.name, self.kind.head, labels)
 
     def dev_score(self, device: torch.device, precision: str) -> Callable[[SetupModel], float] | None:
         """The primary score on the dev set of the training languages, None where there is no dev set."""
@@ -544,9 +539,9 @@ def dev_score(
     assembled.model.eval()
     with torch.inference_mode():
         for features in batches:
-            batch = collated(KIND, features, padding_id, device)
+            batch = collated(MaskedLM(), features, padding_id, device)
             with autocast(device, precision):
-                value, number = masked_lm.loss(head(assembled, batch), batch)
+                value, number = MaskedLM().loss(head(assembled, batch), batch)
             total, terms = total + value.item(), terms + number
     return -total / max(terms, 1)
 

@@ -1,10 +1,11 @@
-"""Named things that are looked up by users: kinds, formats, scores, methods."""
+"""Named things that are looked up by users: types of tasks, formats, scores, methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Generic, TypeVar, cast
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar, cast
 
 from adaptrans.errors import UnknownNameError
 
@@ -19,6 +20,8 @@ class Registry(Generic[T]):
 
     Args:
         noun: What the names stand for, used in messages.
+        group: Group of entry points through which installed packages add names; None where they cannot.
+        made: Makes the object of what a string names, at the first lookup; None where that is the object.
 
     Example:
         >>> metrics = Registry[object]("metric")
@@ -27,9 +30,19 @@ class Registry(Generic[T]):
         (3.141592653589793, ['pi'])
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, group: str | None = None, made: Callable[[Any], T] | None = None) -> None:
         self.noun = noun
-        self._targets: dict[str, T | str] = {}
+        self._own: dict[str, T | str] = {}
+        self._group = group
+        self._made = made
+
+    @property
+    def _targets(self) -> dict[str, T | str]:
+        """All targets, after what packages bring has been added once; their names do not replace ours."""
+        group, self._group = self._group, None
+        for point in entry_points(group=group) if group else ():
+            self._own.setdefault(point.name, point.value)
+        return self._own
 
     def add(self, name: str, target: T | str) -> None:
         """Register a target under a name that is still free.
@@ -37,9 +50,13 @@ class Registry(Generic[T]):
         Raises:
             ValueError: If the name is taken.
         """
-        if name in self._targets:
+        if name in self._own:
             raise ValueError(f"{self.noun} {name!r} is registered twice")
-        self._targets[name] = target
+        self._own[name] = target
+
+    def replace(self, name: str, target: T | str) -> None:
+        """Register a target under a name, whatever it was before."""
+        self._own[name] = target
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator form of `add`."""
@@ -57,7 +74,8 @@ class Registry(Generic[T]):
             raise UnknownNameError(self.noun, name, self._targets) from None
         if isinstance(target, str):
             module, _, attribute = target.partition(":")
-            target = cast(T, getattr(import_module(module), attribute))
+            found = getattr(import_module(module), attribute)
+            target = self._made(found) if self._made else cast(T, found)
             self._targets[name] = target
         return target
 

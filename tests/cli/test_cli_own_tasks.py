@@ -5,35 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from support.inprocess import InProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
 OPTIONS = ["--epochs", "1", "--batch-size", "2", "--max-length", "64", "--precision", "fp32"]
-
-
-class InProcess:
-    """The command line in this process, which has torch already; one test starts the real one."""
-
-    def __init__(self, folder, where):
-        self.folder, self.where, self.data = folder, where, Path(where[3])
-
-    def run(self, *arguments):
-        from adaptrans_cli.main import app
-
-        result = CliRunner().invoke(app, list(arguments))
-        assert result.exit_code == 0, (arguments, result.output, result.exception)
-        return result.stdout
-
-    def json(self, *arguments):
-        return json.loads(self.run(*arguments, "--json"))
-
-    def refused(self, *arguments):
-        from adaptrans.errors import AdaptransError
-        from adaptrans_cli.main import app
-
-        with pytest.raises(AdaptransError) as info:
-            CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-        return str(info.value)
 
 
 @pytest.fixture
@@ -110,7 +85,7 @@ def test_the_real_command_line(cli):
 
 def test_new_lists_kinds_prints_and_refuses(here):
     assert re.search(r"^tagging +A sentence", here.run("tasks", "new"), re.MULTILINE)
-    assert "kind: tagging\n" in here.run("tasks", "new", "tagging")
+    assert "type: tagging\n" in here.run("tasks", "new", "tagging")
     assert 'did you mean "tagging"' in here.refused("tasks", "new", "taging")
     (here.folder / "mine.yaml").write_text("mine", encoding="utf-8")
     assert "mine.yaml is already there" in here.refused("tasks", "new", "tagging", "--out", "mine.yaml")

@@ -5,8 +5,14 @@ import pytest
 
 from adaptrans.data import encoding
 from adaptrans.data.encoding import CHUNK, Encoder, count_examples, encode, encoded_file, stream_features
-from adaptrans.task_types.base import TASK_TYPES, TaskType
-from adaptrans.task_types.examples import Answer
+from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.bitext_mining import MiningExample
+from adaptrans.task_types.bitext_retrieval import BitextExample
+from adaptrans.task_types.classification import ClassificationExample
+from adaptrans.task_types.multiple_choice import MultipleChoiceExample
+from adaptrans.task_types.passage_ranking import RankingExample
+from adaptrans.task_types.span_qa import Answer, SpanQAExample
+from adaptrans.task_types.tagging import TaggingExample
 
 
 @dataclass
@@ -34,7 +40,7 @@ def counted():
 
 @pytest.fixture
 def encoder(counted):
-    kind = TaskType("made up", 1, counted, lambda features, padding_id: {}, None)
+    kind = SimpleNamespace(name="made up", version=1, source="", encode=counted)
     task = SimpleNamespace(name="made up", labels=("a", "b"), tag_on="first_piece")
     return Encoder(kind, task, None, "tok", 128, True)
 
@@ -61,8 +67,8 @@ def test_other_data_are_encoded_anew(encoder, counted, tmp_path):
 def test_every_input_changes_the_key(encoder):
     variants = [
         encoder,
-        replace(encoder, kind=replace(encoder.kind, name="other")),
-        replace(encoder, kind=replace(encoder.kind, version=2)),
+        replace(encoder, kind=SimpleNamespace(**{**vars(encoder.kind), "name": "other"})),
+        replace(encoder, kind=SimpleNamespace(**{**vars(encoder.kind), "version": 2})),
         replace(encoder, task=SimpleNamespace(name="made up", labels=("b", "a"), tag_on="first_piece")),
         replace(encoder, tokenizer_key="kot"),
         replace(encoder, max_length=64),
@@ -117,44 +123,42 @@ def test_the_part_of_a_killed_process_is_not_taken_for_whole(encoder, counted, t
 def test_features_of_every_kind_survive_the_disk(name, tiny_backbone, tmp_path, monkeypatch):
     from transformers import AutoTokenizer
 
-    from adaptrans.task_types import examples as made
-
     monkeypatch.setattr(encoding, "CHUNK", 2)
     items = {
         "classification": [
-            made.ClassificationExample("1", "a", "b", "x"),
-            made.ClassificationExample("2", "cat " * 90, "b", None),
-            made.ClassificationExample("3", "", "人人", "y"),
+            ClassificationExample("1", "a", "b", "x"),
+            ClassificationExample("2", "cat " * 90, "b", None),
+            ClassificationExample("3", "", "人人", "y"),
         ],
         "tagging": [
-            made.TaggingExample("1", ("a", "cat"), None),
-            made.TaggingExample("2", ("人人",) * 90, ("y",) * 90),
-            made.TaggingExample("3", ("a",), ("x",)),
+            TaggingExample("1", ("a", "cat"), None),
+            TaggingExample("2", ("人人",) * 90, ("y",) * 90),
+            TaggingExample("3", ("a",), ("x",)),
         ],
         "span_qa": [
-            made.SpanQAExample("1", "Where?", "", ()),
-            made.SpanQAExample("2", "Where?", "cat " * 90, (Answer("cat", 8),)),
-            made.SpanQAExample("3", "", "the cat", ()),
+            SpanQAExample("1", "Where?", "", ()),
+            SpanQAExample("2", "Where?", "cat " * 90, (Answer("cat", 8),)),
+            SpanQAExample("3", "", "the cat", ()),
         ],
         "multiple_choice": [
-            made.MultipleChoiceExample("1", "Who?", ("a", "b", "cat sits"), None),
-            made.MultipleChoiceExample("2", "Who?", ("a", "b"), 1),
-            made.MultipleChoiceExample("3", "", ("a", ""), 0),
+            MultipleChoiceExample("1", "Who?", ("a", "b", "cat sits"), None),
+            MultipleChoiceExample("2", "Who?", ("a", "b"), 1),
+            MultipleChoiceExample("3", "", ("a", ""), 0),
         ],
         "bitext_retrieval": [
-            made.BitextExample("0", "a", "b"),
-            made.BitextExample("1", "cat " * 90, "人"),
-            made.BitextExample("2", "c", "d"),
+            BitextExample("0", "a", "b"),
+            BitextExample("1", "cat " * 90, "人"),
+            BitextExample("2", "c", "d"),
         ],
         "bitext_mining": [
-            made.MiningExample("de-1", "a", (), (("en-1", "b"), ("en-2", "cat " * 90))),
-            made.MiningExample("de-2", "cat " * 90, ("en-1",), ()),
-            made.MiningExample("de-3", "人", None, ()),
+            MiningExample("de-1", "a", (), (("en-1", "b"), ("en-2", "cat " * 90))),
+            MiningExample("de-2", "cat " * 90, ("en-1",), ()),
+            MiningExample("de-3", "人", None, ()),
         ],
         "passage_ranking": [
-            made.RankingExample("1", "Who?", "the cat", ("a",)),
-            made.RankingExample("2", "cat " * 90, "人", ("b",)),
-            made.RankingExample("3", "Where?", "cat " * 90, ()),
+            RankingExample("1", "Who?", "the cat", ("a",)),
+            RankingExample("2", "cat " * 90, "人", ("b",)),
+            RankingExample("3", "Where?", "cat " * 90, ()),
         ],
     }[name]
     task = SimpleNamespace(name="made up", labels=("x", "y"), labels_from=None, tag_on="first_piece")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.evaluation import evaluator, inference, prediction_files
+from adaptrans.evaluation import evaluator, inference, metrics, prediction_files
 from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
 from adaptrans.evaluation.results import load_results, save_language
 from adaptrans.experiments.execution.base import execute
@@ -13,7 +13,6 @@ from adaptrans.experiments.plan import Cell, Plan, work
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import EvaluationConfig, training_config
-from adaptrans.task_types import chance
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def test_pooled_languages_and_small_chunks_give_the_same_files(quick, tmp_path, 
         evaluate(replace(one_by_one, languages=(language,)))
     assert len(asked) == len(spec.wanted_languages)
     assert files_of(one_by_one) == files_of(spec)
-    for module in (inference, prediction_files, chance):
+    for module in (inference, prediction_files, metrics):
         monkeypatch.setattr(module, "CHUNK", 5)
     asked.clear()
     small = elsewhere(spec, tmp_path / "b")

@@ -123,9 +123,8 @@ def ours(run, kind, task, rows, base):
     from adaptrans.modeling.artifact import load_artifact
     from adaptrans.modeling.backbone import load_tokenizer
     from adaptrans.task_types.base import TASK_TYPES
-    from adaptrans.task_types.bitext_retrieval import KIND as BITEXT
-    from adaptrans.task_types.examples import EXAMPLE_KINDS as FORMS
-    from adaptrans.task_types.examples import RankingExample, Rules
+    from adaptrans.task_types.passage_ranking import RankingExample
+    from adaptrans.task_types.rows import Rules
 
     assembled, tokenizer = load_artifact(run.artifact, base), load_tokenizer(base)
     own, cpu = TASK_TYPES[task.kind], torch.device("cpu")
@@ -136,14 +135,14 @@ def ours(run, kind, task, rows, base):
         ]
     else:
         rules = Rules(labels=task.labels, labeled=False)
-        made = [FORMS[task.kind].build(str(n), row, rules) for n, row in enumerate(rows)]
+        made = [own.build(str(n), row, rules) for n, row in enumerate(rows)]
     features = own.encode(made, tokenizer, task, task.max_length, False)
     predictor = Predictor(assembled, own, assembled.head.labels, tokenizer.pad_token_id, 2048, cpu, "fp32")
     outputs = [[] for _ in made]
     for feature, output in zip(features, predictor.outputs(features), strict=True):
         outputs[feature["example"]].append(output)
     answers = [
-        own.answers.predict(example, output, assembled.head.labels)
+        own.predict(example, output, assembled.head.labels)
         for example, output in zip(made, outputs, strict=True)
     ]
 
@@ -151,7 +150,9 @@ def ours(run, kind, task, rows, base):
         ids = tokenizer(list(texts))["input_ids"]
         features = [{"input_ids": row[:128], "length": len(row)} for row in ids]
         place = {"padding_id": tokenizer.pad_token_id, "tokens_per_batch": 2048, "device": cpu}
-        return sentence_vectors(assembled, BITEXT, features, pooling="mean", precision="fp32", **place)[2]
+        return sentence_vectors(
+            assembled, TASK_TYPES["bitext_retrieval"], features, pooling="mean", precision="fp32", **place
+        )[2]
 
     return answers, vectors
 

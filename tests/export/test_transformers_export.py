@@ -12,9 +12,11 @@ from adaptrans.export.transformers import export
 from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer
 from adaptrans.modeling.language_adapters import assemble_language
-from adaptrans.task_types.examples import SpanQAExample
-from adaptrans.task_types.span_qa import encode
+from adaptrans.task_types.span_qa import SpanQA, SpanQAExample
 from adaptrans.tasks import catalogue
+
+KIND = SpanQA()
+encode = KIND.encode
 
 
 @pytest.fixture(scope="module")

@@ -4,26 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.task_types.examples import (
-    EXAMPLE_KINDS,
-    NULL_ANSWER,
-    Answer,
-    Rules,
-    build_bitext,
-    build_classification,
-    build_multiple_choice,
-    build_span_qa,
-    build_tagging,
-)
-from adaptrans.tasks.fields import RowError
+from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.rows import RowError, Rules
+from adaptrans.task_types.span_qa import Answer
+from adaptrans.task_types.span_qa_null import NULL_ANSWER
+
+build_bitext = TASK_TYPES["bitext_retrieval"].build
+build_classification = TASK_TYPES["classification"].build
+build_multiple_choice = TASK_TYPES["multiple_choice"].build
+build_span_qa = TASK_TYPES["span_qa"].build
+build_tagging = TASK_TYPES["tagging"].build
 
 NLI = Rules(labels=("entailment", "neutral"), label_map={"e": "entailment", "0": "entailment"})
-
-
-def test_every_kind_has_a_builder():
-    from adaptrans.task_types import base
-
-    assert EXAMPLE_KINDS.names() == base.TASK_TYPES.names()
 
 
 def test_examples_are_frozen():
@@ -164,9 +156,7 @@ def test_bitext_refuses_an_empty_side():
 
 
 def nullable(**fields):
-    return EXAMPLE_KINDS["span_qa_null"].build(
-        "1", {"question": "?", "context": "The cat.", **fields}, Rules()
-    )
+    return TASK_TYPES["span_qa_null"].build("1", {"question": "?", "context": "The cat.", **fields}, Rules())
 
 
 def test_a_question_without_an_answer():
@@ -180,9 +170,7 @@ def test_a_question_without_an_answer():
     with pytest.raises(RowError, match="is not at offset 3"):
         nullable(answers=[{"text": "cat", "answer_start": 3}])
     assert (
-        EXAMPLE_KINDS["span_qa_null"]
-        .build("1", {"question": "?", "context": "c"}, Rules(labeled=False))
-        .answers
+        TASK_TYPES["span_qa_null"].build("1", {"question": "?", "context": "c"}, Rules(labeled=False)).answers
         == ()
     )
 
@@ -194,11 +182,11 @@ def test_answers_that_stand_nowhere_are_kept_without_a_place():
         {"text": "cat", "answer_start": 9},
         {"text": "", "answer_start": 0},
     ]
-    example = EXAMPLE_KINDS["span_qa"].build(
+    example = TASK_TYPES["span_qa"].build(
         "1", {"question": "?", "context": "The cat.", "answers": given}, rules
     )
     assert [(answer.text, answer.start) for answer in example.answers] == [("dog", -1), ("cat", 4)]
-    lone = EXAMPLE_KINDS["span_qa"].build("1", {"question": "?", "context": "c", "answers": [[0, ""]]}, rules)
+    lone = TASK_TYPES["span_qa"].build("1", {"question": "?", "context": "c", "answers": [[0, ""]]}, rules)
     assert [(answer.text, answer.start) for answer in lone.answers] == [("", -1)]
 
 
@@ -209,9 +197,9 @@ def test_answers_as_pairs_of_start_and_text():
 
 def test_open_labels_need_a_tag_all_the_same():
     rules = Rules(labels=("N",), open_labels=True)
-    assert EXAMPLE_KINDS["tagging"].build("1", {"words": ["a"], "tags": ["Z"]}, rules).tags == ("Z",)
+    assert TASK_TYPES["tagging"].build("1", {"words": ["a"], "tags": ["Z"]}, rules).tags == ("Z",)
     with pytest.raises(RowError, match=r'no tag for word 2 "b"$'):
-        EXAMPLE_KINDS["tagging"].build("1", {"words": ["a", "b"], "tags": ["N", ""]}, rules)
+        TASK_TYPES["tagging"].build("1", {"words": ["a", "b"], "tags": ["N", ""]}, rules)
 
 
 NUMBERED = Rules(labels=("0", "1", "2"))
@@ -311,7 +299,7 @@ def test_offsets_that_are_no_whole_numbers_are_refused(start):
 def test_impossible_may_be_written_as_text(raw):
     fields = {"question": "?", "context": "in 1906", "impossible": raw}
     answers = {"text": ["1906"], "answer_start": [3]}
-    build = EXAMPLE_KINDS["span_qa_null"].build
+    build = TASK_TYPES["span_qa_null"].build
     assert build("1", {**fields, "answers": answers}, Rules()).answers[0].text == "1906"
     assert build("1", {**fields, "answers": [], "impossible": "True"}, Rules()).answers[0].text == ""
     with pytest.raises(RowError, match="is not marked so"):

@@ -1,7 +1,9 @@
 import pytest
 
-from adaptrans.task_types.bitext_retrieval import KIND, encode
-from adaptrans.task_types.examples import BitextExample
+from adaptrans.task_types.bitext_retrieval import BitextExample, BitextRetrieval
+
+KIND = BitextRetrieval()
+encode = KIND.encode
 
 EXAMPLES = [
     BitextExample("0", "图书馆在哪里？", "Where is the library?"),
@@ -28,6 +30,6 @@ def test_a_batch_is_padded_and_an_example_holds_no_gold(tokenizer, task):
     batch = KIND.collate(features, 1)
     assert set(batch) == {"input_ids", "attention_mask"}
     assert batch["attention_mask"].sum(dim=1).tolist() == [feature["length"] for feature in features]
-    assert KIND.answers is None
-    with pytest.raises(AssertionError, match="number of the line"):
-        _ = KIND.gold
+    assert not KIND.trainable
+    with pytest.raises(NotImplementedError, match="no part of an example"):
+        KIND.gold(EXAMPLES[0])

@@ -2,9 +2,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adaptrans.task_types.classification import KIND, encode
-from adaptrans.task_types.examples import ClassificationExample
+from adaptrans.task_types.classification import Classification, ClassificationExample
 from adaptrans.task_types.tensors import IGNORED
+
+KIND = Classification()
+encode = KIND.encode
 
 LABELS = ("entailment", "neutral", "contradiction")
 PAIRS = [
@@ -74,13 +76,13 @@ def test_perfect_logits_give_the_gold_labels_back(tokenizer, task):
     examples = PAIRS[:2]
     features = encode(examples, tokenizer, task(*LABELS), 128, True)
     batch = KIND.collate(features, 1)
-    outputs = KIND.answers.decode(functional.one_hot(batch["labels"], 3).bfloat16(), features)
-    predicted = [KIND.answers.predict(e, [o], LABELS) for e, o in zip(examples, outputs, strict=True)]
+    outputs = KIND.decode(functional.one_hot(batch["labels"], 3).bfloat16(), features)
+    predicted = [KIND.predict(e, [o], LABELS) for e, o in zip(examples, outputs, strict=True)]
     assert predicted == [KIND.gold(example) for example in examples] == ["neutral", "entailment"]
 
 
 def test_the_first_of_equal_logits_wins():
-    assert KIND.answers.decode(torch.tensor([[0.0, 2.0, 2.0], [1.0, 1.0, 1.0]]), [{}, {}]) == [1, 0]
+    assert KIND.decode(torch.tensor([[0.0, 2.0, 2.0], [1.0, 1.0, 1.0]]), [{}, {}]) == [1, 0]
 
 
 def test_batch_shapes_and_loss(tokenizer, task):
@@ -90,11 +92,11 @@ def test_batch_shapes_and_loss(tokenizer, task):
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (3, width)
     assert batch["labels"].shape == (3,)
     logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
-    total, terms = KIND.answers.loss(logits, batch)
+    total, terms = KIND.loss(logits, batch)
     assert terms == 2
     mean = functional.cross_entropy(logits, torch.tensor([1, 0, IGNORED]))
     assert total.item() / terms == pytest.approx(mean.item(), rel=1e-6)
-    parts = [KIND.answers.loss(logits[i : i + 1], KIND.collate(features[i : i + 1], 1)) for i in range(3)]
+    parts = [KIND.loss(logits[i : i + 1], KIND.collate(features[i : i + 1], 1)) for i in range(3)]
     assert sum(part.item() for part, _ in parts) == pytest.approx(total.item(), rel=1e-6)
     assert sum(number for _, number in parts) == terms
 

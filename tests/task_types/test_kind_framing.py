@@ -6,10 +6,12 @@ import shutil
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 
-from adaptrans.task_types.examples import Answer, SpanQAExample
 from adaptrans.task_types.framing import pair_frame
-from adaptrans.task_types.span_qa import encode
+from adaptrans.task_types.span_qa import Answer, SpanQA, SpanQAExample
 from adaptrans.tasks import catalogue
+
+KIND = SpanQA()
+encode = KIND.encode
 
 
 @pytest.fixture(scope="module")

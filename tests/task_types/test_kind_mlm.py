@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.task_types.examples import TextExample
-from adaptrans.task_types.masked_lm import blocks, masked
+from adaptrans.task_types.masked_lm import TextExample, blocks, masked
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import read_examples
 
@@ -69,14 +68,12 @@ def test_guesses_are_counted_by_example(tokenizer, task):
     features = KIND.encode(found, tokenizer, task(), 32, False)
     batch = KIND.collate(features, 1)
     right = torch.nn.functional.one_hot(batch["labels"], len(tokenizer)).float()
-    counts = KIND.answers.decode(right, features)
-    predictions = [
-        KIND.answers.predict(example, [count], ()) for example, count in zip(found, counts, strict=True)
-    ]
+    counts = KIND.decode(right, features)
+    predictions = [KIND.predict(example, [count], ()) for example, count in zip(found, counts, strict=True)]
     assert sum(hidden for _, hidden in predictions) == len(batch["labels"])
     golds = [KIND.gold(example) for example in found]
     assert SCORES["masked_pieces"].compute(golds, predictions) == {"masked_pieces": 100.0}
-    wrong = KIND.answers.decode(right.roll(1, dims=-1), features)
+    wrong = KIND.decode(right.roll(1, dims=-1), features)
     assert all(count == (0, hidden) for count, (_, hidden) in zip(wrong, predictions, strict=True))
 
 

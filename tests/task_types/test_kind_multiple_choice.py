@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from adaptrans.task_types.examples import MultipleChoiceExample
-from adaptrans.task_types.multiple_choice import KIND, encode
+from adaptrans.task_types.multiple_choice import MultipleChoice, MultipleChoiceExample
 from adaptrans.task_types.tensors import IGNORED
+
+KIND = MultipleChoice()
+encode = KIND.encode
 
 EXAMPLES = [
     MultipleChoiceExample("1", "The man bought apples.", ("He was hungry.", "It rained in London."), 1),
@@ -52,7 +54,7 @@ def test_unequal_numbers_of_choices_share_a_batch(tokenizer, task):
 def test_the_masked_loss_is_that_of_every_example_alone(tokenizer, task):
     features = encode(EXAMPLES, tokenizer, task(), 128, True)
     logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(5)).requires_grad_()
-    total, terms = KIND.answers.loss(logits, KIND.collate(features, 1))
+    total, terms = KIND.loss(logits, KIND.collate(features, 1))
     assert terms == 2
     alone = [
         functional.cross_entropy(logits[row, : len(example.choices)], torch.tensor(example.label))
@@ -62,7 +64,7 @@ def test_the_masked_loss_is_that_of_every_example_alone(tokenizer, task):
     assert total.item() == pytest.approx(sum(alone).item(), rel=1e-6)
     assert total.item() / terms == pytest.approx(torch.stack(alone).mean().item(), rel=1e-6)
     parts = [
-        KIND.answers.loss(logits[i : i + 1, : len(e.choices)], KIND.collate(features[i : i + 1], 1))[0].item()
+        KIND.loss(logits[i : i + 1, : len(e.choices)], KIND.collate(features[i : i + 1], 1))[0].item()
         for i, e in enumerate(EXAMPLES)
     ]
     assert sum(parts) == pytest.approx(total.item(), rel=1e-6)
@@ -85,7 +87,7 @@ def test_a_padded_choice_is_never_chosen(data):
         )
     )
     features = [{"input_ids": [[0, 2]] * size} for size in sizes]
-    outputs = KIND.answers.decode(torch.tensor(values).bfloat16(), features)
+    outputs = KIND.decode(torch.tensor(values).bfloat16(), features)
     # list.index: the first of equal ones.
     assert outputs == [row[:n].index(max(row[:n])) for row, n in zip(values, sizes, strict=True)]
 
@@ -94,8 +96,8 @@ def test_perfect_logits_give_the_gold_choices_back(tokenizer, task):
     examples = EXAMPLES[:2]
     features = encode(examples, tokenizer, task(), 128, True)
     batch = KIND.collate(features, 1)
-    outputs = KIND.answers.decode(functional.one_hot(batch["labels"], 4).float(), features)
-    predicted = [KIND.answers.predict(e, [o], ()) for e, o in zip(examples, outputs, strict=True)]
+    outputs = KIND.decode(functional.one_hot(batch["labels"], 4).float(), features)
+    predicted = [KIND.predict(e, [o], ()) for e, o in zip(examples, outputs, strict=True)]
     assert predicted == [KIND.gold(example) for example in examples] == [1, 3]
     assert KIND.gold(EXAMPLES[2]) is None
 

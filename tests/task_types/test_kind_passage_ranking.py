@@ -3,9 +3,16 @@ import math
 import pytest
 import torch
 
-from adaptrans.task_types.examples import RankingExample, Rules, build_ranking
-from adaptrans.task_types.passage_ranking import KIND, QUERY_PIECES, SCALE, collate, encode, loss
-from adaptrans.tasks.fields import RowError
+from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.passage_ranking import QUERY_PIECES, SCALE, PassageRanking, RankingExample
+from adaptrans.task_types.rows import RowError, Rules
+
+KIND = PassageRanking()
+collate = KIND.collate
+encode = KIND.encode
+loss = KIND.loss
+
+build_ranking = TASK_TYPES["passage_ranking"].build
 
 PAIRS = [
     RankingExample("1", "the library " * 90, "the cat sits " * 90, ("a",)),
@@ -47,7 +54,7 @@ def test_loss_is_the_softmax_over_the_passages_of_the_batch():
     right = torch.tensor([[1.0, 0.0], [0.0, 1.0], [4.0, 0.0], [0.0, 0.1]])
     assert loss(right, {})[0].item() == pytest.approx(0, abs=1e-5)
     assert SCALE == 100
-    assert KIND.answers.whole
+    assert KIND.whole
 
 
 def test_a_row_needs_a_text_and_a_query_its_answer():

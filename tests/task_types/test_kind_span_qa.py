@@ -9,19 +9,22 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import ConfigError
-from adaptrans.task_types.examples import Answer, SpanQAExample
 from adaptrans.task_types.span_qa import (
     ANSWER_PIECES,
-    KIND,
     NO_ANSWER,
     QUESTION_PIECES,
     WINDOW_STEP,
+    Answer,
+    SpanQA,
+    SpanQAExample,
     answer_pieces,
     best_span,
     best_window,
-    encode,
     windows,
 )
+
+KIND = SpanQA()
+encode = KIND.encode
 
 CALM = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 
@@ -38,8 +41,8 @@ def perfect(example, features):
     rows = torch.arange(len(features))
     starts[rows, batch["starts"]] = 9.0
     ends[rows, batch["ends"]] = 9.0
-    outputs = KIND.answers.decode((starts, ends), features)
-    return KIND.answers.predict(example, outputs, ())
+    outputs = KIND.decode((starts, ends), features)
+    return KIND.predict(example, outputs, ())
 
 
 def slow_windows(pieces, capacity):
@@ -335,7 +338,7 @@ def test_a_start_without_its_maximum_context_is_passed_over():
 
 def test_windows_compete_by_score_and_the_first_of_equal_ones_wins():
     example = SpanQAExample("1", "q", "abcdef", ())
-    predict = KIND.answers.predict
+    predict = KIND.predict
     assert predict(example, [(1.0, 0, 1), None, (3.0, 2, 4), (3.0, 4, 6)], ()) == "cd"
     assert predict(example, [None, (-7.5, 5, 6)], ()) == "f"
     assert predict(example, [None, None], ()) == "empty"
@@ -362,7 +365,7 @@ def test_loss_is_the_mean_of_both_ends_and_adds_up(tokenizer, task):
     assert batch["starts"].shape == batch["ends"].shape == (3,)
     generator = torch.Generator().manual_seed(2)
     starts, ends = (torch.randn(batch["input_ids"].shape, generator=generator) for _ in range(2))
-    total, terms = KIND.answers.loss((starts, ends), batch)
+    total, terms = KIND.loss((starts, ends), batch)
     expected = (
         torch.nn.functional.cross_entropy(starts, batch["starts"])
         + torch.nn.functional.cross_entropy(ends, batch["ends"])
@@ -373,7 +376,7 @@ def test_loss_is_the_mean_of_both_ends_and_adds_up(tokenizer, task):
     parts = 0.0
     for i in range(3):
         part = {name: value[i : i + 1] for name, value in batch.items()}
-        parts += KIND.answers.loss((starts[i : i + 1], ends[i : i + 1]), part)[0].item()
+        parts += KIND.loss((starts[i : i + 1], ends[i : i + 1]), part)[0].item()
     assert parts == pytest.approx(total.item(), rel=1e-6)
 
 

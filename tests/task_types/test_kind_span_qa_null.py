@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.task_types.examples import NULL_ANSWER, Answer, SpanQAExample
-from adaptrans.task_types.span_qa_null import NEVER_ANSWERED
+from adaptrans.task_types.span_qa import Answer, SpanQAExample
+from adaptrans.task_types.span_qa_null import NEVER_ANSWERED, NULL_ANSWER
 from adaptrans.task_types.tensors import IGNORED
 
 KIND = TASK_TYPES["span_qa_null"]
@@ -39,7 +39,7 @@ def test_an_answer_without_a_place_is_not_learnt(tokenizer, task):
     (feature,) = encoded(example(Answer("1907", -1)), tokenizer, task)
     assert (feature["start"], feature["end"]) == (IGNORED, IGNORED)
     batch = KIND.collate([feature], 1)
-    total, terms = KIND.answers.loss(logits([feature]), batch)
+    total, terms = KIND.loss(logits([feature]), batch)
     assert (float(total), terms) == (0.0, 0)
     placed = example(Answer("1907", -1), Answer("1906", CONTEXT.index("1906")))
     assert encoded(placed, tokenizer, task)[0]["start"] > 0
@@ -51,18 +51,18 @@ def test_prediction_is_the_best_span_and_how_much_better_none_is(tokenizer, task
     features = encoded(given, tokenizer, task)
     at, to = features[0]["start"], features[0]["end"]
     values = logits(features, [(0, null), (at, 4.0)], [(0, null), (to, 4.0)])
-    prediction = KIND.answers.predict(given, KIND.answers.decode(values, features), ())
+    prediction = KIND.predict(given, KIND.decode(values, features), ())
     assert prediction["text"].strip(".") == "1906"
     assert prediction["no_answer"] == pytest.approx(difference)
 
 
 def test_score_of_no_answer_is_the_lowest_of_all_windows():
     outputs = [((3.0, 0, 3), 5.0), (None, 2.0)]
-    assert KIND.answers.predict(example(), outputs, ()) == {"text": "The", "no_answer": -1.0}
+    assert KIND.predict(example(), outputs, ()) == {"text": "The", "no_answer": -1.0}
 
 
 def test_without_a_valid_span_there_is_no_answer():
-    assert KIND.answers.predict(example(), [(None, 2.0)], ()) == {"text": "", "no_answer": NEVER_ANSWERED}
+    assert KIND.predict(example(), [(None, 2.0)], ()) == {"text": "", "no_answer": NEVER_ANSWERED}
 
 
 def test_gold():

@@ -3,9 +3,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adaptrans.task_types.examples import TaggingExample
-from adaptrans.task_types.tagging import KIND, RESERVED_PIECES, encode, segments, word_pieces
+from adaptrans.task_types.tagging import RESERVED_PIECES, Tagging, TaggingExample, segments, word_pieces
 from adaptrans.task_types.tensors import IGNORED
+
+KIND = Tagging()
+encode = KIND.encode
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC")
 CALM = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
@@ -29,8 +31,8 @@ def answered(example, features, labels):
     logits = torch.zeros(*batch["labels"].shape, len(labels))
     rows, columns = torch.nonzero(batch["labels"] != IGNORED, as_tuple=True)
     logits[rows, columns, batch["labels"][rows, columns]] = 5.0
-    outputs = KIND.answers.decode(logits, features)
-    return KIND.answers.predict(example, outputs, labels)
+    outputs = KIND.decode(logits, features)
+    return KIND.predict(example, outputs, labels)
 
 
 @given(st.integers(1, 12).flatmap(lambda b: st.tuples(st.lists(st.integers(1, b), max_size=40), st.just(b))))
@@ -111,7 +113,7 @@ def test_hidden_tags_give_no_terms_but_predictions(tokenizer, task):
     assert (batch["labels"] == IGNORED).all()
     logits = torch.zeros(*batch["labels"].shape, len(TAGS))
     logits[..., 2] = 1
-    assert KIND.answers.predict(example, KIND.answers.decode(logits, features), TAGS) == ["I-PER", "I-PER"]
+    assert KIND.predict(example, KIND.decode(logits, features), TAGS) == ["I-PER", "I-PER"]
     assert KIND.gold(example) is None
 
 
@@ -169,7 +171,7 @@ def test_loss_is_the_mean_over_words_and_adds_up_over_micro_batches(tokenizer, t
     features = encode(examples, tokenizer, task(*TAGS), 128, True)
     whole = KIND.collate(features, 1)
     logits = torch.randn(*whole["labels"].shape, 4, generator=torch.Generator().manual_seed(1))
-    total, terms = KIND.answers.loss(logits, whole)
+    total, terms = KIND.loss(logits, whole)
     assert terms == 6
     by_hand = sum(
         -logits[row, start].log_softmax(-1)[TAGS.index(tag)].item()
@@ -180,7 +182,7 @@ def test_loss_is_the_mean_over_words_and_adds_up_over_micro_batches(tokenizer, t
     parts = 0.0
     for row, feature in enumerate(features):
         batch = KIND.collate([feature], 1)
-        parts += KIND.answers.loss(logits[row : row + 1, : feature["length"]], batch)[0].item()
+        parts += KIND.loss(logits[row : row + 1, : feature["length"]], batch)[0].item()
     assert parts == pytest.approx(total.item(), rel=1e-5)
 
 

@@ -68,19 +68,26 @@ def test_only_ignored_labels_give_zero_and_no_terms():
     assert logits.grad.abs().sum() == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["classification", "tagging", "span_qa", "multiple_choice", "bitext_retrieval"]
-)
+@pytest.mark.parametrize("name", TASK_TYPES.names())
 def test_every_kind_is_registered_under_its_own_name(name):
     assert TASK_TYPES[name].name == name
 
 
-def test_the_kinds_are_those_that_examples_are_built_for():
-    from adaptrans.task_types import examples
+def test_the_scores_layout_and_head_of_every_type_exist():
+    from adaptrans.evaluation.metrics import SCORES
+    from adaptrans.evaluation.xtreme_format import LAYOUTS
+    from adaptrans.modeling.heads import HEADS
 
-    assert TASK_TYPES.names() == examples.EXAMPLE_KINDS.names()
+    for name in TASK_TYPES:
+        own = TASK_TYPES[name]
+        assert own.scores, name
+        assert all(score in SCORES for score in own.scores), name
+        assert own.layout in LAYOUTS, name
+        assert own.head is None or own.head in HEADS, name
+        assert own.title, name
 
 
 def test_kinds_without_a_head_compare_vectors():
-    headless = {name for name in TASK_TYPES if TASK_TYPES[name].answers is None}
-    assert {"bitext_retrieval"} <= headless <= {"bitext_retrieval", "bitext_mining", "passage_ranking"}
+    headless = {name for name in TASK_TYPES if not TASK_TYPES[name].trainable}
+    assert headless == {"bitext_retrieval", "bitext_mining"}
+    assert all(TASK_TYPES[name].compares_vectors for name in headless)

@@ -255,7 +255,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_loading_the_catalogue_imports_nothing_heavy():
     code = (
         "import sys\n"
-        "from adaptrans.tasks import catalogue, sources, check, locate\n"
+        "from adaptrans.tasks import catalogue, loading, validation, locate\n"
         "[catalogue.get(name) for name in catalogue.names()]\n"
         "heavy = ('torch', 'pandas', 'datasets', 'pyarrow', 'transformers', 'numpy')\n"
         "print([m for m in heavy if m in sys.modules])"

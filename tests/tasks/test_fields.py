@@ -1,7 +1,8 @@
 import pytest
 
 from adaptrans.errors import ConfigError
-from adaptrans.tasks.fields import RowError, compile_fields, path_getter
+from adaptrans.task_types.rows import RowError
+from adaptrans.tasks.fields import compile_fields, path_getter
 
 ROW = {"a": " x ", "n": 3, "q": {"stem": "s", "choices": [{"text": "l"}, {"text": "r"}]}}
 

@@ -4,7 +4,8 @@ import logging
 import pytest
 
 from adaptrans.errors import DataError, MissingDataError, UnknownNameError
-from adaptrans.task_types.examples import BitextExample, ClassificationExample
+from adaptrans.task_types.bitext_retrieval import BitextExample
+from adaptrans.task_types.classification import ClassificationExample
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import Report, available_languages, fingerprint, is_available, read_examples
 

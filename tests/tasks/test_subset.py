@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrans.task_types.examples import BitextExample, MiningExample
+from adaptrans.task_types.bitext_mining import MiningExample
+from adaptrans.task_types.bitext_retrieval import BitextExample
 from adaptrans.tasks import loading
 
 
@@ -50,4 +51,5 @@ def test_other_kinds_are_taken_as_they_are():
 
 @pytest.mark.parametrize("limit", [None, 1, 7, 40, 90])
 def test_a_stream_gives_what_a_list_gives(limit):
-    assert list(loading.streamed(iter(range(50)), limit)) == loading.part(range(50), limit)
+    examples = [BitextExample(str(i), "a", "b") for i in range(50)]
+    assert list(loading.streamed(iter(examples), limit)) == loading.part(examples, limit)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from adaptrans.runs.workspace import definition
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.tag_schemes import label_notes, last_part, taken_apart
-from adaptrans.tasks.templates import TEMPLATES
+from adaptrans.tasks.templates import templates
 from adaptrans_cli.tasks import app
 
 RUNNER = CliRunner()
@@ -63,7 +63,7 @@ def test_no_task_of_the_catalogue_has_tags_that_its_scores_confuse():
 
 
 def test_the_template_scores_entities_by_whole_types():
-    settings = yaml.safe_load(TEMPLATES["tagging"].settings)
+    settings = yaml.safe_load(templates()["tagging"].settings)
     assert settings["scores"][0] == "entity_f1"
 
 

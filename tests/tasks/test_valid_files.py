@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptrans.errors import ConfigError, DataError
-from adaptrans.task_types.examples import EXAMPLE_KINDS, Rules
+from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.rows import RowError, Rules
 from adaptrans.tasks import catalogue
-from adaptrans.tasks.fields import RowError
 from adaptrans.tasks.loading import Report, read_examples
 from adaptrans.tasks.readers.conll import read_characters
 from adaptrans.tasks.readers.tables import (
@@ -227,13 +227,13 @@ def test_names_with_brackets_braces_and_whole_paths(tmp_path):
 
 
 def test_labels_of_numbers():
-    build = EXAMPLE_KINDS["classification"].build
+    build = TASK_TYPES["classification"].build
     rules = Rules(labels=("bad", "fair", "good"), label_map={"-1": "bad", "0": "fair", "1": "good"})
     for raw, label in ((-1, "bad"), (0, "fair"), (1.0, "good"), (-1.0, "bad"), ("1", "good")):
         assert build("1", {"text": "a", "label": raw}, rules).label == label
     with pytest.raises(RowError, match="the label is missing"):
         build("1", {"text": "a", "label": -1}, Rules(labels=("0", "1")))
-    choice = EXAMPLE_KINDS["multiple_choice"].build
+    choice = TASK_TYPES["multiple_choice"].build
     assert choice("1", {"prompt": "p", "choices": ["a", "b"], "label": 1.0}, Rules()).label == 1
 
 
@@ -247,7 +247,7 @@ def test_labels_of_numbers():
     ],
 )
 def test_answers_in_any_form(answers):
-    build = EXAMPLE_KINDS["span_qa"].build
+    build = TASK_TYPES["span_qa"].build
     found = build("1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules())
     assert [(answer.text, answer.start) for answer in found.answers] == [("Bonn", 3)]
 
@@ -255,13 +255,11 @@ def test_answers_in_any_form(answers):
 @pytest.mark.parametrize("answers", ["Bonn", 3, {"text": 3}, {"text": ["a"], "answer_start": 3}, [3], {}])
 def test_answers_in_no_form_are_refused_in_one_line(answers):
     with pytest.raises(RowError):
-        EXAMPLE_KINDS["span_qa"].build(
-            "1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules()
-        )
+        TASK_TYPES["span_qa"].build("1", {"question": "q", "context": "in Bonn", "answers": answers}, Rules())
 
 
 def test_one_key_of_a_query_is_not_its_letters():
-    build = EXAMPLE_KINDS["passage_ranking"].build
+    build = TASK_TYPES["passage_ranking"].build
     for keys in ("Q42", ["Q42"], ("Q42",)):
         assert build("1", {"query": "q", "keys": keys}, Rules()).keys == ("Q42",)
     with pytest.raises(RowError, match="nothing says what answers"):
@@ -356,7 +354,7 @@ def test_any_answers_and_labels_are_taken_or_refused_as_a_row(answers, label):
     fields |= {"prompt": "p", "choices": answers, "keys": label, "query": "q"}
     for kind in ("span_qa", "span_qa_null", "multiple_choice", "classification", "passage_ranking"):
         with contextlib.suppress(RowError):
-            assert EXAMPLE_KINDS[kind].build("1", fields, Rules(labels=("a", "1"))).id == "1"
+            assert TASK_TYPES[kind].build("1", fields, Rules(labels=("a", "1"))).id == "1"
 
 
 def test_plain_lines_stay_as_they_are(tmp_path):

@@ -22,11 +22,13 @@ from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs.training_args import training_config
-from adaptrans.task_types.masked_lm import KIND
+from adaptrans.task_types.masked_lm import MaskedLM
 from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import catalogue
 from adaptrans.training import train
 from adaptrans.training.multitask import Streams, TrainingTask
+
+KIND = MaskedLM()
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "precision": "fp32", "max_length": 32, "log_every": 1}
 EMBEDDINGS = "roberta.embeddings.word_embeddings.weight"

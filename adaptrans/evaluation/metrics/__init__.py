@@ -9,7 +9,14 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
 from adaptrans.evaluation.metrics.score import Score
+from adaptrans.tasks.schema import Task
 from adaptrans.utils.registry import Registry
 
 SCORES: Registry[Score] = Registry("score")
@@ -27,4 +34,29 @@ SCORES.add("map_at_20", "adaptrans.evaluation.metrics.retrieval:MAP_AT_20")
 SCORES.add("masked_pieces", "adaptrans.evaluation.metrics.accuracy:MASKED_SUBWORDS")
 SCORES.add("mrr_at_20", "adaptrans.evaluation.metrics.retrieval:MRR_AT_20")
 
-__all__ = ["SCORES", "Score"]
+__all__ = ["SCORES", "Score", "chance"]
+
+CHUNK = 4_096
+"""Answers that are counted together for a chance level."""
+
+
+def chance(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float | None:
+    """The chance level of a test set x 100, see `adaptrans.task_types.chance`; None without gold.
+
+    Args:
+        task: The task; its first score counts.
+        examples: The examples of one language; no iterator, for they are gone through several times.
+        golds: Their gold values, likewise.
+    """
+    if all(False for _ in golds) or any(gold is None or gold == [] for gold in golds):
+        return None
+    rule = SCORES[task.scores[0]]
+
+    def level(pairs: Iterable[tuple[Any, Any]]) -> float:
+        rest, counts = iter(pairs), []
+        while chunk := list(islice(rest, None if rule.whole else CHUNK)):
+            own, answers = zip(*chunk, strict=True)
+            counts.append(rule.counts(own, answers))
+        return rule.values(np.concatenate(counts))[rule.primary]
+
+    return task.type.chance(task, examples, golds, level)

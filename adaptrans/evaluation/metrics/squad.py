@@ -17,19 +17,10 @@ import numpy as np
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.task_types.letters import characters
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(?:an?|the)\b")
-
-# First and last code points of what is written without spaces: Thai, Lao, Burmese, Khmer,
-# CJK punctuation with kana, CJK ideographs, full- and half-width forms.
-_UNSPACED = re.compile(
-    "["
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\uff00-\uffef\U00020000-\U000323af"
-    "]"
-)
 
 Tokens = Callable[[str], list[str]]
 Normalize = Callable[[str], str]
@@ -54,16 +45,6 @@ def normalize_squad(text: str) -> str:
 def words(text: str) -> list[str]:
     """Tokens of a normalized text: what stands between whitespace."""
     return text.split()
-
-
-def characters(text: str) -> list[str]:
-    """Tokens of a normalized text, with one per character of scripts written without spaces.
-
-    Example:
-        >>> characters("北京 2008年 beijing")
-        ['北', '京', '2008', '年', 'beijing']
-    """
-    return _UNSPACED.sub(r" \g<0> ", text).split()
 
 
 def exact_match(gold: str, prediction: str, normalize: Normalize = normalize_squad) -> float:

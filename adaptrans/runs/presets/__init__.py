@@ -30,9 +30,6 @@ HERE = Path(__file__).parent
 MIX = "mix"
 """What stands for the kind of several tasks that are trained at once."""
 
-LIKE = {"span_qa_null": "span_qa"}
-"""Kinds that take the options of another one."""
-
 Size = Literal["small", "base", "large"]
 
 
@@ -45,7 +42,8 @@ class Part(Strict):
 
     def layers(self, origin: str, task: str, kind: str) -> Iterator[Layer]:
         """The layers that hold for a run and say anything."""
-        kind = LIKE.get(kind, kind)
+        if kind in TASK_TYPES:
+            kind = TASK_TYPES[kind].options_like or kind
         own, kinds = self.tasks.get(task), self.kinds.get(kind)
         for part, values in (("", self.defaults), (f", {kind}", kinds), (f", {task}", own)):
             if values:

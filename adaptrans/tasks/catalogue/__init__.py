@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from adaptrans import samples
 from adaptrans.errors import AdaptransError, ConfigError, UnknownNameError
+from adaptrans.task_types.own_types import load_types
 from adaptrans.tasks import plugins, schema
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.yaml import KeyPath, explained, load_yaml
@@ -108,6 +109,7 @@ def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
         if not Path(folder).is_dir():
             remedy = "give --tasks a folder of YAML files"
             raise ConfigError(f"{folder}: no such folder of tasks", remedy=remedy)
+        load_types(Path(folder))
     for folder in (*folders, HERE, *plugins.folders()):
         for path in _task_files(Path(folder)):
             found.setdefault(path.stem, path)
@@ -172,6 +174,8 @@ def _build(
     lines: dict[KeyPath, int] | None = None,
 ) -> Task:
     """Validate a mapping and load the tasks it is composed of."""
+    for folder in folders:
+        load_types(folder)
     if "origins" in mapping:
         raise ConfigError(f'{place}: unknown key "origins"')
     origins: dict[str, Task] = {}
@@ -221,6 +225,8 @@ def _check_part(task: Task, split: str, origin: Task, part: schema.Part, place: 
 def _extended(parent: Task, mapping: dict[str, Any]) -> dict[str, Any]:
     """The parent's keys with those of the mapping put over them."""
     changes = {key: value for key, value in mapping.items() if key != "extends"}
+    if "type" in changes and "kind" not in changes:
+        changes["kind"] = changes.pop("type")
     base = parent.model_dump(mode="python", by_alias=True, exclude_unset=True)
     for key in ("splits", "sources"):
         if isinstance(changes.get(key), Mapping):
@@ -235,4 +241,4 @@ def _known_keys(at: KeyPath) -> list[str]:
     for key in at[:-1]:
         model = _MODELS.get(str(key), model)
     keys = [field.alias or name for name, field in model.model_fields.items() if name != "origins"]
-    return [*keys, "extends"] if model is Task else keys
+    return [*keys, "type", "extends"] if model is Task else keys
