@@ -10,6 +10,7 @@ from typing import Literal
 
 from adaptrans.errors import AdaptransError
 from adaptrans.utils.environment import OTHER_PACKAGES, PACKAGES, package_versions
+from adaptrans.utils.format import size
 
 Level = Literal["ok", "note", "missing"]
 
@@ -153,9 +154,7 @@ def _devices() -> list[Finding]:
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             name = torch.cuda.get_device_name(index)
-            findings.append(
-                Finding(f"cuda:{index}", "ok", f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-            )
+            findings.append(Finding(f"cuda:{index}", "ok", f"{name}, {size(free)} of {size(total)} free"))
     else:
         findings.append(Finding("cuda", "note", "torch sees no CUDA device", "runs take the CPU"))
     return findings
@@ -205,7 +204,7 @@ def _folder_sizes(store: Path) -> list[Finding]:
 
 def _size(folder: Path) -> str:
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return f"{total / 2**20:,.1f} MiB"
+    return size(total)
 
 
 def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adaptrans.utils.format import size
 from adaptrans_cli import options
-from adaptrans_cli.tables import GIB, shared_package, shared_rows, size
+from adaptrans_cli.tables import GIB, shared_package, shared_rows
 
 if TYPE_CHECKING:
     from adaptrans.hub.pull import Pulled

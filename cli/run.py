@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adaptrans.utils.format import duration, size
 from adaptrans_cli import options as common
 from adaptrans_cli.options import DataPlace, Printing, grouped
 
@@ -271,9 +272,9 @@ def _print_tree(
 def _short(forecast: Forecast) -> str:
     """A forecast behind a run; nothing where there is none."""
     parts = [
-        *([_time(forecast.seconds)] if forecast.seconds is not None else []),
+        *([duration(forecast.seconds)] if forecast.seconds is not None else []),
         *_sizes(forecast.memory, forecast.device_memory),
-        *([f"{_bytes(forecast.disk)} on disk"] if forecast.disk is not None else []),
+        *([f"{size(forecast.disk)} on disk"] if forecast.disk is not None else []),
     ]
     return f" ~ {', '.join(parts)}, by {forecast.basis}" if parts else ""
 
@@ -284,9 +285,9 @@ def _show_total(whole: Total) -> None:
 
     if whole.unknown < whole.runs:
         parts = [
-            f"{_time(whole.seconds)} one after another",
+            f"{duration(whole.seconds)} one after another",
             *_sizes(whole.memory, whole.device_memory, "at most "),
-            f"{_bytes(whole.disk)} on disk",
+            f"{size(whole.disk)} on disk",
         ]
         print(f"forecast for {whole.runs - whole.unknown} of {whole.runs} runs: {', '.join(parts)}")
     if whole.unknown:
@@ -296,35 +297,7 @@ def _show_total(whole: Total) -> None:
 def _sizes(memory: int | None, device: int | None, before: str = "") -> list[str]:
     """Memory of the process and of the device, as far as they are known."""
     return [
-        f"{before}{_bytes(value)} {what}"
+        f"{before}{size(value)} {what}"
         for value, what in ((memory, "memory"), (device, "GPU memory"))
         if value is not None
     ]
-
-
-def _time(seconds: float) -> str:
-    """A length of time in the two largest units.
-
-    Example:
-        >>> _time(3725), _time(40), _time(200000)
-        ('1 h 2 min', '40 s', '2 d 8 h')
-    """
-    minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def _bytes(number: int) -> str:
-    """A size in the largest unit that it fills.
-
-    Example:
-        >>> _bytes(1_300_000_000), _bytes(4_200_000), _bytes(900)
-        ('1.3 GB', '4.2 MB', '0.9 kB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number / 1e3:.1f} kB"

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adaptrans.utils.format import size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -421,10 +423,3 @@ def shared_package(package: Package, title: str) -> None:
     for name, value in lines:
         table.add_row(name, Text(printable(value)))
     console().print(table)
-
-
-def size(number: int) -> str:
-    """Bytes as a reader takes them in."""
-    if number < 1 << 20:
-        return f"{number / 1024:.0f} KiB"
-    return f"{number / (1 << 20):.1f} MiB" if number < GIB else f"{number / GIB:.2f} GiB"

@@ -83,41 +83,6 @@ def smooth(points: Sequence[tuple[int, float]], most: int = 120) -> list[tuple[i
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
 
 
-def thousands(number: float) -> str:
-    """A count in few characters.
-
-    Example:
-        >>> thousands(950), thousands(38225), thousands(9_530_000)
-        ('950', '38k', '9.5M')
-    """
-    if number >= 1e6:
-        return f"{number / 1e6:.1f}M"
-    return f"{number / 1e3:.0f}k" if number >= 1e3 else f"{number:.0f}"
-
-
-def size(number: float) -> str:
-    """Bytes in few characters.
-
-    Example:
-        >>> size(420 * 2**20), size(5.25 * 2**30)
-        ('420 MiB', '5.2 GiB')
-    """
-    return f"{number / 2**30:.1f} GiB" if number >= 2**30 else f"{number / 2**20:.0f} MiB"
-
-
-def duration(seconds: float) -> str:
-    """A time in few characters.
-
-    Example:
-        >>> duration(9.4), duration(75), duration(7300)
-        ('9 s', '1:15 min', '2:01 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"
-
-
 def _round_step(width: float) -> float:
     """The smallest of 1, 2, 5 x 10^n that is no smaller."""
     power = 10.0 ** math.floor(math.log10(max(width, 1e-9)))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ConfigError
 from adaptrans.evaluation.fusion_attention import AttentionRecord, mean_over_languages
-from adaptrans.report.axes import size, smooth, thousands
+from adaptrans.report.axes import smooth
 from adaptrans.report.content import Content
 from adaptrans.report.tables import Sheet, sheets
+from adaptrans.utils.format import size, thousands
 from adaptrans.utils.io import atomic_write
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from typing import Any
 
 from adaptrans.analysis.comparison import Row, TargetTable
 from adaptrans.experiments.config import Experiment
-from adaptrans.report.axes import Axis, duration, line, scores_axis, size, smooth, thousands
+from adaptrans.report.axes import Axis, line, scores_axis, smooth
 from adaptrans.report.content import Content, Cost, Curve, content
 from adaptrans.runs.store import Store
 from adaptrans.stats.intervals import SIGNIFICANT
+from adaptrans.utils.format import duration, size, thousands
 from adaptrans.utils.io import atomic_write
 
 FOLDER = Path(__file__).parent

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from adaptrans.analysis.comparison import TargetTable
-from adaptrans.report.axes import size
 from adaptrans.report.content import Content, Curve, Fusion
 from adaptrans.stats.intervals import Difference
+from adaptrans.utils.format import size
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Kind = Literal["", "heat", "bars", "lines", "dots", "shares"]
 
@@ -46,27 +47,22 @@ class Sheet:
 
     def csv(self) -> str:
         """The long form."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([self.columns, *self.rows])
-        return out.getvalue()
+        return self._frame(self.columns, self.rows).to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
         """The wide form as a table with the rules of booktabs."""
-        body = [" & ".join(map(_latex, line)) + r" \\" for line in self.lines]
-        return "\n".join(
-            [
-                f"% {self.title}; needs \\usepackage{{booktabs}}",
-                rf"\begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}",
-                r"\toprule",
-                " & ".join(map(_latex, self.head)) + r" \\",
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                "",
-            ]
-        )
+        lines = [[_latex(cell) for cell in line] for line in self.lines]
+        columns = "l" + "r" * (len(self.head) - 1)
+        frame = self._frame([_latex(name) for name in self.head], lines)
+        table = frame.to_latex(index=False, escape=False, column_format=columns)
+        return f"% {self.title}; needs \\usepackage{{booktabs}}\n{table}"
+
+    @staticmethod
+    def _frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> DataFrame:
+        """Cells as they are: whole numbers stay whole beside a missing one."""
+        import pandas
+
+        return pandas.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def _latex(text: str) -> str:

@@ -24,6 +24,7 @@ from adaptrans.task_types.tensors import collated
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast
+from adaptrans.utils.format import size as format_size
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress, remark
 
@@ -237,7 +238,7 @@ def _file(
 
 
 def _tell(name: str, trunk: Trunk, limit: float) -> None:
-    size = f"{trunk.file.size / GIB:.2f} GiB"
+    size = format_size(trunk.file.size)
     what = f"{name}: states below {trunk.place}, without dropout"
     if trunk.file.is_there:
         remark(f"{what}: from the cache, {size}")

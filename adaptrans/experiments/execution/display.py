@@ -21,6 +21,7 @@ from adaptrans.experiments.cost_forecast import Forecast
 from adaptrans.experiments.execution.base import Ended, Watch
 from adaptrans.experiments.plan import Work
 from adaptrans.utils import progress
+from adaptrans.utils.format import duration
 from adaptrans.utils.progress import Listener, Step
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class _Shown:
         self._pieces.pop(path, None)
         seconds = self._clock.ended(ended.item, ended.failure is not None)
         if ended.failure is None:
-            self.line(f"done    {ended.item.what}, {words(seconds)}")
+            self.line(f"done    {ended.item.what}, {duration(seconds)}")
         else:
             self.line(f"failed  {ended.item.what}: {ended.failure.line}")
         self._whole.update(self._runs, completed=self._clock.counts()["done"])
@@ -188,8 +189,8 @@ class _Where:
         counts = self.clock.counts()
         told = [f"{number} {name}" for name, number in counts.items() if number and name != "done"]
         left = self.clock.left()
-        told += [words(self.clock.elapsed)]
-        told += [] if left is None else [f"about {words(left)} left"]
+        told += [duration(self.clock.elapsed)]
+        told += [] if left is None else [f"about {duration(left)} left"]
         return ", ".join(told)
 
 
@@ -323,15 +324,3 @@ class Clock:
 
     def _ended(self) -> list[Work]:
         return [item for item in self._to_do if item.run.path in self._took]
-
-
-def words(seconds: float) -> str:
-    """A time for people.
-
-    Example:
-        >>> words(42), words(3723)
-        ('0:42', '1:02:03')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
