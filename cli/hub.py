@@ -156,12 +156,14 @@ def pull(
     if as_json:
         options.print_json(_pulled(found))
         return
+    from adaptrans.tasks.names import TaskRef
+
     _print_pulled(found)
     package = found.package
     if package.run.phase == "target":
         print(f"use it: adaptrans evaluate {package.target} --run {package.run.key}")
     elif package.run.phase == "intermediate":
-        name = package.task.partition("@")[0]
+        name = TaskRef.parse(package.task).name
         print(f"use it: adaptrans target TASK --setup '{name}#{package.run.key} > target'")
 
 

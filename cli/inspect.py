@@ -57,9 +57,10 @@ def _evaluation(store: Store, key: str) -> Run:
         ArtifactError: If there is none, or more than one.
     """
     from adaptrans.errors import ArtifactError
+    from adaptrans.runs.store import RunRef
 
     # A folder's name may stand for its key.
-    run = store.find(key.rstrip("/").rpartition("/")[2].rpartition("-")[2])
+    run = store.find(RunRef.parse(key).key)
     if run.phase == "evaluate":
         return run
     found = [other for other in store.runs("evaluate") if other.config().get("trained") == run.key]

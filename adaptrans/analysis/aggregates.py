@@ -16,8 +16,9 @@ from adaptrans.errors import UnknownNameError
 from adaptrans.modeling.setup.nodes import Setup, below_target
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
-from adaptrans.runs.store import Run
+from adaptrans.runs.store import Run, RunRef
 from adaptrans.stats.intervals import Difference, Interval
+from adaptrans.tasks.names import TaskRef
 
 By = Literal["family", "resource"]
 
@@ -170,7 +171,7 @@ def _table(
 ) -> OverallTable | None:
     whole, lacking = {}, {}
     for task, definition in benchmark.tasks.items():
-        own = [table for table in tables if table.target.partition("@")[0] == (definition.task or task)]
+        own = [table for table in tables if TaskRef.parse(table.target).name == (definition.task or task)]
         if not own:
             lacking[task] = "not evaluated"
         elif absent := sorted(set(definition.languages) - set(own[0].scored)):
@@ -206,7 +207,7 @@ def _retrieval(table: TargetTable, runs: Mapping[str, Run]) -> bool:
 
 
 def _config(row: Row, runs: Mapping[str, Run]) -> dict[str, object]:
-    run = runs.get(row.run.rpartition("-")[2])
+    run = runs.get(RunRef.parse(row.run).key)
     return {} if run is None else run.config()
 
 

@@ -16,7 +16,8 @@ from adaptrans.errors import ArtifactError, UnknownNameError
 from adaptrans.modeling.setup.nodes import Setup, below_target
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
-from adaptrans.runs.store import Run, Store
+from adaptrans.runs.store import Run, RunRef, Store
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.io import digest
 
 
@@ -148,7 +149,7 @@ def told_apart(tables: Sequence[TargetTable], runs: Mapping[str, Run]) -> list[T
 
 
 def _options(table: TargetTable, runs: Mapping[str, Run]) -> Mapping[str, Any]:
-    run = runs.get(table.rows[0].run.rpartition("-")[2])
+    run = runs.get(RunRef.parse(table.rows[0].run).key)
     return {} if run is None else run.config()
 
 
@@ -206,7 +207,7 @@ def evaluated(root: Store, target: str | None, baseline: str | None) -> list[tup
     """
     groups = list(store_entries(root.runs("evaluate"), root.runs()).values())
     if target is not None:
-        groups = [found for found in groups if found[0].run.config()["task"].partition("@")[0] == target]
+        groups = [found for found in groups if TaskRef.parse(found[0].run.config()["task"]).name == target]
     if not groups:
         what = f"of {target} " if target else ""
         raise ArtifactError(

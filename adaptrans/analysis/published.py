@@ -17,7 +17,8 @@ from pydantic import Field, ValidationError
 
 from adaptrans import benchmarks
 from adaptrans.analysis.comparison import TargetTable
-from adaptrans.runs.store import Run
+from adaptrans.runs.store import Run, RunRef
+from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Strict
 from adaptrans.utils.yaml import explained, load_yaml
 
@@ -129,11 +130,11 @@ def published_baselines(table: TargetTable, runs: Mapping[str, Run]) -> Publishe
         table: The table.
         runs: Finished runs of its store by key.
     """
-    target = table.target.partition("@")[0]
+    target = TaskRef.parse(table.target).name
     rows = [row for row in known().rows if target in row.scores]
     if not rows:
         return PublishedBaselines(table.target)
-    evaluations = [runs[row.run.rpartition("-")[2]] for row in table.rows]
+    evaluations = [runs[RunRef.parse(row.run).key] for row in table.rows]
     config = evaluations[0].config()
     backbone = Path(table.backbone).name.lower()
     problem = (
@@ -205,6 +206,6 @@ def why_not(found: Sequence[PublishedBaselines]) -> str:
     reasons: dict[str, list[str]] = {}
     for item in found:
         if item.why_not:
-            reasons.setdefault(item.why_not, []).append(item.target.partition("@")[0])
+            reasons.setdefault(item.why_not, []).append(TaskRef.parse(item.target).name)
     parts = [f"{', '.join(dict.fromkeys(targets))} ({reason})" for reason, targets in reasons.items()]
     return f"published rows not shown, for they are not comparable: {'; '.join(parts)}" if parts else ""

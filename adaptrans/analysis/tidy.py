@@ -11,6 +11,7 @@ from adaptrans import languages
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.evaluation.results import load_results
 from adaptrans.runs.store import Run
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.io import atomic_write
 
 COLUMNS = (
@@ -50,14 +51,14 @@ def long_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """
     for run in runs:
         config, facts = run.config(), run.result()
-        target, _, version = str(config["task"]).partition("@")
+        task = TaskRef.parse(str(config["task"]))
         shared = {
             "backbone": config.get("backbone_name") or config["backbone"][:12],
             "setup": config["setup"],
             "method": config["method"],
             "regime": config.get("regime", ""),
-            "target": target,
-            "version": version,
+            "target": task.name,
+            "version": task.version,
             "split": config["split"],
             "seed": config["seed"],
             "run": run.name,

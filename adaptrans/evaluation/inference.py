@@ -41,7 +41,7 @@ from adaptrans.modeling.fusion import Attention
 from adaptrans.modeling.language_adapters import use_language
 from adaptrans.modeling.layer_chain import first_place
 from adaptrans.modeling.model import SetupModel, assemble, hidden_states, logits
-from adaptrans.modeling.setup.nodes import Fuse, has_language, language_parent
+from adaptrans.modeling.setup.nodes import Fuse, has_language, language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import BARE, EvaluateSpec
 from adaptrans.runs.train import compares_vectors, is_retrieval
@@ -420,7 +420,7 @@ class Session:
         if not has_language(self.assembled.setup):
             return ()
         parents = self.assembled.parents
-        source = next(name for name in parents if name.startswith("{"))
+        source = next(name for name in parents if parent_language(name))
         own, runs = language_parent(language), self.spec.language_runs
         if self.spec.policy == "none":
             use_language(self.assembled, None)

@@ -37,6 +37,7 @@ from adaptrans.runs.training_args import (
 )
 from adaptrans.runs.workspace import Workspace, data_places
 from adaptrans.tasks.loading import MissingData
+from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
 
 Tell = Callable[[str], None]
@@ -225,7 +226,7 @@ def _command(spec: TrainSpec) -> str:
 def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
     """The evaluation of one stored run, whose setup, method and seed it takes."""
     config = run.config()
-    trained_on = str(config["task"]).partition("@")[0]
+    trained_on = TaskRef.parse(str(config["task"])).name
     if run.phase != "target" or trained_on != task.name:
         raise ArtifactError(
             f"run {run.name} is no target run of {task.name}",

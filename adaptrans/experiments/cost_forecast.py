@@ -30,6 +30,7 @@ from adaptrans.runs.base import (
     passes,
 )
 from adaptrans.runs.store import Run, Store
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.environment import Cost, cost_of, size_of
 from adaptrans.utils.io import read_json
 
@@ -255,7 +256,7 @@ def _phase(phase: str, config: Mapping[str, Any]) -> str:
 def _tasks(config: Mapping[str, Any]) -> str:
     """The tasks of a run as a setup names them."""
     parts = [config, *config.get("mix", [])]
-    named = [(part["task"].partition("@")[0], tuple(part.get("languages", ()))) for part in parts]
+    named = [(TaskRef.parse(part["task"]).name, tuple(part.get("languages", ()))) for part in parts]
     return mix_name(tuple(Reference(*item) for item in named))
 
 

@@ -25,6 +25,7 @@ from adaptrans.modeling.setup.nodes import (
     is_full,
     language_parent,
     mix_name,
+    parent_language,
     parents_of,
 )
 from adaptrans.modeling.setup.parser import parse, with_references
@@ -40,6 +41,7 @@ from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
 from adaptrans.runs.transfer_setting import Regime, regime_of
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.loading import HUB, listed
+from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.io import canonical_json
 
@@ -172,7 +174,7 @@ class Planner:
                 names = self.named(reference).config().get("parents", {})
             else:
                 names = self.intermediate(reference, False, True).parents
-            found = next((name.strip("{}") for name in names if name.startswith("{")), None)
+            found = next(filter(None, map(parent_language, names)), None)
             if found is not None:
                 return found
         return "en"
@@ -236,7 +238,7 @@ class Planner:
 
             where = self.workspace
             run = resolve(reference.address, where.store, where.backbone, self.tell)
-            return Reference(str(run.config().get("task", "")).partition("@")[0], run=run.key)
+            return Reference(TaskRef.parse(str(run.config().get("task", ""))).name, run=run.key)
 
         return with_references(setup, run_of)
 
@@ -245,7 +247,7 @@ class Planner:
         assert reference.run is not None
         run = self.workspace.store.find(reference.run)
         task = run.config().get("task", "")
-        if task.partition("@")[0] != reference.name:
+        if TaskRef.parse(task).name != reference.name:
             raise ArtifactError(f"run {run.name} was trained on {task}, not on {reference.name}")
         return run
 

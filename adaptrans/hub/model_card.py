@@ -10,6 +10,7 @@ from adaptrans.errors import UnknownNameError
 from adaptrans.hub.package import Package, PackageRow, Score
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.tasks.names import TaskRef
 
 LIBRARY = "adaptrans"
 SUMMARY = "adaptrans"
@@ -38,7 +39,7 @@ def card(package: Package) -> str:
     listed = [
         EvalResult(
             task_type=pipeline(package.kind) or "text-classification",
-            dataset_type=score.hub or score.task.partition("@")[0],
+            dataset_type=score.hub or TaskRef.parse(score.task).name,
             dataset_name=score.task,
             dataset_config=score.language,
             dataset_split=score.split,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adaptrans.errors import ArtifactError
+from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.io import digest
 
@@ -227,7 +228,7 @@ class Package(Strict):
     def means(self) -> dict[str, float]:
         """Mean over languages of each score, by `task score`; the primary one of the own target first."""
         found: dict[str, list[float]] = {}
-        for score in sorted(self.scores, key=lambda item: item.task.partition("@")[0] != self.target):
+        for score in sorted(self.scores, key=lambda item: TaskRef.parse(item.task).name != self.target):
             found.setdefault(f"{score.task.partition('@')[0]} {score.score}", []).append(score.value)
         return {name: sum(values) / len(values) for name, values in found.items()}
 

@@ -34,6 +34,7 @@ from adaptrans.modeling.manifest import NAME as ARTIFACT
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest
 from adaptrans.runs.store import Run, Store
 from adaptrans.tasks import catalogue
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.io import read_json, sha256, write_json
 
 OUTSIDE_KEY = ("backbone_name", "provenance")
@@ -63,9 +64,8 @@ def parent_runs(run: Run, manifest: Manifest) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for reference, recorded in manifest.parents.items():
         folder = (run.artifact / recorded["path"]).resolve().parent
-        label, _, key = folder.name.rpartition("-")
         if (folder / "done.json").is_file():
-            found[reference] = Run(folder.parent.name, label, key, folder)
+            found[reference] = Run.at(folder)
     return found
 
 
@@ -267,11 +267,11 @@ def _own_data(run: Run, manifest: Manifest, folders: Sequence[Path]) -> list[Sou
         return [provenance.text_source(inputs["language"], inputs.get("text", ()))]
     found: list[Source] = []
     for part in (inputs, *inputs.get("mix", ())):
-        name = str(part["task"])
+        name = TaskRef.parse(str(part["task"])).name
         read = dict(part.get("train", {}))
-        written = inputs.get("provenance", {}).get(name.partition("@")[0], {})
+        written = inputs.get("provenance", {}).get(name, {})
         try:
-            task = catalogue.get(name.partition("@")[0], folders)
+            task = catalogue.get(name, folders)
             found += provenance.sources_of(task, "train", list(read), read)
         except AdaptransError:
             # A task that only an experiment's file knew: what is not known is said so.
@@ -328,7 +328,7 @@ def _language_scores(
 
 def _hub_id(task: str, folders: Sequence[Path]) -> str | None:
     try:
-        return catalogue.get(task.partition("@")[0], folders).sources.hub.repo
+        return catalogue.get(TaskRef.parse(task).name, folders).sources.hub.repo
     except AdaptransError:
         return None
 

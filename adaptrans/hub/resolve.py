@@ -21,6 +21,7 @@ from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.import_adapter import is_foreign
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 from adaptrans.runs.store import Run, Store
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.io import digest, remove
 
 
@@ -109,8 +110,7 @@ def resolve(address: str, store: Store, backbone: Backbone, tell: Tell = quiet) 
 
 def _adopted(folder: Path, store: Store, backbone: Backbone) -> Run:
     """A run folder, of this store or brought from another one."""
-    label, _, key = folder.name.rpartition("-")
-    run = Run(folder.parent.name, label, key, folder)
+    run = Run.at(folder)
     own = store.root / "runs" / run.phase / run.name
     if own.resolve() == folder.resolve():
         return run
@@ -173,7 +173,7 @@ def rows(
             lambda row: base in (row.base, row.base.rpartition("/")[2]) or row.fingerprint.startswith(base)
         )
     if task is not None:
-        wanted.append(lambda row: task in (row.task, row.task.partition("@")[0]))
+        wanted.append(lambda row: task in (row.task, TaskRef.parse(row.task).name))
     if language is not None:
         wanted.append(lambda row: language in row.languages)
     if method is not None:

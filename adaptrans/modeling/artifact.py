@@ -27,7 +27,15 @@ from adaptrans.modeling.efficiency import quantization
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.manifest import FORMAT, NAME, OWN_KEYS, Manifest, check_backbone, read_manifest
 from adaptrans.modeling.model import SetupModel, assemble
-from adaptrans.modeling.setup.nodes import Adapter, Continue, Full, Setup, mix_name, parents_of
+from adaptrans.modeling.setup.nodes import (
+    Adapter,
+    Continue,
+    Full,
+    Setup,
+    mix_name,
+    parent_language,
+    parents_of,
+)
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.utils.environment import package_versions
 from adaptrans.utils.io import atomic_write, write_json
@@ -169,7 +177,7 @@ def _frozen(assembled: SetupModel) -> set[str]:
     """References whose adapters answer together with what was trained."""
     if isinstance(assembled.setup.layers[-1], Continue | Full):
         return set()
-    languages = {name for name in assembled.parents if name.startswith("{")}
+    languages = {name for name in assembled.parents if parent_language(name)}
     return languages | {mix_name(sources) for sources in parents_of(assembled.setup)}
 
 

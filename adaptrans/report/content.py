@@ -15,7 +15,8 @@ from adaptrans.analysis.published import PublishedBaselines, published_baselines
 from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention
 from adaptrans.experiments.config import Experiment
 from adaptrans.runs.few_shot import PHASE as SHOTS
-from adaptrans.runs.store import Run, Store
+from adaptrans.runs.store import Run, RunRef, Store
+from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.environment import cost_of
 
 
@@ -152,7 +153,7 @@ def content(
         baseline: The setup that differences are taken to, where there is no experiment to say it.
     """
     runs = {run.key: run for run in store.runs()}
-    shown = [(table, row, runs[row.run.rpartition("-")[2]]) for table in tables for row in table.rows]
+    shown = [(table, row, runs[RunRef.parse(row.run).key]) for table in tables for row in table.rows]
     setups = dict.fromkeys(row.setup for _, row, _ in shown)
     before = {run.key: list(_ancestors(run, runs)) for _, _, run in shown}
     trained = {run.key: run for found in before.values() for run in found}
@@ -218,7 +219,7 @@ def _curve(run: Run) -> Curve:
         run.name,
         run.phase,
         # A language adapter is trained on the text of its language alone.
-        str(config.get("task") or config["language"]).partition("@")[0],
+        TaskRef.parse(str(config.get("task") or config["language"])).name,
         str(config.get("setup") or config["method"]),
         tuple((line["step"], line["loss"]) for line in lines if "loss" in line),
         tuple((line["step"], line["dev_score"]) for line in lines if "dev_score" in line),

@@ -43,6 +43,32 @@ _held: set[Path] = set()
 
 
 @dataclass(frozen=True)
+class RunRef:
+    """A run as its folder, tables and commands name it.
+
+    Args:
+        label: Readable part; empty where only the key is said.
+        key: Its key, or the start of it.
+
+    Example:
+        >>> RunRef.parse("xnli.full.s1-0123456789ab").key, RunRef.parse("0123").key
+        ('0123456789ab', '0123')
+    """
+
+    label: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> RunRef:
+        """The run that a name, a key or a folder stands for."""
+        label, _, key = Path(text).name.rpartition("-")
+        return cls(label, key)
+
+    def __str__(self) -> str:
+        return f"{self.label}-{self.key}"
+
+
+@dataclass(frozen=True)
 class Run:
     """One folder of the store.
 
@@ -61,7 +87,13 @@ class Run:
     @property
     def name(self) -> str:
         """Readable name with the key, unique in its store."""
-        return f"{self.label}-{self.key}"
+        return str(RunRef(self.label, self.key))
+
+    @classmethod
+    def at(cls, folder: Path) -> Run:
+        """The run of a folder of a store."""
+        ref = RunRef.parse(folder.name)
+        return cls(folder.parent.name, ref.label, ref.key, folder)
 
     @property
     def artifact(self) -> Path:
@@ -162,7 +194,7 @@ class Store:
         key = digest(inputs)
         # ASCII only, so that 80 characters stay within a file name's 255 bytes.
         safe = re.sub(r"[^\w.+\-\[\],]+", "_", label, flags=re.ASCII).strip("_")[:80]
-        return Run(phase, safe, key, self.root / "runs" / phase / f"{safe}-{key}")
+        return Run(phase, safe, key, self.root / "runs" / phase / str(RunRef(safe, key)))
 
     @property
     def cache(self) -> Path:
@@ -210,9 +242,7 @@ class Store:
         """All runs that came to their end, oldest first."""
         found = []
         for done in (self.root / "runs").glob(f"{phase or '*'}/*/done.json"):
-            folder = done.parent
-            label, _, key = folder.name.rpartition("-")
-            found.append((done.stat().st_mtime, Run(folder.parent.name, label, key, folder)))
+            found.append((done.stat().st_mtime, Run.at(done.parent)))
         return [run for _, run in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
     def find(self, key: str) -> Run:

@@ -11,7 +11,7 @@ from adaptrans import samples
 from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
 from adaptrans.modeling.manifest import NAME
-from adaptrans.runs.store import Store
+from adaptrans.runs.store import RunRef, Store
 from adaptrans.task_types.rows import Example
 from adaptrans.tasks import catalogue, loading
 from adaptrans.tasks.loading import MissingData, missing_data, with_labels
@@ -221,7 +221,7 @@ def artifact_folder(text: str, store: Store) -> Path:
         )
     if "/" in text:
         raise ArtifactError(f"there is no folder {text}", remedy="give a folder, or the key of a run")
-    run = store.find(text.rpartition("-")[2])
+    run = store.find(RunRef.parse(text).key)
     if (run.artifact / NAME).is_file():
         return run.artifact
     trained = run.config().get("trained") if run.phase == "evaluate" else None

@@ -8,6 +8,7 @@ setups reads as the name of a stored run.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 WORDS = ("full", "adapter", "continue", "mix", "nine", "fuse", "average", "target")
 """Words of the grammar of setups, none of them a name."""
@@ -15,6 +16,32 @@ SLOT = "lang"
 """What stands in braces for a language adapter."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*(?:-+[A-Za-z0-9_]+)*")
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """A task and its version, as runs and artifacts name it.
+
+    Args:
+        name: The task.
+        version: Its version; empty where that is not said.
+
+    Example:
+        >>> TaskRef.parse("xnli@1"), str(TaskRef("xnli", "1")), str(TaskRef("xnli"))
+        (TaskRef(name='xnli', version='1'), 'xnli@1', 'xnli')
+    """
+
+    name: str
+    version: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> TaskRef:
+        """The task that a text names, with or without its version."""
+        name, _, version = text.partition("@")
+        return cls(name, version)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
 
 
 def name_problem(name: str) -> str | None:

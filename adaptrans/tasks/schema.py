@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from adaptrans.errors import AdaptransError, UnknownNameError
 from adaptrans.task_types.base import TASK_TYPES, TaskType
-from adaptrans.tasks.names import SLOT, WORDS, name_problem, plain_name
+from adaptrans.tasks.names import SLOT, WORDS, TaskRef, name_problem, plain_name
 from adaptrans.utils.renames import TASK_KEYS, current
 
 _PART = re.compile(
@@ -366,7 +366,7 @@ class Task(Strict):
             raise ValueError(f'the holdouts of "{of}" leave nothing of it')
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        return str(TaskRef(self.name, str(self.version)))
 
     @property
     def type(self) -> TaskType:

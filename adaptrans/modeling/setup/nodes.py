@@ -258,6 +258,16 @@ def language_parent(language: str) -> str:
     return "{" + language + "}"
 
 
+def parent_language(name: str) -> str | None:
+    """The language whose adapter a parent of a setup is; None for any other run.
+
+    Example:
+        >>> parent_language("{sw}"), parent_language("mnli")
+        ('sw', None)
+    """
+    return name[1:-1] if name.startswith("{") else None
+
+
 def has_fusion(setup: Setup) -> bool:
     """Whether a fusion is trained, which takes a target to train it on."""
     return any(isinstance(layer, Fuse) for layer in setup.layers)
