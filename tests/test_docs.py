@@ -133,6 +133,14 @@ def test_commands_and_their_options_exist(document):
     assert not wrong
 
 
+def test_files_in_the_pictures_of_the_architecture_exist():
+    pictures = [block for block in BLOCK.findall(text_of("docs/architecture.md")) if "flowchart" in block]
+    paths = {path for picture in pictures for path in re.findall(r"[a-z_]+/[\w/]*(?:\.py)?", picture)}
+    assert len(pictures) == 2
+    assert len(paths) > 15
+    assert not {path for path in paths if not (ROOT / "adaptrans" / path).exists()}
+
+
 def test_every_bundled_experiment_that_documents_name_is_one():
     names = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
     assert all(isinstance(yaml.safe_load((ROOT / name).read_text("utf-8")), dict) for name in names)
