@@ -83,7 +83,7 @@ def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult
     Adapter setups on the same data answer the same batches side by side, on one copy of the backbone.
     """
     # Of several processes that work together the first one answers, and the others find what it wrote.
-    with distributed.main_first():
+    with distributed.main_process_first():
         for group in side_by_side(specs):
             _evaluate_group(group, group[0].missing)
     found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]

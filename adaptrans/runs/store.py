@@ -227,15 +227,15 @@ class Store:
         Raises:
             BusyError: If another process is at work on it.
         """
-        if distributed.agreed(run.is_done):
+        if distributed.broadcast(run.is_done):
             if distributed.is_main():
                 run.sweep()
             return run
         with self.working_on(run, inputs) if distributed.is_main() else contextlib.nullcontext():
-            if not distributed.agreed(run.is_done):
+            if not distributed.broadcast(run.is_done):
                 compute(run)
         # What builds on this run may look for it as soon as this returns.
-        distributed.wait()
+        distributed.barrier()
         return run
 
     def runs(self, phase: str | None = None) -> list[Run]:

@@ -195,7 +195,7 @@ def above_trunk(
         place = _first_place(source.assembled, source.kind)
         file = _file(source, place, config.frozen_prefix_cache, cache, device, precision)
         trunk = Trunk(place, file, file.is_there or file.fits(config.frozen_prefix_gib), device, precision)
-        with distributed.main_first():
+        with distributed.main_process_first():
             _tell(source.name, trunk, config.frozen_prefix_gib)
             if trunk.stored and not file.is_there:
                 _make(source, trunk, config.tokens_per_batch, padding_id)

@@ -185,7 +185,7 @@ class _Training:
         """Take up the newest checkpoint, or start from the seed."""
         checkpoint.seed_process(self.job.seed, 0)
         found = checkpoint.load(self.folder)
-        if distributed.gathered(found and found[0].step) != [found and found[0].step] * distributed.count():
+        if distributed.all_gather(found and found[0].step) != [found and found[0].step] * distributed.count():
             raise ArtifactError(
                 f"the processes find different checkpoints in {self.folder}",
                 remedy="put the store in a folder that all machines share",
@@ -215,7 +215,7 @@ class _Training:
 
     def save(self) -> None:
         """Write a checkpoint; all processes call this, and the first one writes."""
-        states = distributed.gathered(checkpoint.random_state(self.job.device))
+        states = distributed.all_gather(checkpoint.random_state(self.job.device))
         if distributed.is_main():
             names = {parameter: name for name, parameter in self.parameters.items()}
             groups = {
@@ -323,13 +323,15 @@ class _Training:
             if config.patience is not None and place.stale >= config.patience:
                 place.finished = True
         due = time.monotonic() - self.saved_at >= config.checkpoint_seconds
-        if scored or place.finished or distributed.agreed(due):
+        if scored or place.finished or distributed.broadcast(due):
             self.save()
 
     def score(self, log: TrainingLog) -> None:
         assert self.job.dev_score is not None
         place = self.place
-        value = distributed.agreed(self.job.dev_score(self.job.assembled) if distributed.is_main() else 0.0)
+        value = distributed.broadcast(
+            self.job.dev_score(self.job.assembled) if distributed.is_main() else 0.0
+        )
         log.add(place.step, dev_score=value)
         if place.best_score is None or value > place.best_score:
             place.best_score, place.best_step, place.stale = value, place.step, 0
@@ -548,12 +550,12 @@ class Gradients:
         """Add up the sums of all processes, and divide the gradients by the terms."""
         if distributed.count() > 1:
             present = [float(parameter.grad is not None) for parameter in self._parameters]
-            sums = distributed.add_up(torch.tensor([loss, terms, *present], dtype=torch.float64)).tolist()
+            sums = distributed.all_reduce(torch.tensor([loss, terms, *present], dtype=torch.float64)).tolist()
             loss, terms = sums[0], round(sums[1])
             reached = [item for item, number in zip(self._parameters, sums[2:], strict=True) if number]
             _add_up(reached)
             if not math.isfinite(loss):
-                failed = [item for items in distributed.gathered(failed) for item in items]
+                failed = [item for items in distributed.all_gather(failed) for item in items]
         for parameter in self._parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(max(terms, 1))
@@ -570,7 +572,7 @@ def _add_up(parameters: Sequence[Tensor]) -> None:
         assert parameter.grad is not None
         bucket.append(parameter.grad)
         if place == len(parameters) - 1 or sum(map(torch.numel, bucket)) >= BUCKET:
-            flat = distributed.add_up(torch.cat([gradient.reshape(-1) for gradient in bucket]))
+            flat = distributed.all_reduce(torch.cat([gradient.reshape(-1) for gradient in bucket]))
             for gradient, own in zip(bucket, flat.split([item.numel() for item in bucket]), strict=True):
                 gradient.copy_(own.view_as(gradient))
             bucket = []

@@ -426,7 +426,7 @@ class _Encoded(Generic[S]):
         )
         # Of several processes the first one encodes, and the others find it.
         with (
-            distributed.main_first(),
+            distributed.main_process_first(),
             progress(f"encoding {spec.task.name} {split}", len(examples)) as meter,
         ):
             return encode(encoder, examples, key, spec.workspace.store.cache, tick=meter.to)

@@ -1,7 +1,8 @@
 """Several processes that train one run together, as `torchrun` and `accelerate launch` start them.
 
 Every process runs the same command. The first one alone writes; the others compute their part of each step.
-Torch-free in a process that is alone.
+The names are those of accelerate, whose state is not used: it sets the number of threads, which changes sums
+of floats, sends objects over nccl, and needs psutil on a CPU. Torch-free in a process that is alone.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def agreed(value: T) -> T:
+def broadcast(value: T) -> T:
     """The value of the first process, in all of them."""
     if count() == 1:
         return value
@@ -66,7 +67,7 @@ def agreed(value: T) -> T:
     return box[0]
 
 
-def gathered(value: T) -> list[T]:
+def all_gather(value: T) -> list[T]:
     """The values of all processes, in all of them, the first one's first."""
     if count() == 1:
         return [value]
@@ -75,12 +76,12 @@ def gathered(value: T) -> list[T]:
     return found
 
 
-def wait() -> None:
+def barrier() -> None:
     """Go on when every process has come here."""
-    gathered(None)
+    all_gather(None)
 
 
-def add_up(tensor: Tensor) -> Tensor:
+def all_reduce(tensor: Tensor) -> Tensor:
     """Replace a tensor by its sum over all processes, and return it."""
     if count() > 1:
         _connected().all_reduce(tensor)
@@ -88,7 +89,7 @@ def add_up(tensor: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def main_first() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """Let the first process go through the block, then the others, each on its own.
 
     What the first one leaves on the disk, the others find.
@@ -106,9 +107,9 @@ def main_first() -> Iterator[None]:
                 yield
             done = True
         finally:
-            agreed(done)
+            broadcast(done)
         return
-    if not agreed(False):
+    if not broadcast(False):
         raise TrainingError("the first process failed", remedy="see what it says")
     with _on_its_own():
         yield

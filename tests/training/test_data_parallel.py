@@ -149,7 +149,7 @@ def test_two_processes_that_are_killed_go_on_as_if_they_were_not(tiny_backbone, 
 def test_a_process_that_is_alone_waits_for_nobody(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert distributed.count() == 1
-    with distributed.main_first():
-        assert distributed.agreed("own") == "own"
-    assert distributed.gathered(3) == [3]
-    assert distributed.add_up(torch.ones(2)).tolist() == [1, 1]
+    with distributed.main_process_first():
+        assert distributed.broadcast("own") == "own"
+    assert distributed.all_gather(3) == [3]
+    assert distributed.all_reduce(torch.ones(2)).tolist() == [1, 1]

@@ -312,7 +312,7 @@ def carry_out(
         raise RunError(
             f"{distributed.count()} processes train each run together", remedy="leave out --jobs and --engine"
         )
-    done = distributed.agreed([item.done for item in items])
+    done = distributed.broadcast([item.done for item in items])
     to_do = [item for item, is_done in zip(items, done, strict=True) if not is_done]
     engine = ENGINES[execution.engine]
     if not to_do:
