@@ -12,6 +12,7 @@ from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
 from adaptrans.modeling.manifest import NAME
 from adaptrans.runs.store import RunRef, Store
+from adaptrans.task_types.own_types import load_types
 from adaptrans.task_types.rows import Example
 from adaptrans.tasks import catalogue, loading
 from adaptrans.tasks.loading import MissingData, missing_data, with_labels
@@ -147,6 +148,12 @@ class Workspace:
     def definition(self, task: Task) -> str:
         """Hash of what a task file says of scoring and labels, see `definition`."""
         return self._once(("definition", str(task)), lambda: definition(task))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A process that is handed a workspace knows the task types of its folders."""
+        self.__dict__.update(state)
+        for folder in self.folders:
+            load_types(folder)
 
     @property
     def tokenizer_key(self) -> str:

@@ -1,7 +1,10 @@
 """A type from one Python file in a `--tasks` folder goes through every command, as our own do."""
 
 import json
+import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,21 @@ def test_another_version_of_the_file_gives_other_runs(here):
     path.write_text(path.read_text().replace('"as they stand"', '"kept"'))
     assert definition(catalogue.get("mine", [Path("own")])) != before
     assert TASK_TYPES["order"].head_labels(task, [], 0) == ("kept", "swapped")
+
+
+def test_another_process_that_is_handed_a_workspace_knows_the_type(here):
+    from adaptrans.modeling.backbone import identify
+    from adaptrans.runs.store import Store
+    from adaptrans.runs.workspace import Workspace
+
+    where = Workspace(identify(here.where[1]), Path("rows"), Store(Path("store")), folders=(Path("own"),))
+    Path("work.pickle").write_bytes(pickle.dumps((where, where.task("mine"))))
+    code = (
+        "import pickle; where, task = pickle.load(open('work.pickle', 'rb')); "
+        "print(task.type.name, len(where.examples(task, 'test', 'sw', None, [])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "order 3"
 
 
 def test_files_that_use_no_type_are_not_run(tmp_path):
