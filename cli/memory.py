@@ -25,7 +25,7 @@ def memory(
     setup: options.SetupText = "adapter",
     method: options.Method = options.DEFAULT_METHOD,
     head: Annotated[
-        str, typer.Option("--head", help="classification, tagging, span_qa, multiple_choice or mlm.")
+        str, typer.Option("--head", help="Form of head, such as tagging or span_qa.")
     ] = "classification",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Inputs computed at once.")] = 32,
     length: Annotated[int, typer.Option("--length", min=1, help="Subword tokens of each.")] = 128,
@@ -93,13 +93,13 @@ def _rows() -> int:
 def _checked(case: Case) -> Case:
     """Refuse what no run would take."""
     from adaptrans.errors import ConfigError, UnknownNameError
+    from adaptrans.modeling.heads import HEADS
     from adaptrans.modeling.setup.nodes import is_full
     from adaptrans.modeling.setup.parser import parse
     from adaptrans.modeling.setup.validation import QUANTIZED, check, check_quantized
 
-    heads = ("classification", "tagging", "span_qa", "multiple_choice", "mlm")
-    if case.head not in heads:
-        raise UnknownNameError("head", case.head, heads)
+    if case.head not in HEADS:
+        raise UnknownNameError("head", case.head, HEADS.names())
     if case.precision not in ("fp32", "bf16"):
         raise UnknownNameError("precision", case.precision, ("fp32", "bf16"))
     if case.length > case.shape.positions - 2:
@@ -119,17 +119,19 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     from dataclasses import replace
 
     from adaptrans.modeling import adapter_methods
+    from adaptrans.modeling.heads import HEADS
     from adaptrans.modeling.setup.nodes import is_full
     from adaptrans.modeling.setup.parser import parse
 
     whole = is_full(parse(asked.setup))
-    trimmed = asked if asked.head == "mlm" else replace(asked, vocabulary=rows)
+    keeps_rows = HEADS[asked.head].fills_masks
+    trimmed = asked if keeps_rows else replace(asked, vocabulary=rows)
     own = asked if whole else trimmed
     base = "" if asked.quantize == "none" else f", base in {asked.quantize}"
     yield f"{asked.setup}, {'full' if whole else asked.method}, {asked.precision}{base}", own
     if base:
         yield "base not quantized", replace(own, quantize="none")
-    if asked.head != "mlm":
+    if not keeps_rows:
         name = "with --trim-vocabulary" if whole else "with --no-trim"
         yield name, trimmed if whole else asked
     if asked.precision == "fp32":

@@ -61,12 +61,7 @@ NO_PREFIX = ""
 
 
 def direction(kind: str) -> dict[str, str]:
-    """Direction and prefix of a kind of task, for tables and exports.
-
-    Example:
-        >>> direction("bitext_retrieval")
-        {'direction': 'english_to_language', 'prefix': ''}
-    """
+    """Direction and prefix of a type of task, for tables and exports."""
     return {"direction": _searches(kind)[0], "prefix": NO_PREFIX}
 
 

@@ -33,6 +33,16 @@ class HeadType:
     activation: str = "tanh"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def picks_rows(self) -> bool:
+        """Whether it compares rows of tokens of one input, of which one is right."""
+        return self.library == "multiple_choice"
+
+    @property
+    def fills_masks(self) -> bool:
+        """Whether it answers for hidden tokens, over the whole vocabulary."""
+        return self.library == "masked_lm"
+
 
 HEADS: Registry[HeadType] = Registry("head type")
 HEADS.add("classification", HeadType("classification", "num_labels", 2, 2))

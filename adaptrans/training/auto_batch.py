@@ -10,6 +10,7 @@ from adaptrans.errors import ConfigError
 from adaptrans.modeling.efficiency.memory_case import Case, bytes_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, most_items
 from adaptrans.modeling.efficiency.vocab_trimming import tokens_of
+from adaptrans.modeling.heads import HEADS
 from adaptrans.runs.train import TrainSpec
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.utils.progress import progress
@@ -95,8 +96,9 @@ def _as_it_is(case: Case, config: TrainingConfig, length: int, rows: int | None)
     """A case with the length and the pieces of the data at hand, and as many inputs as may come at once."""
     items = min(config.batch_size, -(-config.tokens_per_batch // length))
     # The length of an input with choices is that of all of them.
-    pieces = length // case.labels if case.head == "multiple_choice" else length
-    return replace(case, items=items, length=pieces, vocabulary=None if case.head == "mlm" else rows)
+    head = HEADS[case.head]
+    pieces = length // case.labels if head.picks_rows else length
+    return replace(case, items=items, length=pieces, vocabulary=None if head.fills_masks else rows)
 
 
 def _ways(config: TrainingConfig, precision: str) -> Iterator[tuple[str, bool]]:
