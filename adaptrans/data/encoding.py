@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1_000
-"""Examples that are tokenised together: bounds memory, keeps the tokenizer's threads busy."""
+"""Examples that are tokenized together: bounds memory, keeps the tokenizer's threads busy."""
 
 FOUND = "from the cache"
 """What is told of an encoding that is not made anew."""
@@ -43,7 +43,7 @@ class Encoder:
         tokenizer: The backbone's tokenizer.
         tokenizer_key: Fingerprint of the tokenizer's files.
         max_length: Pieces per model input.
-        training: Whether gold answers are encoded for a loss.
+        training: Whether reference answers are encoded for a loss.
     """
 
     kind: TaskType

@@ -613,7 +613,7 @@ class LanguagePredictions:
     Args:
         language: The language.
         examples: Its examples, which can be gone through again.
-        rows: Id, gold value, and the prediction of each setup.
+        rows: Id, reference, and the prediction of each setup.
         notes: Filled by the last row, with what was left out.
         told: What the reader of the score has to know besides.
         layers: For retrieval, the primary value at every layer.

@@ -225,7 +225,7 @@ def scored(spec: EvaluateSpec, file: PredictionFile, examples: Iterable[Any], nu
 
 
 def submit(spec: EvaluateSpec, file: PredictionFile, examples: Iterable[Any]) -> None:
-    """Write the predictions, and the gold labels where there are any, in XTREME's layout."""
+    """Write the predictions, and the reference labels where there are any, in XTREME's layout."""
     about = spec.task.name, spec.task.kind, file.language, examples
     folder = spec.run.path
     found = ([row.prediction for row in chunk] for chunk in file.chunks())

@@ -186,7 +186,7 @@ class Layout:
         decode: Text of a file, and its path for messages, to predictions.
         encode_gold: Labels to the text of a file.
         decode_gold: Text of a file, and its path for messages, to labels.
-        collect: Examples and one prediction (or gold value) each, to what `encode` (or `encode_gold`) takes.
+        collect: Examples and one prediction (or reference) each, to what `encode` (or `encode_gold`) takes.
         align: Labels and predictions as read, to golds and predictions side by side.
         by_line: Whether there must be as many predictions as labels.
         by_word: Whether a prediction has a tag for every word.
@@ -394,7 +394,7 @@ def _decode_choices(text: str, path: Path) -> list[int]:
 
 
 def _collect_answers(examples: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
-    """Answer texts by question, empty for no answer; gold answers stay lists."""
+    """Answer texts by question, empty for no answer; reference answers stay lists."""
     shown = [value if isinstance(value, list | tuple) else answered(value) for value in values]
     return collect_by_id(examples, shown)
 
@@ -694,8 +694,8 @@ def write_rows(
         kind: Kind of the task.
         language: Language code.
         examples: The examples, gone through only where the layout names them.
-        values: A prediction or a gold value for each, some at a time.
-        gold: Whether they are gold values.
+        values: A prediction or a reference for each, some at a time.
+        gold: Whether they are references.
 
     Raises:
         AdaptransError: As for `write_predictions`.

@@ -27,7 +27,7 @@ Feature = dict[str, Any]
 Batch = dict[str, "torch.Tensor"]
 
 Level = Callable[[Iterable[tuple[Any, Any]]], float]
-"""What a task's first score gives to pairs of a gold value and an answer, x 100."""
+"""What a task's first score gives to pairs of a reference and an answer, x 100."""
 
 
 class TaskSettings(Protocol):
@@ -39,7 +39,7 @@ class TaskSettings(Protocol):
 
     @property
     def labels_from(self) -> object | None:
-        """Whether labels are found in the data, so that rare ones are not learnt."""
+        """Whether labels are found in the data, so that rare ones are not learned."""
 
     @property
     def tag_on(self) -> str:
@@ -76,7 +76,7 @@ class Template:
 
 
 LEARNT: Mapping[str, tuple[str, ...]] = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
-"""Languages of a template's rows by split, where a task is learnt in English."""
+"""Languages of a template's rows by split, where a task is learned in English."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Input:
 
     Args:
         tokens: The tokens, special ones included.
-        labels: A label per token, empty where none is learnt or scored; None for types without.
-        span: First and last token of the gold answer, None where this input does not hold it.
+        labels: A label per token, empty where none is learned or scored; None for types without.
+        span: First and last token of the reference answer, None where this input does not hold it.
         note: What this input is for, such as the choice it holds.
     """
 
@@ -136,7 +136,7 @@ class TaskType(ABC):
 
         required: Fields that every row must map.
         optional: Fields that a row may map; `id` is always allowed.
-        gold_fields: Those of them that hold the gold value, which the user's own text does not have.
+        gold_fields: Those of them that hold the reference, which the user's own text does not have.
         text_field: The field that a lone text fills.
         needs_labels: Whether a task must list its labels; otherwise it may not.
         tags_words: Whether words bear labels: a task may then find its labels in the data, and say on which
@@ -153,7 +153,7 @@ class TaskType(ABC):
 
         retriever: `module:function` that answers by comparing vectors; None for a head's answers.
         searches: Which side looks for which, in a word and in words; None for types that compare none.
-        mines: Whether gold values are sets of partners, and a threshold of similarity is tuned.
+        mines: Whether references are sets of partners, and a threshold of similarity is tuned.
         scores: Scores of a task that names none, the primary one first.
         layout: Name of the layout of prediction files, see `adaptrans.evaluation.xtreme_format`.
         too_long: What happens to examples over the maximum length.
@@ -244,7 +244,7 @@ class TaskType(ABC):
             tokenizer: The backbone's tokenizer.
             task: The task.
             max_length: Subword tokens per input.
-            training: Whether gold answers are encoded for a loss.
+            training: Whether reference answers are encoded for a loss.
         """
 
     @abstractmethod
@@ -309,7 +309,7 @@ class TaskType(ABC):
         Args:
             task: The task.
             examples: The examples of one language; can be gone through several times.
-            golds: Their gold values, likewise.
+            golds: Their references, likewise.
             level: What the task's first score gives to golds and answers.
         """
 

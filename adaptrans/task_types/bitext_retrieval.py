@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BitextExample(Example):
-    """Line i of a language and line i of English: its gold answer has the same index."""
+    """Line i of a language and line i of English: its reference answer has the same index."""
 
     id: str
     text: str

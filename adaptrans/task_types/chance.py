@@ -9,9 +9,9 @@
 | questions that may have no answer | the better of that and of no answer for all |
 | retrieval | 1 / number of candidates |
 
-The level is computed on the gold labels of the test set itself, by the task's type (`TaskType.chance`) with
-what is here. It is uneven if its most frequent answer is more frequent than even luck makes one in forty sets
-of its size.
+The level is computed on the reference labels of the test set itself, by the task's type (`TaskType.chance`)
+with what is here. It is uneven if its most frequent answer is more frequent than even luck makes one in
+forty sets of its size.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ def answer(text, pair=None):
         return labels[outputs[0]]
 
     def gold(self, example: ClassificationExample) -> Any:
-        """The gold label, None if the data has none."""
+        """The reference label, None if the data has none."""
         return example.label
 
     def chance(

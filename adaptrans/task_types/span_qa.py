@@ -430,7 +430,7 @@ class SpanQA(TaskType):
         question = text_field(fields, "question")
         pairs = answer_pairs(fields.get("answers"))
         if rules.approximate_offsets == "or-none":
-            # Where every answer is empty, the question stays, with a gold text that nothing but "" equals.
+            # Where every answer is empty the question stays, with a reference that nothing but "" equals.
             pairs = [pair for pair in pairs if pair[0] != ""] or [("", -1)] * bool(pairs)
         answers = tuple(answer_at(text, start, raw, lead, rules.approximate_offsets) for text, start in pairs)
         if not answers and rules.labeled:
@@ -449,7 +449,7 @@ class SpanQA(TaskType):
         max_length: int,
         training: bool,
     ) -> list[Feature]:
-        """One feature per window; in training the first gold answer, or piece 0 where it lies outside.
+        """One feature per window; in training the first reference answer, or piece 0 where it lies outside.
 
         Raises:
             ConfigError: If the maximum length leaves no room for the passage.
@@ -478,7 +478,7 @@ class SpanQA(TaskType):
             placed = [given for given in example.answers if given.start >= 0]
             if training and placed:
                 answer = answer_pieces(offsets, placed[0].start, placed[0].start + len(placed[0].text))
-            # Of a question whose answers stand nowhere in the passage nothing can be learnt.
+            # Of a question whose answers stand nowhere in the passage nothing can be learned.
             outside = IGNORED if example.answers and not placed else 0
             for number, (start, end) in enumerate(spans):
                 whole = frame.around(question, ids[start:end])
@@ -529,7 +529,7 @@ class SpanQA(TaskType):
         return example.context[start:end]
 
     def gold(self, example: SpanQAExample) -> Any:
-        """The gold answer texts."""
+        """The reference answer texts."""
         return [answer.text for answer in example.answers]
 
     def chance(

@@ -40,7 +40,7 @@ NEVER_ANSWERED = 1e6
 """Score of no answer over a span where there is no valid span at all."""
 
 NULL_ANSWER = Answer("", 0)
-"""The gold answer of a question that its context does not answer."""
+"""The reference answer of a question that its context does not answer."""
 
 Output: TypeAlias = tuple[Span | None, float]
 """Best span of a window, and the window's score of no answer."""

@@ -82,7 +82,7 @@ def rule(*limits: int | None) -> dict[str, Any]:
 def with_labels(task: Task, data: Path | None) -> Task:
     """The task with the labels that its data have, in alphabetical order; other tasks unchanged.
 
-    Labels that are rarer than the task says are not learnt: where they are
+    Labels that are rarer than the task says are not learned: where they are
     gold, the answer is wrong.
 
     Raises:

@@ -23,7 +23,7 @@ class Shown:
 
     Args:
         id: Its id.
-        fields: Its texts and gold values, by field.
+        fields: Its texts and references, by field.
         inputs: What the model gets for it.
     """
 

@@ -46,7 +46,7 @@ def chance(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float |
     Args:
         task: The task; its first score counts.
         examples: The examples of one language; no iterator, for they are gone through several times.
-        golds: Their gold values, likewise.
+        golds: Their references, likewise.
     """
     if all(False for _ in golds) or any(gold is None or gold == [] for gold in golds):
         return None
