@@ -18,11 +18,9 @@ from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.import_adapter import BASE_KEY, METHOD_KEY
 from adaptrans.modeling.manifest import Manifest
 from adaptrans.modeling.model import SetupModel
-from adaptrans.modeling.padding import lets_padding_in
 from adaptrans.modeling.tokenizer_files import save_tokenizer
 
 BACKBONE = "backbone"
-IMPORTS = ("from adapters import XLMRobertaAdapterModel", "from transformers import AutoTokenizer")
 ALARMED_ABOVE = 100_000
 """Pieces of a vocabulary. Source: transformers 4.57.6, `PreTrainedTokenizerBase._from_pretrained`."""
 PLACE = 'folder = "."  # where this file lies'
@@ -81,7 +79,7 @@ def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
     """The lines that load an adapter without a head, such as one of a language."""
     name = str(manifest.adapter)
     return [
-        *IMPORTS,
+        *_imports(backbone),
         "",
         PLACE,
         *_backbone_lines(backbone),
@@ -92,9 +90,13 @@ def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
     ]
 
 
+def _imports(backbone: Backbone) -> tuple[str, str]:
+    return f"from adapters import {backbone.spec.adapter_class}", "from transformers import AutoTokenizer"
+
+
 def _lines(assembled: SetupModel, languages: Mapping[str, Path], *, own_encoder: bool) -> list[str]:
     heads = list(assembled.heads)
-    found = [*IMPORTS, "", PLACE]
+    found = [*_imports(assembled.backbone), "", PLACE]
     if own_encoder:
         found.append(f'backbone = f"{{folder}}/{BACKBONE}"')
         found += _from("backbone", assembled.backbone)
@@ -112,7 +114,7 @@ def _lines(assembled: SetupModel, languages: Mapping[str, Path], *, own_encoder:
         others = f"  # or {', '.join(heads[1:])}" if len(heads) > 1 else ""
         found.append(f'model.active_head = "{heads[0]}"{others}')
     found.append("model.eval()")
-    if lets_padding_in(assembled.model):
+    if adapters.lets_padding_in(assembled.model):
         found.append(
             "# Inputs of one length in a batch: in the library padding changes what this method answers."
         )
@@ -156,7 +158,7 @@ def _backbone_lines(backbone: Backbone) -> list[str]:
 def _from(where: str, backbone: Backbone) -> list[str]:
     return [
         tokenizer_line(where, backbone),
-        f"model = XLMRobertaAdapterModel.from_pretrained({where})",
+        f"model = {backbone.spec.adapter_class}.from_pretrained({where})",
     ]
 
 

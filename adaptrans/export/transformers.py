@@ -18,6 +18,7 @@ from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods, adapters, encoder_files
 from adaptrans.modeling.adapter_methods import FULL, SUBTRACTS_NOTHING
 from adaptrans.modeling.backbone import BUNDLED, Backbone, identify
+from adaptrans.modeling.encoder import PlainHead
 from adaptrans.modeling.import_adapter import CONFIG
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest, subtracts_nothing
 from adaptrans.modeling.model import SetupModel
@@ -30,7 +31,6 @@ from adaptrans.runs.workspace import Workspace, artifact_folder
 from adaptrans.tasks import catalogue
 from adaptrans.utils.io import atomic_write, read_json, write_json
 from adaptrans.utils.progress import Meter, progress
-from adaptrans.utils.registry import Registry
 
 if TYPE_CHECKING:
     from adaptrans.modeling.model import SetupModel
@@ -314,73 +314,13 @@ tag, how long an answer may be) is not recorded with this run, which an older ve
 WEIGHTS = "model.safetensors"
 
 
-@dataclass(frozen=True)
-class PlainHead:
-    """How transformers calls a head.
-
-    Args:
-        architecture: The class of the whole model.
-        auto: The class that finds it.
-        names: Layers of our head, by their place in it, and what they are called there.
-        config: Further keys of its configuration.
-    """
-
-    architecture: str
-    auto: str
-    names: Mapping[int, str]
-    config: Mapping[str, Any]
-
-
-# Source: the classes of transformers 4.57 in models/xlm_roberta/modeling_xlm_roberta.py. The head for
-# multiple choice has its first layer in the pooler, which has the same form: first token, linear, tanh.
-PLAIN_HEADS: Registry[PlainHead] = Registry("head of a plain transformers model")
-PLAIN_HEADS.add(
-    "classification",
-    PlainHead(
-        "XLMRobertaForSequenceClassification",
-        "AutoModelForSequenceClassification",
-        {1: "classifier.dense", 4: "classifier.out_proj"},
-        {"problem_type": "single_label_classification"},
-    ),
-)
-PLAIN_HEADS.add(
-    "tagging",
-    PlainHead("XLMRobertaForTokenClassification", "AutoModelForTokenClassification", {1: "classifier"}, {}),
-)
-PLAIN_HEADS.add(
-    "span_qa",
-    PlainHead("XLMRobertaForQuestionAnswering", "AutoModelForQuestionAnswering", {1: "qa_outputs"}, {}),
-)
-PLAIN_HEADS.add(
-    "multiple_choice",
-    PlainHead(
-        "XLMRobertaForMultipleChoice",
-        "AutoModelForMultipleChoice",
-        {1: "roberta.pooler.dense", 4: "classifier"},
-        {},
-    ),
-)
-# The vector of a passage is what one linear layer makes of its first token.
-PLAIN_HEADS.add("passage_ranking", PLAIN_HEADS["tagging"])
-# The last layer has a bias alone: its matrix are the embeddings.
-PLAIN_HEADS.add(
-    "mlm",
-    PlainHead(
-        "XLMRobertaForMaskedLM",
-        "AutoModelForMaskedLM",
-        {0: "lm_head.dense", 2: "lm_head.layer_norm", 3: "lm_head"},
-        {},
-    ),
-)
-
-
 def obstacle(assembled: SetupModel) -> str | None:
     """Why a setup is no plain transformers model, or None if it can be one.
 
     Args:
         assembled: A model with a head.
     """
-    if assembled.head is None or assembled.head.type not in PLAIN_HEADS:
+    if assembled.head is None or assembled.head.type not in assembled.backbone.spec.plain_heads:
         what = "no head" if assembled.head is None else f"a head for {assembled.head.type}"
         return f"transformers has no class for {what}"
     if assembled.fusions:
@@ -431,7 +371,7 @@ def save_plain(assembled: SetupModel, folder: Path, more: Mapping[str, Any] | No
     head, name = assembled.head, assembled.head_name
     assert head is not None
     assert name is not None
-    form = PLAIN_HEADS[head.type]
+    form = assembled.backbone.spec.plain_heads[head.type]
     own = adapters.head_tensors(assembled.model, name)
     renamed = {
         f"{there}.{part}": own[key]

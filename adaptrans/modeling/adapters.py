@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import adapters as library
 import numpy as np
 import torch
 from adapters import (
@@ -21,22 +24,21 @@ from adapters import (
     ForwardContext,
     Fuse,
     Stack,
-    XLMRobertaAdapterModel,
     __version__,
 )
 from adapters.composition import AdapterCompositionBlock
 from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
 from adapters.methods.lora import LoRALinear as LoRALinear
 from adapters.methods.reft import ReftModule as ReftModule
-from adapters.models.xlm_roberta import modeling_xlm_roberta
 from torch import Tensor, nn
-from transformers import XLMRobertaConfig
 from transformers.modeling_utils import no_init_weights
 
 from adaptrans.errors import ArtifactError, SetupError
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, Method, check_layers, left_out
-from adaptrans.modeling.backbone import Backbone, weight_files
+from adaptrans.modeling.backbone import Backbone, load_tokenizer, weight_files
 from adaptrans.modeling.efficiency import vocab_trimming
+from adaptrans.modeling.encoder import ENCODERS, EncoderSpec
+from adaptrans.modeling.encoder import spec_of as config_spec
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.manifest import subtracts_nothing
 from adaptrans.modeling.safetensors_io import (
@@ -47,6 +49,7 @@ from adaptrans.modeling.safetensors_io import (
     read_tensors,
     write_tensors,
 )
+from adaptrans.task_types.framing import pair_frame
 from adaptrans.utils.io import give_usual_mode
 
 # Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.
@@ -122,16 +125,13 @@ def renamed(key: str, name: str) -> str:
     return f"{key[: match.start(1)]}{name}{key[match.end(1) :]}" if match else key
 
 
-Model: TypeAlias = XLMRobertaAdapterModel
-SelfAttention: TypeAlias = modeling_xlm_roberta.XLMRobertaSdpaSelfAttentionWithAdapters
+Model: TypeAlias = Any
+"""A model of the library with heads: `EncoderSpec.adapter_class` of its architecture."""
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_SETUP = "adapter_setup.json"
 HEAD_WEIGHTS = "model_head.safetensors"
-# The pooler feeds none of our heads, and checkpoints of masked language models lack it.
-UNUSED = "roberta.pooler."
-LAYERS = "roberta.encoder.layer."
 
 
 @dataclass(frozen=True)
@@ -186,44 +186,114 @@ def bare_model(
         ArtifactError: If weights are missing or damaged.
     """
     try:
-        config = _config(backbone)
-        with no_init_weights():
-            model = XLMRobertaAdapterModel._from_config(
-                config, dtype=torch.float32, attn_implementation="sdpa"
-            )
+        model = _outlined(backbone.spec, _config(backbone))
     except Exception as error:  # whatever transformers raises for an impossible config
         raise ArtifactError(
             f"backbone {backbone.name} cannot be loaded: {error}", remedy="fetch it again"
         ) from error
+    spec, words = backbone.spec, backbone.spec.word_embeddings
     stored: dict[str, StoredTensor] = {}
     for path in weight_files(backbone.path, backbone.name):
         # A masked language model or an adapter model has the encoder under a prefix, a bare one has not.
-        stored |= {
-            f"roberta.{key.removeprefix('roberta.')}": value for key, value in open_tensors(path).items()
-        }
+        stored |= {spec.name_in_model(key): value for key, value in open_tensors(path).items()}
     own = encoder_tensors(model)
     stored = {key: value for key, value in stored.items() if key in own}
-    later = [key for key in own if convert is not None and key.startswith(LAYERS)]
-    fill(
-        own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(vocab_trimming.WEIGHT, *later)
-    )
-    for number, layer in enumerate(model.roberta.encoder.layer):
+    later = [key for key in own if convert is not None and key.startswith(spec.layer_prefix)]
+    fill(own, stored, f"backbone {backbone.name}", remedy="fetch it again", but=(words, *later))
+    for number, layer in enumerate(layers_of(model)):
         if convert is not None:
-            for name in [name for name in own if name.startswith(f"{LAYERS}{number}.")]:
+            for name in [name for name in own if name.startswith(f"{spec.layer_prefix}{number}.")]:
                 stored[name].read_into(own.pop(name))
             convert(layer)
     if tokens is None:
-        stored[vocab_trimming.WEIGHT].read_into(own[vocab_trimming.WEIGHT])
+        stored[words].read_into(own[words])
     else:
-        vocab_trimming.trim(model, stored[vocab_trimming.WEIGHT], tokens)
-    for parameter in model.roberta.pooler.parameters():
+        spec.require("vocab_trimming")
+        vocab_trimming.trim(model, stored[words], tokens)
+    for parameter in model.base_model.pooler.parameters():
         nn.init.zeros_(parameter)
+    if spec.pair_types:
+        model.between_texts = pair_frame(load_tokenizer(backbone)).between
     return model.eval()
 
 
-def _config(backbone: Backbone) -> XLMRobertaConfig:
+def spec_of(model: Model) -> EncoderSpec:
+    """The architecture of a model."""
+    return ENCODERS[model.config.model_type]
+
+
+def layers_of(model: Model) -> nn.ModuleList:
+    """The layers of the encoder of a model."""
+    return model.base_model.get_submodule(spec_of(model).layers)
+
+
+def attention_classes() -> list[type[nn.Module]]:
+    """The library's self-attention of every architecture whose attention has a fast form on a CPU."""
+    specs = [ENCODERS[name] for name in ENCODERS]
+    return [_attention_class(spec) for spec in specs if spec.supports("cpu_attention")]
+
+
+def _attention_class(spec: EncoderSpec) -> type[nn.Module]:
+    module = import_module(f"adapters.models.{spec.module}.modeling_{spec.module}")
+    return getattr(module, f"{spec.classes}SdpaSelfAttentionWithAdapters")
+
+
+def model_inputs(model: Model, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a batch the encoder of a model is given.
+
+    Args:
+        model: The model.
+        batch: `input_ids` and `attention_mask`, shape (..., tokens); `token_type_ids` where they are known.
+
+    Returns:
+        The same, and `token_type_ids` where the architecture tells the texts of a pair apart: 0 up to what
+        stands between the two texts, 1 behind it. Running text for masked language modeling is one text.
+    """
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = {name: batch[name] for name in names if name in batch}
+    between = getattr(model, "between_texts", ())
+    if between and "token_type_ids" not in inputs:
+        one = "hidden" in batch
+        ids = inputs["input_ids"]
+        inputs["token_type_ids"] = torch.zeros_like(ids) if one else token_types(ids, between)
+        if "attention_mask" in inputs:
+            inputs["token_type_ids"] *= inputs["attention_mask"]
+    return inputs
+
+
+def token_types(ids: Tensor, between: Sequence[int]) -> Tensor:
+    """0 for the first text of a pair and what stands between the two, 1 for all behind it.
+
+    Args:
+        ids: Token ids, shape (..., tokens).
+        between: The ids between two texts.
+
+    Example:
+        >>> token_types(torch.tensor([[2, 7, 7, 3, 8, 3], [2, 7, 3, 0, 0, 0]]), (3,)).tolist()
+        [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1]]
+    """
+    length = len(between)
+    found = torch.zeros_like(ids)
+    if ids.shape[-1] > length:
+        windows = ids.unfold(-1, length, 1)
+        ends = (windows == torch.tensor(between, device=ids.device)).all(-1)
+        found[..., length:] = (ends.cumsum(-1) > 0)[..., :-1].to(ids.dtype)
+    return found
+
+
+def _outlined(spec: EncoderSpec, config: Any) -> Model:
+    """A model of a configuration; no numbers are put into it."""
+    with no_init_weights():
+        return getattr(library, spec.adapter_class)._from_config(
+            config, dtype=torch.float32, attn_implementation="sdpa"
+        )
+
+
+def _config(backbone: Backbone) -> Any:
     """The configuration of a backbone, one object for each model: models change theirs."""
-    config = XLMRobertaConfig.from_pretrained(str(backbone.path), local_files_only=True)
+    config = backbone.spec.of_transformers("Config").from_pretrained(
+        str(backbone.path), local_files_only=True
+    )
     # Traces of an adapter model that was saved in this folder would come back as stray modules.
     for name in ("prediction_heads", "adapters", "adapter_fusion_models"):
         if hasattr(config, name):
@@ -236,14 +306,14 @@ def _config(backbone: Backbone) -> XLMRobertaConfig:
 def empty_model(backbone: Backbone) -> Model:
     """A model of a backbone's form without any numbers in it, for counting."""
     with torch.device("meta"):
-        return XLMRobertaAdapterModel(_config(backbone))
+        return getattr(library, backbone.spec.adapter_class)(_config(backbone))
 
 
 def shaped_model(values: Mapping[str, Any]) -> Model:
-    """A model of some shape, by the keys of `config.json`; no numbers are put into it."""
-    config = XLMRobertaConfig(**values)
-    with no_init_weights():
-        return XLMRobertaAdapterModel._from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    """A model of some shape, by the keys of `config.json` with `model_type`; no numbers are put into it."""
+    spec = config_spec(values)
+    own = {key: value for key, value in values.items() if key != "model_type"}
+    return _outlined(spec, spec.of_transformers("Config")(**own))
 
 
 def has_adapter(model: Model, name: str) -> bool:
@@ -276,8 +346,6 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
 
 def _mend(model: Model) -> None:
     """Replace what of the library does not answer as its methods say."""
-    from adaptrans.modeling.padding import ignore_padding  # it stands on this module
-
     ignore_padding(model)
 
 
@@ -350,11 +418,13 @@ def head_tensors(model: Model, name: str) -> dict[str, Tensor]:
 
 def encoder_tensors(model: Model) -> dict[str, Tensor]:
     """All tensors of the encoder that a head can see, by their names in the model."""
+    spec = spec_of(model)
     return {
         key: value
         for key, value in tensors(model).items()
-        if key.startswith("roberta.")
-        and not key.startswith(UNUSED)
+        if key.startswith(f"{spec.prefix}.")
+        # The pooler feeds none of our heads, and checkpoints of masked language models lack it.
+        and not key.startswith(spec.unused)
         and not (adapter_name(key) or fusion_of(key))
     }
 
@@ -496,3 +566,135 @@ def load_head(model: Model, name: str, folder: Path) -> None:
         ArtifactError: If the file is missing, damaged, or of another head.
     """
     copy_tensors(head_tensors(model, name), read_tensors(folder / HEAD_WEIGHTS), f"the head in {folder}")
+
+
+# Answers that do not depend on the padding of a batch, for every method. Three parts of adapters 1.3.0 let
+# padding in, so that an answer changed with the inputs beside its own:
+#
+# - The mask of attention with `sdpa` lets the tokens of prompt tuning see all padding.
+# - A gate (`unipelt`, `use_gating=True`) is the mean over all tokens of its input, padding among them.
+# - The last positions of ReFT (`suffix_positions`) are wrong in texts that are shorter, or fail.
+#
+# The parts are replaced by those below where an adapter needs them; names and shapes of all tensors stay.
+
+LEAST = 1e-7
+"""A mean gate nearer to 0 or 1 than this counts as so near: about one unit in the last place of float32."""
+
+
+_GATE = re.compile(r"\.(?:prefix_tuning\.prefix_gates\.[^.]+|(?:adapters|loras)\.[^.]+\.gate)\Z")
+
+
+def ignore_padding(model: nn.Module) -> None:
+    """Let the adapters of a model answer the same whatever padding a batch has.
+
+    Args:
+        model: A model of the adapters library; call it again when an adapter has been added.
+    """
+    encoder: Any = model.base_model.encoder
+    for name, module in model.named_modules():
+        if module is encoder and not isinstance(module, EncoderOfPrompts):
+            encoder.__class__ = _of_prompts(encoder.__class__)
+        elif type(module) is ReftModule and module.suffix_positions > 0:
+            module.__class__ = ReftOfText
+        elif type(module) is nn.Linear and _is_gate(name):
+            module.__class__ = GateOfText
+
+
+def lets_padding_in(model: nn.Module) -> bool:
+    """Whether the library itself would answer otherwise in a batch with padding.
+
+    Args:
+        model: A model to which `ignore_padding` was applied.
+    """
+    parts = [module for module in model.modules() if isinstance(module, GateOfText | ReftOfText)]
+    return bool(parts) or bool(len(getattr(model.base_model.prompt_tuning, "prompt_tunings", ())))
+
+
+def _is_gate(name: str) -> bool:
+    """Whether a module is the gate of an adapter.
+
+    Example:
+        >>> _is_gate("roberta.encoder.layer.0.output.adapters.mnli.gate")
+        True
+        >>> _is_gate("roberta.encoder.layer.0.attention.self.prefix_tuning.prefix_gates.mnli")
+        True
+        >>> _is_gate("heads.gate")
+        False
+    """
+    return _GATE.search(name) is not None
+
+
+def text_of(states: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The place of each token in its text, and how many tokens the text has; None where no mask was given.
+
+    Args:
+        states: Shape (inputs, tokens, width), of a forward pass that is under way.
+
+    Returns:
+        Places, shape (inputs, tokens), below 0 or not below the number where there is padding; and numbers,
+        shape (inputs, 1).
+    """
+    context = ForwardContext.get_context()
+    if context is None or not hasattr(context, "seqlens"):
+        return None
+    places = torch.arange(states.shape[1], device=states.device) - context.offsets.reshape(-1, 1)
+    return places, context.seqlens.reshape(-1, 1)
+
+
+class EncoderOfPrompts(nn.Module):
+    """The encoder, whose mask covers the tokens that prompt tuning has put before the text."""
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, *arguments: Any, **options: Any
+    ) -> Any:
+        """As the library's."""
+        context = ForwardContext.get_context()
+        length = getattr(context, "prompt_tokens_length", None)
+        if length and attention_mask is not None:
+            # All tokens see the same: the prompt and the text. Shape (inputs, 1, 1, tokens).
+            row = attention_mask[:, :, :1, :]
+            row = torch.cat([row.new_zeros(*row.shape[:3], length), row], dim=-1)
+            rows = 1 if attention_mask.shape[2] == 1 else row.shape[3]
+            attention_mask = row.expand(-1, -1, rows, -1)
+            # Each layer would lengthen it again, also when it is computed once more for the gradients.
+            context.prompt_tokens_length = None
+        return super().forward(hidden_states, attention_mask, *arguments, **options)
+
+
+@lru_cache
+def _of_prompts(kind: type[nn.Module]) -> type[nn.Module]:
+    """The encoder of an architecture with that mask."""
+    return type(f"{kind.__name__}OfPrompts", (EncoderOfPrompts, kind), {})
+
+
+class GateOfText(nn.Linear):
+    """The gate of an adapter; the mean that the library takes is that over the tokens of the text alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape (inputs, 1, gates): what the sigmoid makes the mean of the sigmoids of a text's tokens."""
+        scores = super().forward(input)
+        found = text_of(scores)
+        if found is None:
+            return scores
+        places, lengths = found
+        real = ((places >= 0) & (places < lengths)).unsqueeze(-1)
+        shares = torch.where(real, torch.sigmoid(scores.float()), 0.0).sum(dim=1, keepdim=True)
+        mean = shares / lengths.clamp_min(1).unsqueeze(-1)
+        return torch.logit(mean, eps=LEAST).to(scores.dtype)
+
+
+class ReftOfText(ReftModule):
+    """Interventions at the first and last tokens of a text, however long it is; the last ones win."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """As the library's, where the text has tokens enough."""
+        found = text_of(hidden_states)
+        if found is None:
+            return super().forward(hidden_states)
+        places, lengths = found
+        first = (places >= 0) & (places < lengths.clamp_max(self.prefix_positions))
+        last = (places >= (lengths - self.suffix_positions).clamp_min(0)) & (places < lengths)
+        changed = hidden_states
+        for where, unit in ((first, self.units[0]), (last, self.units[-1])):
+            changed = torch.where(where.unsqueeze(-1), unit(hidden_states).to(hidden_states.dtype), changed)
+        return changed

@@ -126,7 +126,7 @@ def load_artifact(
         fusion.load_fusion(model, fused.name, manifest.fusion_folder(fused.name))
     if whole:
         encoder_files.load_encoder(model, manifest.encoder_folder)
-        quantization.quantize(model.roberta.encoder, how)
+        quantization.quantize(model.base_model.encoder, how)
     for name in assembled.heads:
         adapters.load_head(model, name, folder / "heads" / name)
     return replace(assembled, setup=manifest.setup, quantize=how)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from adaptrans import mini
 from adaptrans.errors import ArtifactError, ConfigError
-from adaptrans.modeling.config_keys import DECODING, PAD, RETRIEVAL_LAYER, deciding, longest_input
+from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding
+from adaptrans.modeling.encoder import ENCODERS, EncoderSpec, spec_of
 from adaptrans.modeling.kernels import refuse_repositories
 from adaptrans.modeling.shuffled_baseline import control_of, make_shuffled_baseline
 from adaptrans.tasks.locate import hub_cache
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-ARCHITECTURES = ("xlm-roberta",)
+OUTLINED = "xlm-roberta"
+"""The architecture of the encoders in `SHAPES`."""
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = (
@@ -73,6 +75,11 @@ class Backbone:
     longest: int = mini.LONGEST
     retrieval_layer: int | None = None
 
+    @property
+    def spec(self) -> EncoderSpec:
+        """Its architecture."""
+        return ENCODERS[self.architecture]
+
     def described(self) -> dict[str, Any]:
         """What an artifact says of its base: what identifies it, not where it lies on this machine."""
         return {
@@ -121,10 +128,10 @@ def identify(
     config = _read_object(folder / "config.json", name)
     refuse_repositories(config, f"backbone {name}")
     architecture = config.get("model_type")
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ENCODERS:
         raise ArtifactError(
             f"backbone {name} is of type {architecture!r}",
-            remedy=f"supported: {', '.join(ARCHITECTURES)}, for instance FacebookAI/xlm-roberta-base",
+            remedy=f"supported: {', '.join(ENCODERS)}, for instance {ENCODERS[OUTLINED].example}",
         )
     depth, width, vocabulary = (
         _count(config, key, name) for key in ("num_hidden_layers", "hidden_size", "vocab_size")
@@ -303,8 +310,8 @@ def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerFast:
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> None:
     """Refuse a tokenizer that cannot be that of the encoder.
 
-    The encoder counts positions from the id of its padding, so another id moves every position. The other ids
-    of special pieces in config.json are read by nobody.
+    XLM-R counts positions from the id of its padding, so another id moves every position. The other ids of
+    special tokens in config.json are read by nobody.
     """
     if tokenizer.pad_token_id is None:
         raise ArtifactError(
@@ -317,10 +324,11 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> 
             f"{backbone.vocabulary:,} rows",
             remedy="take the tokenizer that belongs to the weights, or resize_token_embeddings and save both",
         )
-    pad = _read_object(backbone.path / "config.json", backbone.name).get("pad_token_id", PAD)
+    pad = _read_object(backbone.path / "config.json", backbone.name).get("pad_token_id", backbone.spec.pad)
     if pad != tokenizer.pad_token_id:
+        counted = ", from which positions count" if backbone.spec.counts_from_padding else ""
         raise ArtifactError(
-            f"backbone {backbone.name}: config.json has pad_token_id {pad}, from which positions count, the "
+            f"backbone {backbone.name}: config.json has pad_token_id {pad}{counted}, the "
             f"tokenizer pads with {tokenizer.pad_token_id}",
             remedy="put the id that the encoder was trained with into config.json",
         )
@@ -371,7 +379,7 @@ def _read_object(path: Path, name: str) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(
-            f"backbone {name} has no {path.name}", remedy="give the folder of a pretrained XLM-R"
+            f"backbone {name} has no {path.name}", remedy="give the folder of a pretrained encoder"
         ) from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
@@ -383,7 +391,7 @@ def _read_object(path: Path, name: str) -> dict[str, Any]:
 def _longest(config: dict[str, Any], name: str) -> int:
     """Pieces of the longest input."""
     try:
-        found = longest_input(config)
+        found = spec_of(config).longest_input(config)
     except (TypeError, ValueError):
         found = 0
     if found < 1:
@@ -447,13 +455,13 @@ def outlined(name_or_folder: str | Path, controls: Path | None = None) -> Backbo
         name,
         Path(),
         None,
-        ARCHITECTURES[0],
+        config.get("model_type", OUTLINED),
         config["num_hidden_layers"],
         config["hidden_size"],
         config["vocab_size"],
         f"{ABSENT}{name}",
         fetched=False,
-        longest=longest_input(config),
+        longest=spec_of(config).longest_input(config),
         retrieval_layer=recommended_layer(config, name),
     )
 
@@ -465,13 +473,15 @@ def _config(name: str) -> dict[str, Any]:
     """What the configuration of a backbone of the hub says of its shape; at most that file is read."""
     if name in SHAPES:
         known = dict(zip(SHAPE_KEYS, SHAPES[name], strict=True))
-        return {**known, "max_position_embeddings": mini.LONGEST + PAD + 1, "pad_token_id": PAD}
+        spec = ENCODERS[OUTLINED]
+        further = {"max_position_embeddings": spec.positions_for(mini.LONGEST), "pad_token_id": spec.pad}
+        return {**known, **further, "model_type": OUTLINED}
     from huggingface_hub import constants, hf_hub_download
 
     try:
         path = hf_hub_download(name, "config.json", local_files_only=constants.HF_HUB_OFFLINE)
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-        longest_input(config)
+        spec_of(config).longest_input(config)
         return {**config, **{key: int(config[key]) for key in SHAPE_KEYS}}
     except Exception as error:  # the client raises a dozen kinds for "no network" and "no such repository"
         raise ArtifactError(

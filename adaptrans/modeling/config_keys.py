@@ -118,9 +118,6 @@ HARMLESS: Mapping[str, str] = {
 DECODING = ("is_decoder", "add_cross_attention")
 """Keys that make a decoder of the encoder: a piece no longer sees those after it."""
 
-PAD, POSITIONS = 1, 512
-"""`pad_token_id` and `max_position_embeddings` where they are not said. Source: `XLMRobertaConfig`."""
-
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     """All of a configuration that can change an output.
@@ -145,14 +142,3 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         if key not in essential and key not in HARMLESS and not (key in DEFAULTS and value == DEFAULTS[key])
     }
     return essential | further
-
-
-def longest_input(config: Mapping[str, Any]) -> int:
-    """Pieces of the longest input: XLM-R counts positions from the one after the id of the padding.
-
-    Example:
-        >>> longest_input({"max_position_embeddings": 514, "pad_token_id": 1})
-        512
-    """
-    positions, pad = config.get("max_position_embeddings", POSITIONS), config.get("pad_token_id", PAD)
-    return int(positions) - (PAD if pad is None else int(pad)) - 1

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import XLMRobertaConfig
 
-from adaptrans.modeling.adapters import Model, encoder_tensors
+from adaptrans.modeling.adapters import Model, encoder_tensors, spec_of
 from adaptrans.modeling.efficiency import vocab_trimming
 from adaptrans.modeling.safetensors_io import fill, open_tensors, write_tensors
 
@@ -30,21 +29,21 @@ Where the backbone is itself the export of a classifier, its number of labels wo
 
 
 def save_encoder(model: Model, folder: Path) -> None:
-    """Write the encoder with its embeddings as transformers' XLMRobertaModel reads it."""
+    """Write the encoder with its embeddings as transformers' own class reads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = encoder_tensors(model)
+    own, spec = encoder_tensors(model), spec_of(model)
     cut = vocab_trimming.trimmed(model)
     if cut is not None:
-        own[vocab_trimming.WEIGHT] = cut.whole()
-    stored = {key.removeprefix("roberta."): value for key, value in own.items()}
+        own[spec.word_embeddings] = cut.whole()
+    stored = {spec.name_in_encoder(key): value for key, value in own.items()}
     write_tensors(folder / "model.safetensors", stored)
     held = functools.reduce(torch.promote_types, (value.dtype for value in stored.values()))
-    encoder_config(model, "XLMRobertaModel", dtype=held).save_pretrained(str(folder))
+    encoder_config(model, spec.bare_class, dtype=held).save_pretrained(str(folder))
 
 
 def encoder_config(
     model: Model, architecture: str, *, dtype: torch.dtype = torch.float32, **more: Any
-) -> XLMRobertaConfig:
+) -> Any:
     """The configuration of a model's encoder for a class of transformers, without traces of the library.
 
     Args:
@@ -56,7 +55,7 @@ def encoder_config(
     """
     values = model.config.to_dict()
     kept = {key: value for key, value in values.items() if key not in NOT_OF_THE_ENCODER}
-    return XLMRobertaConfig.from_dict({**kept, "architectures": [architecture], "dtype": dtype, **more})
+    return type(model.config).from_dict({**kept, "architectures": [architecture], "dtype": dtype, **more})
 
 
 def load_encoder(model: Model, folder: Path) -> None:
@@ -66,10 +65,12 @@ def load_encoder(model: Model, folder: Path) -> None:
         ArtifactError: If the file is missing, damaged, or of another model.
     """
     path = folder / "model.safetensors"
-    stored = {f"roberta.{key}": value for key, value in open_tensors(path).items()}
+    spec = spec_of(model)
+    words = spec.word_embeddings
+    stored = {spec.name_in_model(key): value for key, value in open_tensors(path).items()}
     own, cut = encoder_tensors(model), vocab_trimming.trimmed(model)
     if cut is not None:
-        own[vocab_trimming.WEIGHT] = torch.empty(cut.num_embeddings, cut.embedding_dim, device="meta")
-    fill(own, stored, f"the encoder in {path}", but=() if cut is None else (vocab_trimming.WEIGHT,))
+        own[words] = torch.empty(cut.num_embeddings, cut.embedding_dim, device="meta")
+    fill(own, stored, f"the encoder in {path}", but=() if cut is None else (words,))
     if cut is not None:
-        cut.read_from(stored[vocab_trimming.WEIGHT])
+        cut.read_from(stored[words])

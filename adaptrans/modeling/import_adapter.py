@@ -17,6 +17,7 @@ from adaptrans.errors import ArtifactError, SetupError
 from adaptrans.modeling import adapter_methods, peft_files
 from adaptrans.modeling.adapter_methods import Method
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.encoder import EncoderSpec
 from adaptrans.modeling.kernels import named_attention
 from adaptrans.modeling.manifest import FORMAT, NAME
 from adaptrans.utils.environment import package_versions
@@ -231,7 +232,7 @@ def convert(
     from adaptrans.modeling.safetensors_io import check_tensors, write_tensors
 
     check_base(found, backbone)
-    tensors = _tensors(found)
+    tensors = _tensors(found, backbone.spec)
     config = (
         adapters.canonical_config(
             peft_files.configuration(found.values, tensors, backbone.depth, found.folder)
@@ -270,7 +271,7 @@ def convert(
     return made
 
 
-def _tensors(found: Foreign) -> dict[str, Tensor]:
+def _tensors(found: Foreign, spec: EncoderSpec) -> dict[str, Tensor]:
     """The weights, in float32, by the names that they have today."""
     import torch
 
@@ -291,14 +292,14 @@ def _tensors(found: Foreign) -> dict[str, Tensor]:
     if not isinstance(values, dict) or not all(isinstance(value, torch.Tensor) for value in values.values()):
         raise ArtifactError(f"{found.weights} holds something else than tensors", remedy="fetch it again")
     if peft_files.is_peft(found.values):
-        values = peft_files.renamed(values, found.name, found.weights)
+        values = peft_files.renamed(values, found.name, found.weights, spec)
     tensors = {}
     for key, value in values.items():
         name = str(key)
         for old, new in LEGACY.items():
             name = name.replace(old, new)
         # A model of transformers' own classes has the encoder without a prefix, or under another head.
-        name = name if name.startswith("roberta.") else f"roberta.{name}"
+        name = spec.name_in_model(name)
         if adapter_name(name) != found.name:
             raise ArtifactError(
                 f"{found.weights} holds {str(key)[:100]}, no part of the adapter '{found.name}'",

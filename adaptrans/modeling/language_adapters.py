@@ -85,10 +85,11 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
+        self.parts = tuple(backbone.spec.lm_head)
         for part, value in masked_lm.pretrained(backbone).items():
             self.register_buffer(part.replace(".", "_"), value)
 
     def forward(self, assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits of the hidden pieces alone; see `masked_lm.guesses`."""
-        head = {part: self.get_buffer(part.replace(".", "_")) for part in masked_lm.PARTS}
+        head = {part: self.get_buffer(part.replace(".", "_")) for part in self.parts}
         return masked_lm.guesses(assembled.model, head, batch)

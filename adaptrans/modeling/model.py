@@ -42,15 +42,6 @@ from adaptrans.modeling.setup.nodes import (
 )
 from adaptrans.modeling.setup.validation import UNQUANTIZED, check, check_quantized
 
-PARTS = {
-    "0.weight": "dense.weight",
-    "0.bias": "dense.bias",
-    "2.weight": "layer_norm.weight",
-    "2.bias": "layer_norm.bias",
-    "3.bias": "bias",
-}
-"""The head's tensors in the adapters library, and under `lm_head` in transformers; without the embeddings."""
-
 
 def pretrained(backbone: Backbone) -> dict[str, Tensor]:
     """The head that the backbone was pretrained with, in float32, by the library's names.
@@ -61,13 +52,15 @@ def pretrained(backbone: Backbone) -> dict[str, Tensor]:
     stored: dict[str, Tensor] = {}
     for path in weight_files(backbone.path, backbone.name):
         stored |= read_tensors(path)
-    lacking = [part for part in PARTS.values() if f"lm_head.{part}" not in stored]
+    parts, spec = backbone.spec.lm_head, backbone.spec
+    stored = {spec.current(key): value for key, value in stored.items()}
+    lacking = [name for name in parts.values() if name not in stored]
     if lacking:
         raise ArtifactError(
-            f"backbone {backbone.name} has no masked language model head (lm_head.{lacking[0]})",
+            f"backbone {backbone.name} has no masked language model head ({lacking[0]})",
             remedy="train on text with a backbone that was saved with it",
         )
-    return {own: stored[f"lm_head.{part}"].to(torch.float32) for own, part in PARTS.items()}
+    return {own: stored[name].to(torch.float32) for own, name in parts.items()}
 
 
 def begin(model: adapters.Model, name: str, backbone: Backbone) -> None:
@@ -82,12 +75,12 @@ def guesses(model: adapters.Model, head: Mapping[str, Tensor], batch: Mapping[st
 
     Args:
         model: The model with its adapters active.
-        head: The head's tensors, by the names of `PARTS`.
+        head: The head's tensors, by the names of `EncoderSpec.lm_head`.
         batch: `input_ids` and `attention_mask`, shape (batch, tokens); `hidden` is true where a piece is to
             be guessed.
     """
     base = model.base_model
-    output = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], return_dict=True)
+    output = base(**adapters.model_inputs(model, batch), return_dict=True)
     states = output.last_hidden_state[batch["hidden"]]
     states = functional.gelu(functional.linear(states, head["0.weight"], head["0.bias"]))
     eps = base.config.layer_norm_eps
@@ -100,7 +93,7 @@ def guesses(model: adapters.Model, head: Mapping[str, Tensor], batch: Mapping[st
 def masked_lm_logits(assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor:
     """What the active head of a model guesses; see `guesses`."""
     own = dict(assembled.model.heads[assembled.head_name].named_parameters())
-    return guesses(assembled.model, {part: own[part] for part in PARTS}, batch)
+    return guesses(assembled.model, {part: own[part] for part in assembled.backbone.spec.lm_head}, batch)
 
 
 def logits(assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
@@ -124,10 +117,8 @@ def logits(assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor | tuple
     if head is None:
         raise ConfigError("this model has no head", remedy="assemble it with a target and a head")
     if head.type == "mlm":
-        # IMPORTGONE  # it stands on the library, which stands on this module
-
         return masked_lm_logits(assembled, batch)
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask") if name in batch}
+    inputs = adapters.model_inputs(assembled.model, batch)
     if head.type != "multiple_choice":
         output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
         return (output.start_logits, output.end_logits) if head.type == "span_qa" else output.logits
@@ -298,7 +289,7 @@ class _Builder:
         for layer in layers:
             if isinstance(layer, Full) and layer.sources:
                 encoder_files.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
-        quantization.quantize(model.roberta.encoder, self.quantize)
+        quantization.quantize(model.base_model.encoder, self.quantize)
         return self.finish(model, [], None, head, adapter_methods.FULL if layers else "none")
 
     def stacked(
@@ -475,13 +466,19 @@ def load_trained_state(assembled: SetupModel, tensors: Mapping[str, Tensor]) -> 
     copy_tensors({name: own[name] for name in assembled.trained}, tensors, "the trained state")
 
 
-def hidden_states(assembled: SetupModel, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+def hidden_states(
+    assembled: SetupModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    token_type_ids: Tensor | None = None,
+) -> tuple[Tensor, ...]:
     """Outputs of the embeddings and of every layer, with the active adapters.
 
     Args:
         assembled: The model.
         input_ids: Shape (batch, tokens).
         attention_mask: Shape (batch, tokens), 1 = real token.
+        token_type_ids: Shape (batch, tokens); by default as `adapters.model_inputs` finds them.
 
     Returns:
         One float32 tensor of shape (batch, tokens, width) for the embeddings, then one for each layer.
@@ -489,9 +486,11 @@ def hidden_states(assembled: SetupModel, input_ids: Tensor, attention_mask: Tens
     Raises:
         ArtifactError: If the adapters change the number of tokens.
     """
-    output = assembled.model.base_model(
-        input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, return_dict=True
-    )
+    batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if token_type_ids is not None:
+        batch["token_type_ids"] = token_type_ids
+    inputs = adapters.model_inputs(assembled.model, batch)
+    output = assembled.model.base_model(**inputs, output_hidden_states=True, return_dict=True)
     states = tuple(state.to(torch.float32) for state in output.hidden_states)
     if states[-1].shape[1] != input_ids.shape[1]:
         raise ArtifactError(

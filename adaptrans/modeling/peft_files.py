@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ArtifactError
+from adaptrans.modeling.encoder import EncoderSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,9 +48,9 @@ UNUSED: Mapping[str, tuple[Any, ...]] = {
 REBASED = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 _LORA = re.compile(
-    r"base_model\.model\.(?:roberta\.)?encoder\.layer\.(\d+)\.(.+)\.lora_([AB])(?:\.default)?\.weight"
+    r"base_model\.model\.(?:[a-z]+\.)?encoder\.layer\.(\d+)\.(.+)\.lora_([AB])(?:\.default)?\.weight"
 )
-_ENCODER = re.compile(r"base_model\.model\.(?:roberta\.)?(?:encoder|embeddings)\.")
+_ENCODER = re.compile(r"base_model\.model\.(?:[a-z]+\.)?(?:encoder|embeddings)\.")
 # Where the adapters library has a LoRA on XLM-R, and what switches it on: an entry of `attn_matrices`, or a
 # key. Source: adapters 1.3.0, `adapters/models/bert/mixin_bert.py`.
 MATRICES = {"attention.self.query": "q", "attention.self.key": "k", "attention.self.value": "v"}
@@ -97,13 +98,14 @@ def check(values: Mapping[str, Any], folder: Path) -> Path:
     return folder / WEIGHTS
 
 
-def renamed(stored: Mapping[str, Tensor], name: str, path: Path) -> dict[str, Tensor]:
+def renamed(stored: Mapping[str, Tensor], name: str, path: Path, spec: EncoderSpec) -> dict[str, Tensor]:
     """The tensors by the names of the adapters library; those of a head above the encoder are left out.
 
     Args:
         stored: The tensors of the file.
         name: What the adapter is called.
         path: The file, for messages.
+        spec: The architecture of the base.
 
     Raises:
         ArtifactError: If something else than a LoRA was trained in the encoder, or a LoRA stands in a layer
@@ -118,9 +120,9 @@ def renamed(stored: Mapping[str, Tensor], name: str, path: Path) -> dict[str, Te
             continue
         if match[2] not in {*MATRICES, *SWITCHES}:
             raise _inexpressible(path.parent, f"a LoRA in {match[2][:100]}")
-        found[f"roberta.encoder.layer.{match[1]}.{match[2]}.loras.{name}.lora_{match[3]}"] = value
+        found[f"{spec.layer_prefix}{match[1]}.{match[2]}.loras.{name}.lora_{match[3]}"] = value
     if not found:
-        raise ArtifactError(f"{path} holds no LoRA of an XLM-R encoder", remedy="fetch it again")
+        raise ArtifactError(f"{path} holds no LoRA of an encoder", remedy="fetch it again")
     return found
 
 
@@ -138,7 +140,7 @@ def configuration(values: Mapping[str, Any], tensors: Mapping[str, Tensor], dept
     """
     places: dict[int, set[str]] = {}
     for key in tensors:
-        match = re.match(r"roberta\.encoder\.layer\.(\d+)\.(.+)\.loras\.", key)
+        match = re.match(r"[a-z]+\.encoder\.layer\.(\d+)\.(.+)\.loras\.", key)
         assert match is not None, key
         places.setdefault(int(match[1]), set()).add(match[2])
     first = places[min(places)]

@@ -28,6 +28,6 @@ def save_tokenizer(backbone: Backbone, folder: Path) -> None:
     """
     load_tokenizer(backbone).save_pretrained(str(folder))
     values = read_json(folder / CONFIG)
-    # A class of no model has inputs of its own; XLM-R knows these two, and has one type of token alone.
-    inputs = ["input_ids", "attention_mask"]
+    # A class of no model has inputs of its own.
+    inputs = list(backbone.spec.model_inputs)
     write_json(folder / CONFIG, {**values, "tokenizer_class": CLASS, "model_input_names": inputs})

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+ENDS = (("bos_token", "cls_token"), ("eos_token", "sep_token"))
+"""What stands before and behind a text, by its names in RoBERTa's and in BERT's tokenizers."""
+
 WORD = "a"
 """A text of any tokenizer, known or not."""
 
@@ -55,3 +58,10 @@ def pair_frame(tokenizer: PreTrainedTokenizerFast) -> PairFrame:
     return PairFrame(
         tuple(ids[: first[0]]), tuple(ids[first[-1] + 1 : second[0]]), tuple(ids[second[-1] + 1 :])
     )
+
+
+def text_ends(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:
+    """Ids of the tokens before and behind a text."""
+    known = tokenizer.special_tokens_map
+    first, last = (next(known[name] for name in names if name in known) for names in ENDS)
+    return tokenizer.convert_tokens_to_ids(first), tokenizer.convert_tokens_to_ids(last)

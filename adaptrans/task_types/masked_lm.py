@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, Template, tokens
+from adaptrans.task_types.framing import text_ends
 from adaptrans.task_types.rows import Example, RowError, Rules, text_field
 from adaptrans.task_types.tensors import pad, padded_inputs, summed_cross_entropy
 
@@ -50,7 +51,7 @@ def blocks(
         The number of the line that fills the block, and its ids; the last one may be shorter.
     """
     room = max_length - 2
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    start, end = text_ends(tokenizer)
     pending: list[int] = []
     number = -1
     for number, ids in enumerate(lines):
@@ -63,11 +64,16 @@ def blocks(
 
 
 def vocabulary(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
-    """What `collate` has to know of a vocabulary: the mask, and the first piece of text."""
-    special = set(tokenizer.all_special_ids)
-    first = next(number for number in range(len(tokenizer)) if number not in special)
-    assert tokenizer.mask_token_id is not None
-    return {"mask": tokenizer.mask_token_id, "first_piece": first}
+    """What `collate` has to know of a vocabulary: the mask, and where the tokens of text are.
+
+    In XLM-R's they stand between the special tokens and the mask, in BERT's behind all of them.
+    """
+    special, size, mask = set(tokenizer.all_special_ids), len(tokenizer), tokenizer.mask_token_id
+    assert mask is not None
+    if 2 * mask < size:
+        return {"mask": mask, "first_piece": max(special) + 1, "end": size}
+    first = next(number for number in range(size) if number not in special)
+    return {"mask": mask, "first_piece": first}
 
 
 def _runs(examples: Sequence[TextExample]) -> list[tuple[int, list[TextExample]]]:
@@ -93,7 +99,9 @@ def masked(feature: Feature) -> tuple[np.ndarray, np.ndarray]:
     eligible = (ids >= first) & (ids != mask)
     rng = np.random.default_rng(feature.get("draw") or [*FIXED, *feature["input_ids"]])
     starts = np.ones(1, dtype=bool)
-    shown, chosen = mask_tokens(ids, eligible, starts, rng, rate=RATE, mask=mask, first_piece=first)
+    shown, chosen = mask_tokens(
+        ids, eligible, starts, rng, rate=RATE, mask=mask, first_piece=first, end=feature.get("end")
+    )
     if eligible.any() and not chosen.any():
         # A block without a gap teaches nothing; one of its pieces, whatever is in the batch beside it.
         place = (0, int(rng.choice(np.flatnonzero(eligible[0]))))
@@ -141,6 +149,7 @@ def mask_tokens(
     mask: int,
     first_piece: int,
     whole_words: bool = False,
+    end: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Choose positions to guess and hide them.
 
@@ -150,9 +159,10 @@ def mask_tokens(
         starts: For every id of the vocabulary, whether it begins a word.
         rng: Source of the choices.
         rate: Fraction of the eligible positions.
-        mask: Id of the mask token, the last of the vocabulary.
+        mask: Id of the mask token.
         first_piece: First id that is not a special token.
         whole_words: Choose all pieces of a word or none.
+        end: One past the last id of a token of text; by default the mask's, where it is the last of all.
 
     Returns:
         The ids with 80 % of the chosen positions masked, 10 % replaced by a random
@@ -165,7 +175,7 @@ def mask_tokens(
     group = groups(ids, starts, whole_words=whole_words)
     chosen = (rng.random(int(group[-1]) + 1) < rate)[group].reshape(ids.shape) & eligible
     how = rng.random(ids.shape)
-    pieces = rng.integers(first_piece, mask, ids.shape)
+    pieces = rng.integers(first_piece, mask if end is None else end, ids.shape)
     hidden = np.where(how < 0.8, mask, np.where(how < 0.9, pieces, ids))
     return np.where(chosen, hidden, ids), chosen
 

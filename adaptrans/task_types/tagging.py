@@ -30,6 +30,7 @@ from adaptrans.task_types.base import (
     tokens,
 )
 from adaptrans.task_types.chance import SEED
+from adaptrans.task_types.framing import text_ends
 from adaptrans.task_types.rows import Example, RowError, Rules, how_to_name, named_label
 from adaptrans.task_types.tensors import IGNORED, pad, padded_inputs, summed_cross_entropy
 
@@ -222,13 +223,14 @@ def tags(pieces):
     ) -> list[Feature]:
         """One feature per segment; `starts` are the positions of the pieces that bear the words' tags."""
         budget = max_length - RESERVED_PIECES
+        begin, end = text_ends(tokenizer)
         number = {label: index for index, label in enumerate(task.labels)}
         space = tokenizer.convert_tokens_to_ids(SPACE) if task.tag_on == "first_text_piece" else None
         features = []
         pieces_of = word_pieces([example.words for example in examples], tokenizer, budget)
         for index, (example, pieces) in enumerate(zip(examples, pieces_of, strict=True)):
             for words in segments([len(ids) for ids in pieces], budget):
-                ids, starts, labels = [tokenizer.bos_token_id], [], [IGNORED]
+                ids, starts, labels = [begin], [], [IGNORED]
                 for word in words:
                     place = int(len(pieces[word]) > 1 and pieces[word][0] == space)
                     starts.append(len(ids) + place)
@@ -237,7 +239,7 @@ def tags(pieces):
                     if example.tags is not None:
                         own[place] = _number(example.tags[word], number, task)
                     labels.extend(own)
-                ids.append(tokenizer.eos_token_id)
+                ids.append(end)
                 labels.append(IGNORED)
                 features.append(
                     {

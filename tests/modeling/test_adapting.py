@@ -459,4 +459,4 @@ def test_one_module_imports_the_library():
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.strip().startswith(("import adapters", "from adapters"))
     }
-    assert lines == {"library.py"}
+    assert lines == {"adapters.py"}

@@ -70,7 +70,10 @@ def test_only_pickles_are_refused(copied, cache):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda folder: change_config(folder, model_type="bert"), "of type 'bert'; supported: xlm-roberta"),
+        (
+            lambda folder: change_config(folder, model_type="gpt2"),
+            "of type 'gpt2'; supported: bert, xlm-roberta, for instance FacebookAI/xlm-roberta-base",
+        ),
         (lambda folder: change_config(folder, hidden_size="32"), "config.json has no hidden_size"),
         (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),

@@ -8,7 +8,8 @@ from transformers import XLMRobertaConfig
 
 from adaptrans.errors import ArtifactError
 from adaptrans.modeling import backbone as b
-from adaptrans.modeling.config_keys import DECODING, DEFAULTS, ESSENTIALS, HARMLESS, deciding, longest_input
+from adaptrans.modeling.config_keys import DECODING, DEFAULTS, ESSENTIALS, HARMLESS, deciding
+from adaptrans.modeling.encoder import ENCODERS
 
 KEYS = sorted({*XLMRobertaConfig().to_dict(), "num_labels", "torch_dtype"})
 
@@ -130,16 +131,19 @@ def test_dropout_of_the_encoder_is_in_the_key_of_a_run(copied, small_workspace, 
 
 
 @pytest.mark.parametrize(
-    ("config", "pieces"),
+    ("architecture", "config", "tokens"),
     [
-        ({"max_position_embeddings": 514, "pad_token_id": 1}, 512),
-        ({"max_position_embeddings": 130, "pad_token_id": 0}, 129),
-        ({"max_position_embeddings": 514}, 512),
-        ({}, 510),
+        ("xlm-roberta", {"max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ("xlm-roberta", {"max_position_embeddings": 130, "pad_token_id": 0}, 129),
+        ("xlm-roberta", {"max_position_embeddings": 514}, 512),
+        ("xlm-roberta", {}, 510),
+        ("bert", {"max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ("bert", {"max_position_embeddings": 130, "pad_token_id": 7}, 130),
+        ("bert", {}, 512),
     ],
 )
-def test_the_longest_input_leaves_room_for_where_positions_begin(config, pieces):
-    assert longest_input(config) == pieces
+def test_the_longest_input_leaves_room_for_where_positions_begin(architecture, config, tokens):
+    assert ENCODERS[architecture].longest_input(config) == tokens
 
 
 def test_a_config_without_a_longest_input_is_refused(fingerprint):

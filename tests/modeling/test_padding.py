@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adaptrans.modeling import adapter_methods, adapters
-from adaptrans.modeling.padding import EncoderOfPrompts, GateOfText, ReftOfText
+from adaptrans.modeling.adapters import EncoderOfPrompts, GateOfText, ReftOfText
 
 TOLERANCE = 2e-5
 """Largest difference of two logits, in float32; those of the tiny model are about 1."""
@@ -92,15 +92,15 @@ def test_answers_do_not_depend_on_the_attention_or_the_threads(build, tools, met
     kind = "classification" if adapter_methods.parse(method).lengthens else "tagging"
     batch = inputs(kind)
     first = answered(tools, build("adapter", tools.spec(kind), method=method), batch, kind, range(4))
-    made = adapters.XLMRobertaAdapterModel._from_config
+    made = adapters.library.XLMRobertaAdapterModel._from_config
 
     def eager(config, **options):
         return made(config, **{**options, "attn_implementation": "eager"})
 
-    monkeypatch.setattr(adapters.XLMRobertaAdapterModel, "_from_config", eager)
+    monkeypatch.setattr(adapters.library.XLMRobertaAdapterModel, "_from_config", eager)
     other = build("adapter", tools.spec(kind), method=method)
     attention = other.model.roberta.encoder.layer[0].attention.self
-    assert not isinstance(attention, adapters.SelfAttention), "the attention is that of sdpa still"
+    assert type(attention) not in adapters.attention_classes(), "the attention is that of sdpa still"
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3 - min(threads, 2))

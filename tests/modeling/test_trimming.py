@@ -11,9 +11,12 @@ from adaptrans.errors import ArtifactError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.efficiency import vocab_trimming
-from adaptrans.modeling.efficiency.vocab_trimming import NOTHING, WEIGHT
+from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
+from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.model import logits
 from adaptrans.modeling.safetensors_io import open_tensors
+
+WEIGHT = ENCODERS["xlm-roberta"].word_embeddings
 
 
 @pytest.fixture

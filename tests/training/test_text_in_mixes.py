@@ -71,7 +71,7 @@ def test_text_is_trained_alone_and_in_a_mix(planner, setup):
     assert list(model.heads) == (["nli", "mlm"] if spec.others else ["mlm"])
     # The embeddings are no part of the head's file, which would repeat them, and are the head's when loaded.
     saved = read_tensors(run.artifact / "heads" / "mlm" / adapters.HEAD_WEIGHTS)
-    assert set(saved) == {f"heads.mlm.{part}" for part in masked_lm.PARTS}
+    assert set(saved) == {f"heads.mlm.{part}" for part in planner.workspace.backbone.spec.lm_head}
     own = dict(model.model.named_parameters())
     assert dict(model.model.heads["mlm"].named_parameters())["3.weight"] is own[EMBEDDINGS]
     assert (EMBEDDINGS in model.trained) == setup.startswith("full")

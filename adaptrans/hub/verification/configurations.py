@@ -8,11 +8,11 @@ from typing import Any
 
 from adaptrans.hub.package import Base, Package
 from adaptrans.hub.verification.errors import Refusal
+from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.kernels import ATTENTION_KEYS
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 
 ENCODER_CONFIG = "backbone/config.json"
-MODEL_CLASSES = re.compile(r"XLMRoberta[A-Za-z]*\Z")
 ARCHITECTURES = (None, "prefix_tuning", "lora", "prompt_tuning", "reft", "union")
 """Source: the classes that adapters 1.3.0 knows, without mtl_lora, which none of our methods makes."""
 MODULE_KEYS = {
@@ -26,15 +26,19 @@ def class_refusals(path: str, value: Mapping[str, Any], package: Package) -> Ite
     """Whether a configuration names only classes that it may."""
     if path == ARTIFACT:
         return
+    if package.base.architecture not in ENCODERS:
+        yield Refusal("class", path, f"belongs to the architecture {package.base.architecture[:80]!r}")
+        return
     if path == ENCODER_CONFIG:
         yield from _encoder_class(path, value, package.base)
         return
     stray = sorted(set(value) - MODULE_KEYS)
     if stray:
         yield Refusal("class", path, f"has the key {stray[0]!r}, which no adapter's configuration has")
-    if not MODEL_CLASSES.match(str(value.get("model_class") or "XLMRoberta")):
+    spec = ENCODERS[package.base.architecture]
+    if not re.fullmatch(f"{spec.classes}[A-Za-z]*", str(value.get("model_class") or spec.classes)):
         yield Refusal("class", path, f"is for the class {str(value['model_class'])[:80]!r}")
-    if value.get("model_type", "xlm-roberta") != "xlm-roberta":
+    if value.get("model_type", spec.architecture) != spec.architecture:
         yield Refusal("class", path, f"is for the model type {str(value['model_type'])[:80]!r}")
     if value.get("hidden_size", package.base.width) != package.base.width:
         yield Refusal(
@@ -114,11 +118,9 @@ def _encoder_class(path: str, value: Mapping[str, Any], base: Base) -> Iterator[
     problem = code_problem(value)
     if problem:
         yield Refusal("class", path, problem)
-    if value.get("model_type") != base.architecture or value.get("architectures") not in (
-        None,
-        ["XLMRobertaModel"],
-    ):
-        yield Refusal("class", path, "is the configuration of another class than XLMRobertaModel")
+    own_class = ENCODERS[base.architecture].bare_class
+    if value.get("model_type") != base.architecture or value.get("architectures") not in (None, [own_class]):
+        yield Refusal("class", path, f"is the configuration of another class than {own_class}")
     for key, own in base.config.items():
         if own is not None and value.get(key) != own:
             yield Refusal("base", path, f"has {key} {value.get(key)}, the base {own}")

@@ -20,6 +20,7 @@ from adaptrans.hub.verification.errors import Refusal
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapters import canonical_name
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.manifest import Manifest, read_manifest
 from adaptrans.utils.io import read_json, write_json
@@ -127,7 +128,9 @@ def _implied(model: adapters.Model, path: str, folder: Path, manifest: Manifest)
     part, _, rest = path.partition("/")
     if part == "backbone":
         own = adapters.encoder_tensors(model)
-        return {key.removeprefix("roberta."): tuple(value.shape) for key, value in own.items()}
+        return {
+            adapters.spec_of(model).name_in_encoder(key): tuple(value.shape) for key, value in own.items()
+        }
     module = rest.partition("/")[0]
     with torch.device("meta"):
         if part == "heads":
@@ -158,8 +161,8 @@ def differences(path: str, stored: Shapes, implied: Shapes) -> Iterator[Refusal]
             return
 
 
-_FUSION = re.compile(
-    r"roberta\.encoder\.layer\.(\d+)\.(?:attention\.)?output\.adapter_fusion_layer\.([A-Za-z0-9_-]+)"
+_FUSION = (
+    r"(?:attention\.)?output\.adapter_fusion_layer\.([A-Za-z0-9_-]+)"
     r"\.(?:query|key|value)\.(weight|bias)\Z"
 )
 
@@ -167,10 +170,11 @@ _FUSION = re.compile(
 def _fusion(path: str, stored: Shapes, base: Base) -> Iterator[Refusal]:
     """A fusion alone: in which layers it is, its members say, which are in other artifacts."""
     module = path.split("/")[1]
+    layer = re.compile(re.escape(ENCODERS[base.architecture].layer_prefix) + r"(\d+)\." + _FUSION)
     if not stored:
         yield Refusal("tensors", path, "holds no tensor")
     for name, shape in sorted(stored.items()):
-        match = _FUSION.match(name)
+        match = layer.match(name)
         if match is None or match[2] != module or int(match[1]) >= base.depth:
             yield Refusal("tensors", path, f"holds {name[:120]}, which is no part of this fusion")
             return

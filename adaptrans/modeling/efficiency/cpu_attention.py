@@ -8,6 +8,7 @@ Here a few inputs are done at a time, so that theirs stay in the cache, and one 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
-from adaptrans.modeling.adapters import SelfAttention
+from adaptrans.modeling.adapters import attention_classes
 
 # What PyTorch calls to differentiate a ReLU and a softmax.
 threshold_backward = torch.ops.aten.threshold_backward
@@ -43,7 +44,7 @@ class FastDropout(nn.Dropout):
         return _Dropped.apply(input, dropped)
 
 
-class FastAttention(SelfAttention):
+class FastAttention(nn.Module):
     """Self-attention whose weights are dropped at a rate rounded to 1/65,536, in training on a CPU."""
 
     def forward(self, hidden_states: Tensor, *arguments: Any, **options: Any) -> Any:
@@ -57,14 +58,21 @@ class FastAttention(SelfAttention):
             return super().forward(hidden_states, *arguments, **options)
 
 
-FAST_CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.Dropout: FastDropout, SelfAttention: FastAttention}
+@lru_cache
+def _fast_classes() -> dict[type[nn.Module], type[nn.Module]]:
+    """Classes of modules, and what takes their place, where there is something faster."""
+    attentions = {
+        kind: type(f"Fast{kind.__name__}", (FastAttention, kind), {}) for kind in attention_classes()
+    }
+    return {nn.Dropout: FastDropout, **attentions}
 
 
 def use_fast_dropout(model: nn.Module) -> None:
     """Let the dropout of a model be swift; what else it computes stays as it is."""
+    fast = _fast_classes()
     for module in model.modules():
-        if type(module) in FAST_CLASSES and not getattr(module, "inplace", False):
-            module.__class__ = FAST_CLASSES[type(module)]
+        if type(module) in fast and not getattr(module, "inplace", False):
+            module.__class__ = fast[type(module)]
 
 
 def attend(

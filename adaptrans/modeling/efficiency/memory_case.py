@@ -8,6 +8,7 @@ from typing import Any
 
 from adaptrans.errors import ConfigError
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.encoder import ENCODERS
 
 TRIMMED_ROWS = 40_000
 
@@ -25,6 +26,7 @@ class Shape:
         intermediate: Width inside of a layer.
         vocabulary: Rows of the embedding matrix.
         positions: Rows of the position embeddings.
+        architecture: Its `model_type`.
     """
 
     depth: int
@@ -33,19 +35,22 @@ class Shape:
     intermediate: int
     vocabulary: int
     positions: int = 514
+    architecture: str = "xlm-roberta"
 
     def as_config(self, vocabulary: int | None = None) -> dict[str, Any]:
         """The keys of `config.json`, with all rows of the embedding matrix or so many."""
+        spec = ENCODERS[self.architecture]
         return {
+            "model_type": self.architecture,
             "num_hidden_layers": self.depth,
             "hidden_size": self.width,
             "num_attention_heads": self.heads,
             "intermediate_size": self.intermediate,
             "vocab_size": min(vocabulary or self.vocabulary, self.vocabulary),
             "max_position_embeddings": self.positions,
-            "type_vocab_size": 1,
+            "type_vocab_size": 2 if spec.pair_types else 1,
             "layer_norm_eps": 1e-5,
-            "pad_token_id": 1,
+            "pad_token_id": spec.pad,
         }
 
 
@@ -122,7 +127,8 @@ def shape_of(backbone: Backbone) -> Shape:
         config.get("num_attention_heads", backbone.width // HEAD_WIDTH),
         config.get("intermediate_size", 4 * backbone.width),
         backbone.vocabulary,
-        config.get("max_position_embeddings", 514),
+        config.get("max_position_embeddings", backbone.spec.positions_for(backbone.longest)),
+        backbone.architecture,
     )
 
 

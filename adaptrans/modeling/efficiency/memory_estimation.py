@@ -193,7 +193,7 @@ def _counted(case: Case) -> Forecast:
 def _model(case: Case) -> tuple[adapters.Model, frozenset[str]]:
     """A model of the case, and the names of what is trained."""
     model = adapters.shaped_model(case.shape.as_config(case.vocabulary))
-    quantize(model.roberta.encoder, case.quantize, OUTLINES)
+    quantize(model.base_model.encoder, case.quantize, OUTLINES)
     method = light(adapter_methods.parse(case.method))
     stack: list[str | Fused] = []
     adapter: str | None = None
@@ -265,7 +265,7 @@ def _scores(model: adapters.Model, case: Case, batch: dict[str, Tensor]) -> list
     if case.head == "mlm":
         hidden = torch.ones(round(MASKED * batch["input_ids"].numel()), dtype=torch.long)
         own = dict(model.heads["head"].named_parameters())
-        parts = {part: own[part] for part in masked_lm.PARTS}
+        parts = {part: own[part] for part in adapters.spec_of(model).lm_head}
         places: Any = (hidden, hidden)
         return [masked_lm.guesses(model, parts, {**batch, "hidden": places})]
     output = model(**batch, head="head", return_dict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adaptrans.modeling.adapters import Model
+from adaptrans.modeling.adapters import Model, model_inputs, spec_of
 from adaptrans.modeling.layer_chain import LayerPosition, first_place
 from adaptrans.modeling.model import SetupModel, hidden_states
 
@@ -23,7 +23,8 @@ def stopped_after(model: Model, layers: int) -> Iterator[None]:
         model: The model.
         layers: How many of the lowest layers run; 0 for the embeddings alone.
     """
-    encoder = model.roberta.encoder
+    spec_of(model).require("shared_layers")
+    encoder = model.base_model.encoder
     whole = encoder.layer
     encoder.layer = nn.ModuleList(list(whole)[:layers])
     try:
@@ -46,12 +47,13 @@ def states_below(
         At the bottom of a layer one float32 tensor of shape (inputs, tokens, width). Inside of a layer two of
         that shape: what its last linear layer gives, before dropout, and what its attention gives.
     """
-    inputs = (batch[name].flatten(0, -2) for name in ("input_ids", "attention_mask"))
+    # Several choices of an input count as inputs.
+    inputs = {name: value.flatten(0, -2) for name, value in model_inputs(assembled.model, batch).items()}
     model = assembled.model
     if not place.inside:
         with stopped_after(model, place.layer):
-            return (hidden_states(assembled, *inputs)[-1],)
-    layer = model.roberta.encoder.layer[place.layer]
+            return (hidden_states(assembled, **inputs)[-1],)
+    layer = model.base_model.encoder.layer[place.layer]
     caught: list[tuple[Tensor, ...]] = []
 
     def up_to_the_adapter(attended: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ def states_below(
     layer.feed_forward_chunk = up_to_the_adapter
     try:
         with stopped_after(model, place.layer + 1):
-            hidden_states(assembled, *inputs)
+            hidden_states(assembled, **inputs)
     finally:
         del layer.feed_forward_chunk
     return caught[0]
@@ -78,7 +80,8 @@ def resumed_at(model: Model, place: LayerPosition, states: tuple[Tensor, ...]) -
         place: Where the pass begins.
         states: What `states_below` gives there for the batch of the forward pass.
     """
-    encoder = model.roberta
+    spec_of(model).require("shared_layers")
+    encoder = model.base_model
     embeddings, whole = encoder.embeddings, encoder.encoder.layer
     above = list(whole)[place.layer :]
     if place.inside:
@@ -144,14 +147,14 @@ NOWHERE = LayerPosition(0)
 
 def common_place(assembled: Sequence[SetupModel]) -> LayerPosition:
     """Up to where some models compute the same: their tensors are the same memory, without an adapter."""
-    if len(assembled) < 2:
+    if len(assembled) < 2 or not all(item.backbone.spec.supports("shared_layers") for item in assembled):
         return NOWHERE
     places = [
         first_place(item.model, item.layers) if item.layers else LayerPosition(item.backbone.depth)
         for item in assembled
     ]
     free = min(places)
-    encoders = [item.model.roberta for item in assembled]
+    encoders = [item.model.base_model for item in assembled]
     if not _same([encoder.embeddings for encoder in encoders]):
         return NOWHERE
     stacks = [encoder.encoder.layer for encoder in encoders]

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-WEIGHT = "roberta.embeddings.word_embeddings.weight"
-"""The matrix, by its name in the model."""
-
 NOTHING = np.empty(0, dtype=np.int64)
 """No piece at all: every row is read when its piece is first met."""
 

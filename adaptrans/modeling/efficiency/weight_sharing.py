@@ -73,6 +73,7 @@ def bare_model(backbone: Backbone, tokens: np.ndarray | None = None, quantize: s
 def _loaded(backbone: Backbone, tokens: np.ndarray | None, quantize: str) -> Model:
     if quantize == UNQUANTIZED:
         return adapters.bare_model(backbone, tokens)
+    backbone.spec.require("quantization")
     require_bitsandbytes(quantize)
     return adapters.bare_model(backbone, tokens, partial(in_few_bits, how=quantize))
 
