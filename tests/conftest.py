@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["support.smalldata"]
+pytest_plugins = ["support.smalldata", "support.models"]
 
 # A slow machine is no failure; and continuous integration tries the same examples every time.
 settings.register_profile("adaptrans", deadline=None, derandomize="CI" in os.environ)

@@ -144,7 +144,7 @@ def test_mended_parts_answer_to_texts_without_padding_as_those_of_the_library(
     parts = [module for module in assembled.model.modules() if isinstance(module, mended)]
     assert parts
     for module in parts:
-        module.__class__ = mended.__bases__[0]
+        module.__class__ = type(module).__bases__[-1]
     theirs = answered(tools, assembled, batch, kind, [0])[0]
     assert (ours - theirs).abs().max() <= TOLERANCE
     padded = inputs(kind)
