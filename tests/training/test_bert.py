@@ -11,7 +11,6 @@ from adaptrans.export.transformers import export
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.training_args import training_config
-from adaptrans.training.train import run_training, train_language
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def planner(folder, small_data, tmp_path):
 def evaluated(planner, setup, task):
     spec, before = planner.evaluate(parse(setup), planner.workspace.task(task))
     for earlier in before:
-        run_training(earlier)
+        earlier.execute()
     return evaluate(spec), before
 
 
@@ -63,9 +62,8 @@ def test_a_language_adapter_of_bert_is_trained(planner, tmp_path):
     for language, text in SENTENCES.items():
         (tmp_path / f"{language}.txt").write_text("\n".join([text] * 20) + "\n", encoding="utf-8")
     options = {"epochs": 2, "batch_size": 4, "precision": "fp32", "max_length": 32, "log_every": 1}
-    run = train_language(
-        LanguageSpec(planner.workspace, "sw", tmp_path, training_config(options), "seq_bn_inv")
-    )
+    spec = LanguageSpec(planner.workspace, "sw", tmp_path, training_config(options), "seq_bn_inv")
+    run = spec.execute()
     assert run.is_done
 
 
@@ -75,9 +73,9 @@ def test_training_goes_on_to_the_same_bits(planner, elsewhere, kill, same_weight
         own = replace(planner, workspace=where)
         found, before = own.target(parse(setup), where.task("xnli"))
         for earlier in before:
-            run_training(earlier)
+            earlier.execute()
         return found
 
-    expected = run_training(spec(planner.workspace))
-    kill(lambda: run_training(spec(elsewhere)), 2)
-    assert same_weights(expected, run_training(spec(elsewhere))) > 0
+    expected = spec(planner.workspace).execute()
+    kill(lambda: spec(elsewhere).execute(), 2)
+    assert same_weights(expected, spec(elsewhere).execute()) > 0
