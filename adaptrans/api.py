@@ -31,6 +31,7 @@ from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
 from adaptrans.experiments.execution.base import Carried, Execution, Watch, carry_out, execute
 from adaptrans.experiments.plan import Cell, Plan, Work, planned_tables, work
+from adaptrans.report.html import write_page
 from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store
@@ -372,8 +373,6 @@ def report(
         baseline: The setup that differences are taken to, where there is no experiment to say it.
         figures: Folder for its figures (PNG, SVG) and tables (CSV, LaTeX) as files of their own.
     """
-    from adaptrans.report.html import write_page
-
     folder = None if figures is None else Path(figures)
     return write_page(tables, Store(Path(store)), Path(out), experiment, baseline, folder)
 

@@ -17,17 +17,14 @@ from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import RECIPE
 from adaptrans.runs.transfer_setting import Regime
 from adaptrans.stats.bootstrap import Resampled, System, differing_examples, resample
 from adaptrans.stats.intervals import Difference, Interval, holm_correction
 from adaptrans.stats.seeds import Spread, difference_of_medians, median_of, spread_of
+from adaptrans.utils.formats import COMPARISON, RECIPE
 from adaptrans.utils.io import atomic_write, digest
 
 SAMPLES = 1000
-FORM = 5
-"""Raised when a table gets another form."""
-
 SHARED = (
     "task",
     "definition",
@@ -185,7 +182,7 @@ def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTabl
         ]
         for entry in entries
     ]
-    path = cache / "comparisons" / f"{digest([FORM, RECIPE, SAMPLES, baseline, what], length=24)}.json"
+    path = cache / "comparisons" / f"{digest([COMPARISON, RECIPE, SAMPLES, baseline, what], length=24)}.json"
     form = TypeAdapter(TargetTable | None)
     if path.is_file():
         return form.validate_json(path.read_bytes())

@@ -19,10 +19,8 @@ from adaptrans.runs.store import Run
 from adaptrans.runs.train import is_retrieval
 from adaptrans.stats.edges import Sample
 from adaptrans.stats.intervals import ends_of, interval
+from adaptrans.utils.formats import INTERVALS
 from adaptrans.utils.io import atomic_write, read_json, write_json
-
-INTERVALS = 2
-"""Raised when intervals get another rule; what an older one stored is brought up to it when it is read."""
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,10 @@ from adaptrans.hub.base import (
 )
 from adaptrans.hub.package import LARGEST_TEXT, NAME, Digest, File, Package, PackageRow, Strict
 from adaptrans.hub.verification.errors import Refusal, Refused
+from adaptrans.utils.formats import HUB_INDEX
 from adaptrans.utils.io import digest
 from adaptrans.utils.progress import progress
 
-FORMAT = 1
 MARK = "adaptrans-hub.json"
 SNAPSHOT_AFTER = 64
 """Versions outside the index after which it is written anew."""
@@ -257,9 +257,11 @@ class StoreHub:
         version = there[-1] + 1 if there else 1
         with translate_errors(self.place, "check the address, your rights and the space left"):
             self._upload(folder, package, hashed[:16])
-            self.write(self.path(MARK), json.dumps({"format": FORMAT}).encode())
+            self.write(self.path(MARK), json.dumps({"format": HUB_INDEX}).encode())
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            record = Record(format=FORMAT, manifest=hashed, pushed=now, row=PackageRow.of(package, version))
+            record = Record(
+                format=HUB_INDEX, manifest=hashed, pushed=now, row=PackageRow.of(package, version)
+            )
             text = record.model_dump_json(indent=1).encode()
             try:
                 self.create(self.path("versions", f"{name}@v{version}.json"), text)

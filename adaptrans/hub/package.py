@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from adaptrans.errors import ArtifactError
 from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.formats import PACKAGE
 from adaptrans.utils.io import digest
 
-FORMAT = 1
 NAME = "manifest.json"
 CARD = "README.md"
 MIB = 1 << 20
@@ -291,9 +291,9 @@ def parse_package(text: bytes | str, what: str) -> Package:
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{what} cannot be read: {error}", remedy="fetch it again") from None
     found = values.get("format") if isinstance(values, dict) else None
-    if found != FORMAT:
+    if found != PACKAGE:
         raise ArtifactError(
-            f"{what} has format {found!r}, this version reads {FORMAT}",
+            f"{what} has format {found!r}, this version reads {PACKAGE}",
             remedy="use the version of adaptrans that wrote it",
         )
     try:

@@ -25,7 +25,7 @@ from adaptrans.modeling import adapters, encoder_files, fusion
 from adaptrans.modeling.backbone import Backbone, identify
 from adaptrans.modeling.efficiency import quantization
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.manifest import FORMAT, NAME, OWN_KEYS, Manifest, check_backbone, read_manifest
+from adaptrans.modeling.manifest import NAME, OWN_KEYS, Manifest, check_backbone, read_manifest
 from adaptrans.modeling.model import SetupModel, assemble
 from adaptrans.modeling.setup.nodes import (
     Adapter,
@@ -38,6 +38,7 @@ from adaptrans.modeling.setup.nodes import (
 )
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.utils.environment import package_versions
+from adaptrans.utils.formats import ARTIFACT
 from adaptrans.utils.io import atomic_write, write_json
 
 
@@ -148,7 +149,7 @@ def _described(assembled: SetupModel, folder: Path) -> dict[str, Any]:
         for name, head in assembled.heads.items()
     ]
     return {
-        "format": FORMAT,
+        "format": ARTIFACT,
         "setup": str(assembled.setup),
         "method": assembled.method,
         "seed": assembled.seed,

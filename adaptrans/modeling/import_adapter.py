@@ -19,8 +19,9 @@ from adaptrans.modeling.adapter_methods import Method
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.encoder import EncoderSpec
 from adaptrans.modeling.kernels import named_attention
-from adaptrans.modeling.manifest import FORMAT, NAME
+from adaptrans.modeling.manifest import NAME
 from adaptrans.utils.environment import package_versions
+from adaptrans.utils.formats import ARTIFACT
 from adaptrans.utils.io import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def convert(
         adapters.save_adapter_config(model, module, temporary / "adapters" / module)
         write_tensors(temporary / "adapters" / module / WEIGHTS, stored)
         manifest = {
-            "format": FORMAT,
+            "format": ARTIFACT,
             "setup": "{lang} > target" if above_language else "adapter",
             "method": str(made),
             "target": name,

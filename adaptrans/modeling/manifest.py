@@ -22,9 +22,9 @@ from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import QUANTIZED, UNQUANTIZED
+from adaptrans.utils.formats import ARTIFACT
 from adaptrans.utils.io import read_json
 
-FORMAT = 1
 NAME = "artifact.json"
 OWN_KEYS = (
     "format",
@@ -158,10 +158,10 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", remedy="train or fetch it again") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.get("format") != ARTIFACT:
         found = values.get("format") if isinstance(values, dict) else None
         raise ArtifactError(
-            f"{path} has format {found!r}, this version reads {FORMAT}",
+            f"{path} has format {found!r}, this version reads {ARTIFACT}",
             remedy="use the version of adaptrans that wrote it, or train it again",
         )
     problem = next(_problems(values), None)

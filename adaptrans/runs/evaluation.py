@@ -17,12 +17,13 @@ from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_fusi
 from adaptrans.runs.base import ANSWERING, RETRIEVAL, RunProfile, RunSpec, imported, published_size
 from adaptrans.runs.few_shot import ShotSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import RECIPE, compares_vectors, is_retrieval
+from adaptrans.runs.train import compares_vectors, is_retrieval
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.runs.transfer_setting import ZERO_SHOT, Regime
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.formats import RECIPE
 from adaptrans.utils.io import read_json
 
 PHASE = "evaluate"

@@ -14,20 +14,18 @@ from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.base import FEW_SHOT, RunProfile, TrainingSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import RECIPE, TrainSpec
+from adaptrans.runs.train import TrainSpec
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.transfer_setting import Regime
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.formats import FEW_SHOT_DRAW, RECIPE
 from adaptrans.utils.io import canonical_json
 
 PHASE = "shots"
 
 SPLITS = ("train", "dev")
 """Where the examples are drawn from: the first of them that the language has."""
-
-RULE = 1
-"""Raised when other examples are drawn."""
 
 
 def shot_split(where: Workspace, task: Task, language: str) -> str | None:
@@ -63,7 +61,7 @@ def drawn(labels: Sequence[Any] | int, shots: int, seed: int) -> list[int]:
     """
     many = isinstance(labels, int)
     number = labels if isinstance(labels, int) else len(labels)
-    order = np.random.default_rng([seed, RULE]).permutation(number)
+    order = np.random.default_rng([seed, FEW_SHOT_DRAW]).permutation(number)
     taken: dict[str, list[int]] = {}
     for place in order.tolist():
         label = "" if many else canonical_json(labels[place])  # type: ignore[index]
@@ -155,7 +153,7 @@ class ShotSpec(TrainingSpec):
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
             "shots": self.shots,
-            "rule": RULE,
+            "rule": FEW_SHOT_DRAW,
             "start_target_dev": self.regime.target_dev,
             "language": self.language,
             "split": self.split,

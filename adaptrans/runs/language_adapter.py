@@ -15,18 +15,15 @@ from adaptrans.modeling.backbone import check_length, tokenizer_fingerprint
 from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import RECIPE
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
+from adaptrans.utils.formats import MLM_MASKS, RECIPE
 from adaptrans.utils.io import cached_sha256
 
 PHASE = "language"
 
 METHOD = "seq_bn_inv[reduction_factor=2]"
 """MAD-X: a bottleneck of half the width and an invertible part (Pfeiffer et al. 2020, arXiv 2005.00052)."""
-
-MASKS = 2
-"""Raised when other pieces of the same text are hidden."""
 
 MAX_LENGTH = 128
 """Pieces per block of text."""
@@ -94,7 +91,7 @@ class LanguageSpec(TrainingSpec):
             "phase": PHASE,
             "language": self.language,
             "text": cached_sha256(self.files),
-            "masks": MASKS,
+            "masks": MLM_MASKS,
             "method": self.method,
             "config": self.config.inputs(whole_model=False),
             "max_length": self.max_length,

@@ -21,6 +21,7 @@ from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.formats import RECIPE
 
 ROUNDING = 1e-9
 
@@ -98,9 +99,6 @@ def provenance(parts: Sequence[TrainSpec]) -> dict[str, dict[str, list[str]]]:
         for part in parts
     }
 
-
-RECIPE = 5
-"""Raised when training or evaluation changes in a way that can change a result."""
 
 OF_EACH_TASK = ("task", "definition", "max_length", "languages", "train", "dev")
 """What of the inputs differs between the tasks of a multi-task run."""

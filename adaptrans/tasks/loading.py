@@ -22,10 +22,8 @@ from adaptrans.tasks.locate import Located, filled, find, missing
 from adaptrans.tasks.readers.tables import FORMATS, Row, other_separator, separator_remedy
 from adaptrans.tasks.readers.text import Problem
 from adaptrans.tasks.schema import HubSource, Task
+from adaptrans.utils.formats import READING, SUBSET_DRAW
 from adaptrans.utils.io import cached_sha256, digest
-
-RULE = "hash of the place, 1"
-"""Names how a limit chooses; it stands in the keys of runs with a limit, and of no others."""
 
 SEED = b"adaptrans subset"
 
@@ -76,7 +74,7 @@ def rule(*limits: int | None) -> dict[str, Any]:
         >>> rule(None, None), rule(None, 100)
         ({}, {'subset': 'hash of the place, 1'})
     """
-    return {} if all(limit is None for limit in limits) else {"subset": RULE}
+    return {} if all(limit is None for limit in limits) else {"subset": SUBSET_DRAW}
 
 
 def with_labels(task: Task, data: Path | None) -> Task:
@@ -122,8 +120,6 @@ def _counted(task: Task, split: str, data: Path | None, languages: tuple[str, ..
 
 
 # Raised when the same files begin to give other examples.
-READING_VERSION = 3
-
 _log = logging.getLogger(__name__)
 
 
@@ -252,7 +248,7 @@ def fingerprint(task: Task, split: str, language: str, data: Path | None, *, lim
     Raises:
         MissingDataError: If the data are nowhere.
     """
-    return digest([READING_VERSION, str(task), identity(task, split, language, data), limit], 20)
+    return digest([READING, str(task), identity(task, split, language, data), limit], 20)
 
 
 def identity(task: Task, split: str, language: str, data: Path | None) -> Any:

@@ -150,7 +150,7 @@ def test_how_a_limit_chooses_is_in_the_keys_of_runs_with_one_alone(planner, monk
 
     limited = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
     free = keys()
-    monkeypatch.setattr(loading, "RULE", "another")
+    monkeypatch.setattr(loading, "SUBSET_DRAW", "another")
     again = keys(limit_train=5, limit=5), keys(limit_dev=5, limit=5)
     assert keys() == free
     assert all(new != old for a, b in zip(again, limited, strict=True) for new, old in zip(a, b, strict=True))

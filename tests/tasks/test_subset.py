@@ -30,9 +30,9 @@ def test_labels_that_go_round_in_a_circle_are_all_met(period):
 
 
 def test_the_choice_never_changes_unnoticed():
-    # If this fails, published scores on a part of the data cannot be had again: change RULE too.
+    # If this fails, published scores on a part of the data cannot be had again: change SUBSET_DRAW too.
     assert loading.places(1000, 8) == [68, 142, 174, 499, 528, 556, 557, 819]
-    assert loading.RULE == "hash of the place, 1"
+    assert loading.SUBSET_DRAW == "hash of the place, 1"
 
 
 def test_a_part_of_a_corpus_keeps_the_other_corpus():

@@ -25,11 +25,9 @@ from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.store import Run
 from adaptrans.runs.workspace import Workspace
 from adaptrans.utils.devices import pick_device, pick_precision
+from adaptrans.utils.formats import BITEXT_SEARCH
 from adaptrans.utils.io import atomic_write, digest, write_json
 from adaptrans.utils.progress import progress
-
-SEARCHED = 2
-"""Raised when an approximate search begins to find something else."""
 
 COLUMNS = ("score", "source line", "target line", "source", "target")
 
@@ -191,7 +189,7 @@ def mine_files(
     # What an approximate search has found is kept as well.
     kind = options.search or search_kind(sides[0].sentences, sides[1].sentences)
     names = [side.folder.name for side in sides]
-    kept = work / f"search-{digest([SEARCHED, *names, *settings], length=24)}"
+    kept = work / f"search-{digest([BITEXT_SEARCH, *names, *settings], length=24)}"
     with progress("searching", sides[0].sentences + sides[1].sentences) as meter:
         found = mine(*vectors, search=kind, tick=meter.to, work=kept)
     written = _write(out, found, sides, options)
