@@ -7,19 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adaptrans.errors import ConfigError
-from adaptrans.evaluation.fusion_attention import AttentionRecord, mean_over_languages
+from adaptrans.evaluation.fusion_attention import AttentionRecord
 from adaptrans.report.axes import smooth
-from adaptrans.report.content import Content
-from adaptrans.report.tables import Sheet, sheets
+from adaptrans.report.content import Content, fusions_of
+from adaptrans.report.tables import Sheet, fusion_sheet, sheets
 from adaptrans.utils.format import size, thousands
 from adaptrans.utils.io import atomic_write
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 COLORS = ("#4b5563", "#d0680a", "#1f78b8", "#12876a", "#b5488f", "#7a5bd0", "#9a7b00", "#b3352c")
 """Those of the page, for bars and lines of setups in their order."""
@@ -179,12 +175,20 @@ def _dots(figure: Any, sheet: Sheet, colors: dict[str, str]) -> None:
 
 def _shares(figure: Any, sheet: Sheet, _: dict[str, str]) -> None:
     """Adapters by layer and by language."""
+    figure.set_size_inches(_shares_size(sheet))
+    _draw_shares(figure, sheet)
+
+
+def _shares_size(sheet: Sheet) -> tuple[float, float]:
     adapters = _names([row[2] for row in sheet.rows])
     parts = _names([row[0] for row in sheet.rows])
     most = max(len(_names([row[1] for row in sheet.rows if row[0] == part])) for part in parts)
-    figure.set_size_inches(
-        1.0 + _room(adapters) + max(3.0, 0.5 * most), 0.9 + len(parts) * (0.9 + 0.35 * len(adapters))
-    )
+    return 1.0 + _room(adapters) + max(3.0, 0.5 * most), 0.9 + len(parts) * (0.9 + 0.35 * len(adapters))
+
+
+def _draw_shares(figure: Any, sheet: Sheet) -> None:
+    adapters = _names([row[2] for row in sheet.rows])
+    parts = _names([row[0] for row in sheet.rows])
     for axes, part in zip(figure.subplots(len(parts), 1, squeeze=False)[:, 0], parts, strict=True):
         names = _names([row[1] for row in sheet.rows if row[0] == part])
         found = {(row[2], row[1]): row[3] for row in sheet.rows if row[0] == part}
@@ -220,7 +224,7 @@ ATTENTION_FORMATS = ("png", "svg", "pdf")
 
 
 def draw(records: Mapping[str, AttentionRecord], title: str, path: Path) -> None:
-    """Draw each fusion as two panels: shares by language as stacked bars, and by layer as a heat map.
+    """Draw what each fusion of a setup attended to, by layer and by language, as in a report.
 
     Args:
         records: Records by language, as `load_attention` gives them.
@@ -228,60 +232,22 @@ def draw(records: Mapping[str, AttentionRecord], title: str, path: Path) -> None
         path: Where to; its ending says the format.
 
     Raises:
-        ConfigError: If the ending is unknown, or matplotlib is not installed.
+        ConfigError: If the ending is unknown.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in ATTENTION_FORMATS:
         raise ConfigError(f"cannot draw into {path}", remedy="end its name in .png, .svg or .pdf")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("a plot needs matplotlib", remedy="pip install matplotlib") from None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    adapters = next(iter(records.values())).adapters
-    layers = max(len(mean_over_languages(records, fusion)) for fusion in adapters)
-    height = max(2.5, 0.25 * len(records) + 1.2, 0.25 * layers + 1.2)
-    figure = Figure(figsize=(11, height * len(adapters)), layout="constrained")
+    drawn = [fusion_sheet(fusion) for fusion in fusions_of(title, "", records)]
+    widths, heights = zip(*map(_shares_size, drawn), strict=True)
+    figure = Figure(figsize=(max(widths), sum(heights) + 0.5), layout="constrained")
     # Without a canvas of its own a figure would look for a display.
     FigureCanvasAgg(figure)
-    axes: Any = figure.subplots(len(adapters), 2, squeeze=False)
-    for row, (fusion, names) in zip(axes, adapters.items(), strict=True):
-        _by_language(row[0], records, fusion, names)
-        _by_layer(row[1], records, fusion, names)
-    figure.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    panels: Any = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
+    for panel, sheet in zip(panels, drawn, strict=True):
+        _draw_shares(panel, sheet)
+    figure.suptitle(f"What {title} attends to, percent")
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format=form, dpi=150)
-
-
-def _by_language(
-    axes: Axes, records: Mapping[str, AttentionRecord], fusion: str, names: tuple[str, ...]
-) -> None:
-    shares = [record.means(fusion) for record in records.values()]
-    left = [0.0] * len(shares)
-    for place, name in enumerate(names):
-        own = [share[place] for share in shares]
-        axes.barh(list(records), own, left=left, label=name)
-        left = [start + width for start, width in zip(left, own, strict=True)]
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 1), xlabel="share, mean over layers")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(names), 4), fontsize="small")
-
-
-def _by_layer(
-    axes: Axes, records: Mapping[str, AttentionRecord], fusion: str, names: tuple[str, ...]
-) -> None:
-    rows = mean_over_languages(records, fusion)
-    image = axes.imshow([row["shares"] for row in rows], vmin=0, vmax=1, aspect="auto", cmap="viridis")
-    labels = [
-        str(row["layer"]) if row["part"] == "output" else f"{row['layer']} {row['part']}" for row in rows
-    ]
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylabel="encoder layer", title="by layer, mean over languages")
-    for y, row in enumerate(rows):
-        for x, share in enumerate(row["shares"]):
-            color = "white" if share < 0.6 else "black"
-            axes.text(x, y, f"{share:.2f}", ha="center", va="center", color=color, fontsize="small")
-    axes.figure.colorbar(image, ax=axes, label="share")

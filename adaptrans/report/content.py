@@ -12,7 +12,7 @@ from adaptrans import benchmarks
 from adaptrans.analysis.aggregates import OverallTable, overall
 from adaptrans.analysis.comparison import Row, TargetTable
 from adaptrans.analysis.published import PublishedBaselines, published_baselines, why_not
-from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention
+from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention, mean_over_languages
 from adaptrans.experiments.config import Experiment
 from adaptrans.runs.few_shot import PHASE as SHOTS
 from adaptrans.runs.store import Run, RunRef, Store
@@ -253,31 +253,19 @@ def _cost(table: TargetTable, row: Row, before: Sequence[Run]) -> Cost:
 
 def _fusions(shown: Sequence[tuple[TargetTable, Row, Run]]) -> Iterator[Fusion]:
     for table, row, run in shown:
-        if not (run.path / "attention").is_dir():
-            continue
-        records = load_attention(run)
-        names = next(iter(records.values())).adapters
-        for fusion, adapters in names.items():
-            yield Fusion(
-                row.setup,
-                table.target,
-                adapters,
-                _by_layer(list(records.values()), fusion),
-                {code: record.means(fusion) for code, record in records.items()},
-            )
+        if (run.path / "attention").is_dir():
+            yield from fusions_of(row.setup, table.target, load_attention(run))
 
 
-def _by_layer(records: Sequence[AttentionRecord], fusion: str) -> dict[str, list[float]]:
-    """Shares by place, averaged over languages."""
-    found: dict[str, list[list[float]]] = {}
-    for record in records:
-        for place in record.layers:
-            if place["fusion"] == fusion:
-                part = "" if place["part"] == "output" else f" {place['part']}"
-                found.setdefault(f"{place['layer'] + 1}{part}", []).append(place["shares"])
-    return {
-        name: [sum(column) / len(rows) for column in zip(*rows, strict=True)] for name, rows in found.items()
-    }
+def fusions_of(setup: str, target: str, records: Mapping[str, AttentionRecord]) -> Iterator[Fusion]:
+    """What each fusion of a setup attended to, of its records by language."""
+    for fusion, adapters in next(iter(records.values())).adapters.items():
+        layers = {}
+        for place in mean_over_languages(records, fusion):
+            part = "" if place["part"] == "output" else f" {place['part']}"
+            layers[f"{place['layer'] + 1}{part}"] = place["shares"]
+        languages = {code: record.means(fusion) for code, record in records.items()}
+        yield Fusion(setup, target, adapters, layers, languages)
 
 
 def _lines(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from adaptrans.analysis.comparison import Row, TargetTable
 from adaptrans.experiments.config import Experiment
 from adaptrans.report.axes import Axis, line, scores_axis, smooth
+from adaptrans.report.charts import write_figures
 from adaptrans.report.content import Content, Cost, Curve, content
 from adaptrans.runs.store import Store
 from adaptrans.stats.intervals import SIGNIFICANT
@@ -45,8 +46,6 @@ def write_page(
     found = content(tables, store, experiment, baseline)
     text = render(found)
     if figures is not None:
-        from adaptrans.report.charts import write_figures
-
         write_figures(found, figures)
     with atomic_write(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -92,7 +92,7 @@ def sheets(page: Content) -> Iterator[Sheet]:
     if page.costs:
         yield _costs(page)
     for fusion in page.fusions:
-        yield _fusion(fusion)
+        yield fusion_sheet(fusion)
 
 
 def _panel(curve: Curve) -> tuple[str, str]:
@@ -221,7 +221,8 @@ def _costs(page: Content) -> Sheet:
     return Sheet("cost", "Cost and score", columns, rows, head, lines, "dots")
 
 
-def _fusion(fusion: Fusion) -> Sheet:
+def fusion_sheet(fusion: Fusion) -> Sheet:
+    """What one fusion attended to, by layer and by language."""
     parts = (("layer", fusion.layers), ("language", fusion.languages))
     rows = [
         (by, name, adapter, share)
