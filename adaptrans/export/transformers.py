@@ -28,6 +28,7 @@ from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import DEFAULT_STORE, Store
 from adaptrans.runs.workspace import Workspace, artifact_folder
+from adaptrans.task_types import recipes
 from adaptrans.tasks import catalogue
 from adaptrans.utils.io import atomic_write, read_json, write_json
 from adaptrans.utils.progress import Meter, progress
@@ -196,7 +197,6 @@ def _plain(
 
     # IMPORTGONE
     from adaptrans.modeling.tokenizer_files import save_tokenizer
-    from adaptrans.task_types import recipes
 
     if len(assembled.heads) > 1 or head is not None:
         named = {spec.name: name for name, spec in assembled.heads.items()}
@@ -238,8 +238,6 @@ def answering(manifest: Manifest, head: Mapping[str, Any]) -> dict[str, Any] | N
         What the artifact recorded; of an older one what the task of that name and version says today, and
         None where there is none.
     """
-    from adaptrans.task_types import recipes
-
     recorded = manifest.values.get(recipes.ANSWERING)
     if isinstance(recorded, dict) and isinstance(recorded.get(head["name"]), dict):
         return dict(recorded[head["name"]])
@@ -290,8 +288,6 @@ WEIGHTS_NOTE = "The weights are float32. Loaded with fewer bits they give other 
 
 def _answers(manifest: Manifest, base: Backbone, made: Exported) -> str:
     """How it answers, with code that a reader can run below the lines that load it."""
-    from adaptrans.task_types import recipes
-
     found = ""
     if made.head is not None:
         rules = answering(manifest, made.head)

@@ -304,8 +304,6 @@ splits:
         task: TaskSettings,
     ) -> list[Input]:
         """The tokens as the model sees them, and what hidden ones are."""
-        from adaptrans.task_types.masked_lm import masked
-
         found = []
         for feature in features:
             seen, hidden = masked(feature)
