@@ -24,7 +24,7 @@ Backbone: TypeAlias = Annotated[
     typer.Option(
         "--backbone",
         envvar="ADAPTRANS_BACKBONE",
-        help="Folder or hub id of an XLM-R encoder; mini is bundled.",
+        help="Folder or hub id of an XLM-R or BERT encoder; mini is bundled.",
     ),
 ]
 Data: TypeAlias = Annotated[
