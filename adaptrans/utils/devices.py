@@ -199,7 +199,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 def release_memory(device: torch.device | None) -> None:
-    """Give memory that nothing uses back to the device, after it ended; from here on it is spared."""
+    """After memory ended, give back what nothing uses, and from now on every tensor once it is freed."""
     import gc
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""Less memory for the same results: activations that are computed again, frozen weights as they are used."""
+"""Gradient checkpointing: activations recomputed in the backward pass; frozen weights as they are used."""
 
 from __future__ import annotations
 

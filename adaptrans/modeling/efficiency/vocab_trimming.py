@@ -1,4 +1,4 @@
-"""Word embeddings cut to the pieces that the data need, the others left in their file.
+"""Vocabulary trimming: the embeddings of the tokens in the data alone, the others left in their file.
 
 XLM-R's matrix has 250,002 rows, of which a task in fifteen languages meets a tenth. The cut matrix gives the
 same numbers: a piece's row is found by its id, and a piece that was not foreseen is read from the file when

@@ -137,7 +137,7 @@ def nearest_adapter(setup: Setup, method: adapter_methods.Method, retrieval: boo
 
 
 UNQUANTIZED = "none"
-"""A base as it is in its file."""
+"""The value of `quantize` that leaves the base in the float type of its file."""
 
 QUANTIZED = ("8bit", "4bit")
 """Linear layers of the frozen encoder in 8-bit integers with a scale for each row, or in 4-bit floats of
