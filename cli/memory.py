@@ -141,7 +141,7 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
         yield "a quarter of the inputs at once", replace(own, items=max(1, asked.items // 4))
     if not whole:
         method = adapter_methods.parse(asked.method)
-        if "leave_out" in adapter_methods.OPTIONS_OF[method.name] and not method.options:
+        if "leave_out" in method.entry.option_names and not method.options:
             half = f"{asked.method}[leave_out='first:{asked.shape.depth // 2}']"
             yield "lower half left out", replace(own, method=half)
         yield "full", replace(asked, setup="full", quantize="none")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from adaptrans.errors import SetupError, UnknownNameError
+from adaptrans.utils.registry import Registry
 
 FULL = "full"
 
@@ -32,7 +33,7 @@ BLOCKS = (
     "MultiTask",
     "Merge",
 )
-# Method by block, in the order of BLOCKS. Source: forward passes of adapters 1.3.0 on XLM-R; the Stack column
+# Rows, in the order of BLOCKS. Source: forward passes of adapters 1.3.0 on XLM-R; the Stack column
 # further by comparing each stack with its parts: a parallel adapter reads the input of its layer, not what
 # the adapter below made of it, so that in a stack of them only the last one has an effect.
 #   ok      composed
@@ -41,17 +42,6 @@ BLOCKS = (
 #   silent  no error, but only one adapter has an effect
 #   first   no error, but of the invertible parts only the first one has an effect
 #   unsound no error, but nothing says that a weighted sum of such weights is of use
-COMPOSITION = {
-    "seq_bn double_seq_bn compacter compacter++": "ok ok ok ok error ok ok ok ok ok ok ok",
-    "seq_bn_inv double_seq_bn_inv": "ok first first first error ok ok ok ok ok ok ok",
-    "par_bn scaled_par_bn": "silent ok silent silent error error error ok ok ok ok ok",
-    "lora ia3": "ok no no no error ok ok ok ok no ok ok",
-    "dora vera": "ok no no no error ok ok ok ok no ok unsound",
-    "prefix_tuning": "ok no no no error ok ok ok no no ok unsound",
-    "mam": "silent error error error error ok ok ok no no ok unsound",
-    "unipelt": "ok error error error error error error ok no no ok unsound",
-    "prompt_tuning loreft noreft direft": " ".join(["silent"] * 11 + ["unsound"]),
-}
 REASONS = {
     "no": "the adapters library does not implement {block} of {method}",
     "error": "{block} of {method} fails in the adapters library",
@@ -74,22 +64,6 @@ LORA = (
 REFT = (
     "layers prefix_positions suffix_positions r orthogonality tied_weights dropout non_linearity output_reft"
 )
-# Source: the configuration classes of adapters 1.3.0, without `is_parallel`, which would turn a method into
-# another one. `mam` and `unipelt` are unions, whose options the
-# library takes only inside their parts.
-OPTIONS = {
-    "seq_bn double_seq_bn seq_bn_inv double_seq_bn_inv par_bn scaled_par_bn": BOTTLENECK,
-    "compacter compacter++": BOTTLENECK,
-    "lora ia3": LORA,
-    "dora": f"{LORA} use_dora",
-    "vera": f"{LORA} vera_d vera_b",
-    "prefix_tuning": (
-        "leave_out flat prefix_length bottleneck_size non_linearity dropout use_gating shared_gating"
-    ),
-    "prompt_tuning": "prompt_length prompt_init combine",
-    "loreft noreft direft": REFT,
-    "mam unipelt": "",
-}
 # Names that older versions of the library used, and what they are called now.
 FORMER = {
     "pfeiffer": "seq_bn",
@@ -108,16 +82,118 @@ SUBTRACTS_NOTHING = "direft"
 Value = bool | int | float | str | None | list | dict
 
 
-def _cells() -> dict[str, dict[str, str]]:
-    return {
-        name: dict(zip(BLOCKS, row.split(), strict=True))
-        for names, row in COMPOSITION.items()
-        for name in names.split()
-    }
+@dataclass(frozen=True)
+class AdapterMethod:
+    """All that differs from one adapter method to the next.
+
+    Args:
+        composition: Its row of blocks, in the order of `BLOCKS`.
+        options: Options that may be given, separated by spaces.
+        library: Name of its configuration in the adapters library; by default its own.
+        defaults: What of that configuration it sets otherwise.
+        adds_tokens: Whether it puts tokens of its own into the sequence.
+        inverts: Whether it has an invertible part at the embeddings, which acts below all adapters.
+        reads_weights: Whether it computes with the weights of its layers.
+        quick: Options with which one of the same size is quickly built.
+        architectures: What its configuration, or the parts of it, say as `architecture`.
+        failure: Why options that the library takes fail later or make another method, and the remedy.
+    """
+
+    composition: str
+    options: str
+    library: str | None = None
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    adds_tokens: bool = False
+    inverts: bool = False
+    reads_weights: bool = False
+    quick: Mapping[str, Value] = field(default_factory=dict)
+    architectures: tuple[str | None, ...] = (None,)
+    failure: Callable[[Mapping[str, Value]], tuple[str, str] | None] = lambda options: None
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """What stands in its row, by block."""
+        return dict(zip(BLOCKS, self.composition.split(), strict=True))
+
+    @property
+    def option_names(self) -> frozenset[str]:
+        """The options that may be given."""
+        return frozenset(self.options.split())
 
 
-CELLS = _cells()
-OPTIONS_OF = {name: frozenset(row.split()) for names, row in OPTIONS.items() for name in names.split()}
+def _vera_failure(options: Mapping[str, Value]) -> tuple[str, str] | None:
+    """Source: forward passes of adapters 1.3.0."""
+    for key in ("vera_d", "vera_b"):
+        if key in options and not isinstance(options[key], float):
+            return f"{key} that is no decimal number makes a lora of it", f"write for instance {key}=0.1"
+    places = [
+        options.get("selfattn_lora", True),
+        options.get("intermediate_lora"),
+        options.get("output_lora"),
+    ]
+    if sum(map(bool, places)) > 1:
+        return "its matrices are shared, and these layers have other shapes", "choose one kind of layer"
+    return None
+
+
+# Source of the options: the configuration classes of adapters 1.3.0, without `is_parallel`, which would turn
+# a method into another one. `mam` and `unipelt` are unions, whose options the library takes only inside their
+# parts.
+_BOTTLENECK = AdapterMethod("ok ok ok ok error ok ok ok ok ok ok ok", BOTTLENECK)
+_INVERTIBLE = replace(
+    _BOTTLENECK, composition="ok first first first error ok ok ok ok ok ok ok", inverts=True
+)
+_PARALLEL = replace(_BOTTLENECK, composition="silent ok silent silent error error error ok ok ok ok ok")
+_LORA = AdapterMethod("ok no no no error ok ok ok ok no ok ok", LORA, architectures=("lora",))
+_DORA = replace(_LORA, composition="ok no no no error ok ok ok ok no ok unsound")
+_SILENT = " ".join(["silent"] * 11 + ["unsound"])
+_REFT = AdapterMethod(_SILENT, REFT, architectures=("reft",))
+
+ADAPTER_METHODS: Registry[AdapterMethod] = Registry("method")
+for _name in ("seq_bn", "double_seq_bn", "compacter", "compacter++"):
+    ADAPTER_METHODS.add(_name, _BOTTLENECK)
+for _name in ("seq_bn_inv", "double_seq_bn_inv"):
+    ADAPTER_METHODS.add(_name, _INVERTIBLE)
+for _name in ("par_bn", "scaled_par_bn"):
+    ADAPTER_METHODS.add(_name, _PARALLEL)
+for _name in ("lora", "ia3"):
+    ADAPTER_METHODS.add(_name, _LORA)
+ADAPTER_METHODS.add("dora", replace(_DORA, options=f"{LORA} use_dora", reads_weights=True))
+ADAPTER_METHODS.add("vera", replace(_DORA, options=f"{LORA} vera_d vera_b", failure=_vera_failure))
+ADAPTER_METHODS.add(
+    "prefix_tuning",
+    AdapterMethod(
+        "ok no no no error ok ok ok no no ok unsound",
+        "leave_out flat prefix_length bottleneck_size non_linearity dropout use_gating shared_gating",
+        architectures=("prefix_tuning",),
+    ),
+)
+ADAPTER_METHODS.add(
+    "mam",
+    AdapterMethod(
+        "silent error error error error ok ok ok no no ok unsound",
+        "",
+        architectures=("union", "prefix_tuning", None),
+    ),
+)
+ADAPTER_METHODS.add(
+    "unipelt",
+    AdapterMethod(
+        "ok error error error error error error ok no no ok unsound",
+        "",
+        architectures=("union", "prefix_tuning", "lora", None),
+    ),
+)
+ADAPTER_METHODS.add(
+    "prompt_tuning",
+    AdapterMethod(
+        _SILENT, "prompt_length prompt_init combine", adds_tokens=True, architectures=("prompt_tuning",)
+    ),
+)
+# Orthogonal matrices take minutes to draw.
+ADAPTER_METHODS.add("loreft", replace(_REFT, quick={"orthogonality": False}))
+ADAPTER_METHODS.add("noreft", _REFT)
+ADAPTER_METHODS.add(SUBTRACTS_NOTHING, _REFT)
 
 
 @dataclass(frozen=True)
@@ -132,19 +208,29 @@ class Method:
         return f"{self.name}[{options}]" if options else self.name
 
     @property
+    def entry(self) -> AdapterMethod:
+        """What is known of the method."""
+        return ADAPTER_METHODS[self.name]
+
+    @property
+    def quick(self) -> Method:
+        """A method of the same size that is quickly built."""
+        return replace(self, options={**self.options, **self.entry.quick})
+
+    @property
     def lengthens(self) -> bool:
         """Whether the method puts tokens of its own into the sequence."""
-        return self.name == "prompt_tuning"
+        return self.entry.adds_tokens
 
     @property
     def inverts(self) -> bool:
         """Whether the method has an invertible part at the embeddings, which acts below all adapters."""
-        return self.name.endswith("_inv") or bool(self.options.get("inv_adapter"))
+        return self.entry.inverts or bool(self.options.get("inv_adapter"))
 
     @property
     def reads_weights(self) -> bool:
         """Whether the method computes with the weights of its layers: DoRA takes their norms."""
-        return bool(self.options.get("use_dora", self.name == "dora"))
+        return bool(self.options.get("use_dora", self.entry.reads_weights))
 
     def obstacle(self, block: str) -> str | None:
         """Why the method cannot stand in a block of the table, or None when it can.
@@ -155,7 +241,7 @@ class Method:
             >>> parse("lora").obstacle("Stack") is None
             True
         """
-        cell = CELLS[self.name][block]
+        cell = self.entry.cells[block]
         return None if cell == "ok" else REASONS[cell].format(block=block, method=self.name)
 
 
@@ -216,7 +302,7 @@ def untold_lines(name: str) -> list[str]:
 
 def names() -> list[str]:
     """All adapter methods, sorted."""
-    return sorted(CELLS)
+    return ADAPTER_METHODS.names()
 
 
 def parse(text: str) -> Method:
@@ -248,8 +334,8 @@ def parse(text: str) -> Method:
     name, inside = match[1], match[2]
     if name in FORMER:
         raise UnknownNameError("method", name, [FORMER[name]], remedy=f"it is now called '{FORMER[name]}'")
-    if name not in CELLS:
-        raise UnknownNameError("method", name, [*CELLS, FULL])
+    if name not in ADAPTER_METHODS:
+        raise UnknownNameError("method", name, [*ADAPTER_METHODS, FULL])
     method = Method(name, _options(name, inside) if inside and inside.strip() else {})
     reason = _failure(method)
     if reason:
@@ -265,22 +351,13 @@ def _failure(method: Method) -> tuple[str, str] | None:
     options = method.options
     if options.get("inv_adapter") not in (None, "nice"):
         return "its invertible part fails in the adapters library", "write inv_adapter='nice'"
-    if method.name == "vera":
-        for key in ("vera_d", "vera_b"):
-            if key in options and not isinstance(options[key], float):
-                return f"{key} that is no decimal number makes a lora of it", f"write for instance {key}=0.1"
-        places = [
-            options.get("selfattn_lora", True),
-            options.get("intermediate_lora"),
-            options.get("output_lora"),
-        ]
-        if sum(map(bool, places)) > 1:
-            return "its matrices are shared, and these layers have other shapes", "choose one kind of layer"
-    return None
+    return method.entry.failure(options)
 
 
 def _options(name: str, inside: str) -> dict[str, Value]:
-    remedy = f"write for instance '{name}[{next(iter(sorted(OPTIONS_OF[name])), 'option')}=1]'"
+    remedy = (
+        f"write for instance '{name}[{next(iter(sorted(ADAPTER_METHODS[name].option_names)), 'option')}=1]'"
+    )
     problem = SetupError(f"the options of method '{name}[{inside}]' cannot be read", remedy=remedy)
     try:
         call = ast.parse(f"f({inside})", mode="eval").body
@@ -290,8 +367,9 @@ def _options(name: str, inside: str) -> dict[str, Value]:
         for keyword in call.keywords:
             if keyword.arg is None:
                 raise problem
-            if keyword.arg not in OPTIONS_OF[name]:
-                raise UnknownNameError(f"option of method {name}", keyword.arg, OPTIONS_OF[name])
+            known = ADAPTER_METHODS[name].option_names
+            if keyword.arg not in known:
+                raise UnknownNameError(f"option of method {name}", keyword.arg, known)
             options[keyword.arg] = ast.literal_eval(keyword.value)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise problem from error

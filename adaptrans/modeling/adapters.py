@@ -34,7 +34,13 @@ from torch import Tensor, nn
 from transformers.modeling_utils import no_init_weights
 
 from adaptrans.errors import ArtifactError, SetupError
-from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, Method, check_layers, left_out
+from adaptrans.modeling.adapter_methods import (
+    ADAPTER_METHODS,
+    SUBTRACTS_NOTHING,
+    Method,
+    check_layers,
+    left_out,
+)
 from adaptrans.modeling.backbone import Backbone, load_tokenizer, weight_files
 from adaptrans.modeling.efficiency import vocab_trimming
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec
@@ -332,7 +338,7 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
         options["leave_out"] = left_out(options["leave_out"], model.config.num_hidden_layers)
     check_layers(options.get("layers", "all"), model.config.num_hidden_layers)
     try:
-        config = ADAPTER_CONFIG_MAP[method.name].replace(**options)
+        config = _method_config(method.name).replace(**options)
         with seeded(seed, "adapter"):
             model.add_adapter(name, config=config)
         _mend(model)
@@ -486,9 +492,15 @@ def canonical_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(AdapterConfig.load(dict(config)).to_dict())
 
 
+def _method_config(name: str) -> Any:
+    """The library's configuration of a method without options."""
+    entry = ADAPTER_METHODS[name]
+    return ADAPTER_CONFIG_MAP[entry.library or name].replace(**entry.defaults)
+
+
 def default_config(method: str) -> dict[str, Any]:
     """The configuration of a method without options."""
-    return dict(ADAPTER_CONFIG_MAP[method].to_dict())
+    return dict(_method_config(method).to_dict())
 
 
 def save_adapter(model: Model, name: str, folder: Path, more: Mapping[str, Any] | None = None) -> None:

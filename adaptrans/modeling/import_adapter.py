@@ -187,7 +187,11 @@ def method_of(config: Mapping[str, Any], said: str | None = None) -> Method:
         keys = sorted({*default, *config} - {*NO_MATTER})
         options = {key: config.get(key) for key in keys if config.get(key) != default.get(key)}
         fewer = best is None or len(options) < len(best.options)
-        if options.keys() <= adapter_methods.OPTIONS_OF[name] and fewer and said in (None, name):
+        if (
+            options.keys() <= adapter_methods.ADAPTER_METHODS[name].option_names
+            and fewer
+            and said in (None, name)
+        ):
             best = Method(name, options)
     if best is None:
         raise ArtifactError(

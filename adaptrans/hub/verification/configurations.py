@@ -8,13 +8,12 @@ from typing import Any
 
 from adaptrans.hub.package import Base, Package
 from adaptrans.hub.verification.errors import Refusal
+from adaptrans.modeling.adapter_methods import ADAPTER_METHODS
 from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.kernels import ATTENTION_KEYS
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 
 ENCODER_CONFIG = "backbone/config.json"
-ARCHITECTURES = (None, "prefix_tuning", "lora", "prompt_tuning", "reft", "union")
-"""Source: the classes that adapters 1.3.0 knows, without mtl_lora, which none of our methods makes."""
 MODULE_KEYS = {
     "config", "hidden_size", "model_class", "model_name", "model_type", "name", "version", "adapter_names",
     "num_labels", "label2id", "config_id",
@@ -54,7 +53,8 @@ def adapter_config_problem(config: Any) -> str | None:
     """What is wrong with the configuration of an adapter, None if nothing is."""
     if not isinstance(config, dict):
         return "has no configuration of an adapter, but the name of one elsewhere"
-    if config.get("architecture") not in ARCHITECTURES:
+    known = {form for name in ADAPTER_METHODS for form in ADAPTER_METHODS[name].architectures}
+    if config.get("architecture") not in known:
         return f"names the architecture {str(config['architecture'])[:80]!r}"
     inner = config.get("configs", [])
     if not isinstance(inner, list) or len(inner) > 8:

@@ -194,7 +194,7 @@ def _model(case: Case) -> tuple[adapters.Model, frozenset[str]]:
     """A model of the case, and the names of what is trained."""
     model = adapters.shaped_model(case.shape.as_config(case.vocabulary))
     quantize(model.base_model.encoder, case.quantize, OUTLINES)
-    method = light(adapter_methods.parse(case.method))
+    method = adapter_methods.parse(case.method).quick
     stack: list[str | Fused] = []
     adapter: str | None = None
     fusions: list[str] = []
@@ -333,20 +333,13 @@ def _adapter(model: adapters.Model, method: Method) -> Size:
     name = module_name(f"method_{len(model.adapters_config.adapters)}")
     try:
         with torch.device("meta"):
-            adapters.add_adapter(model, name, light(method), seed=0)
+            adapters.add_adapter(model, name, method.quick, seed=0)
     except SetupError as problem:
         return Size(str(method), None, None, problem.message)
     trained = adapters.freeze_all_but(model, name, [], whole=False)
     parameters = dict(model.named_parameters())
     own = adapters.adapter_tensors(model, name)
     return Size(str(method), sum(parameters[key].numel() for key in trained), _adapter_bytes(own))
-
-
-def light(method: Method) -> Method:
-    """A method of the same size that is quick to build: orthogonal matrices take minutes to draw."""
-    if method.name != "loreft":
-        return method
-    return replace(method, options={**method.options, "orthogonality": False})
 
 
 def _parameters(tensors: Mapping[str, Tensor]) -> int:
