@@ -39,6 +39,16 @@ class HeadType:
         return self.library == "multiple_choice"
 
     @property
+    def finds_spans(self) -> bool:
+        """Whether it answers with the beginning and the end of a span."""
+        return self.library == "question_answering"
+
+    @property
+    def answers_tokens(self) -> bool:
+        """Whether it answers for single tokens, so that further ones in the sequence are in its way."""
+        return self.finds_spans or self.fills_masks or self.library == "tagging"
+
+    @property
     def fills_masks(self) -> bool:
         """Whether it answers for hidden tokens, over the whole vocabulary."""
         return self.library == "masked_lm"
@@ -69,6 +79,11 @@ class HeadSpec:
     name: str
     type: str
     labels: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> HeadType:
+        """Its form in the adapters library."""
+        return HEADS[self.type]
 
     def library_config(self) -> dict[str, Any]:
         """The head as the adapters library describes it.

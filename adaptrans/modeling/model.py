@@ -116,12 +116,12 @@ def logits(assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor | tuple
     head = assembled.head
     if head is None:
         raise ConfigError("this model has no head", remedy="assemble it with a target and a head")
-    if head.type == "mlm":
+    if head.form.fills_masks:
         return masked_lm_logits(assembled, batch)
     inputs = adapters.model_inputs(assembled.model, batch)
-    if head.type != "multiple_choice":
+    if not head.form.picks_rows:
         output = assembled.model(**inputs, head=assembled.head_name, return_dict=True)
-        return (output.start_logits, output.end_logits) if head.type == "span_qa" else output.logits
+        return (output.start_logits, output.end_logits) if head.form.finds_spans else output.logits
     rows, choices, _ = inputs["input_ids"].shape
     # Prefixes, gates and ReFT count the inputs of a batch before the library makes one of each choice.
     inputs = {name: value.flatten(0, 1) for name, value in inputs.items()}
@@ -248,7 +248,7 @@ def assemble(
         )
     check(setup, method, retrieval=target is None)
     layers = below_target(setup) if target is None else setup.layers
-    if any(item is not None and item.type == "mlm" for item in (head, *more_heads)):
+    if any(item is not None and item.form.fills_masks for item in (head, *more_heads)):
         tokens = None
     builder = _Builder(backbone, setup, parents, seed, tuple(more_heads), tokens, quantize)
     if any(isinstance(layer, Full) for layer in layers) or not layers:
@@ -301,7 +301,7 @@ class _Builder:
     ) -> SetupModel:
         """Frozen adapters in their order, and on top the target adapter unless this is for retrieval."""
         for item in (head, *self.more_heads):
-            if method.lengthens and item is not None and item.type in ("tagging", "span_qa", "mlm"):
+            if method.lengthens and item is not None and item.form.answers_tokens:
                 raise SetupError(
                     f"{method.name} puts tokens of its own into the text, {item.type} answers token by token",
                     remedy="use another method, for instance seq_bn",
@@ -397,7 +397,7 @@ class _Builder:
         for item in (head, *self.more_heads) if head is not None else ():
             name = module_name(item.name, list(heads))
             adapters.add_head(model, name, item, self.seed)
-            if item.type == "mlm":
+            if item.form.fills_masks:
                 begin(model, name, self.backbone)
             heads[name] = item
         head_name = next(iter(heads), None)

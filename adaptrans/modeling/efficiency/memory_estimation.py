@@ -25,7 +25,7 @@ from adaptrans.modeling.efficiency import gradient_checkpointing
 from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.memory_case import Case, Forecast
 from adaptrans.modeling.efficiency.quantization import OUTLINES, quantize
-from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.heads import HEADS, HeadSpec
 from adaptrans.modeling.setup.nodes import Adapter, Continue, Full, Fuse, Target, is_full
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.utils.devices import autocast
@@ -69,9 +69,6 @@ def most_items(case: Case, budget: int) -> int:
 
 SHALLOW = 2
 """Layers of the small encoders from which the memory of deep ones follows."""
-
-LABELLESS = ("span_qa", "mlm")
-"""Heads without labels of their own."""
 
 OVERHEAD, UNUSED = {"fp32": 40_000_000, "bf16": 130_000_000}, 0.05
 """Bytes, and share of what is alive, by which a process on a CPU takes more than its tensors.
@@ -220,9 +217,7 @@ def _model(case: Case) -> tuple[adapters.Model, frozenset[str]]:
             case _:
                 stack.append(added())
     labels = tuple(map(str, range(case.labels)))
-    adapters.add_head(
-        model, "head", HeadSpec("head", case.head, labels if case.head not in LABELLESS else ()), 0
-    )
+    adapters.add_head(model, "head", HeadSpec("head", case.head, labels if HEADS[case.head].least else ()), 0)
     whole = any(isinstance(layer, Full) for layer in layers)
     trained = adapters.freeze_all_but(model, adapter, ["head"], whole=whole, fusions=fusions)
     adapters.activate(model, stack, "head")
@@ -248,7 +243,7 @@ def _place(model: adapters.Model) -> None:
 
 def _step(model: adapters.Model, case: Case) -> None:
     """One forward pass and, in training, the gradients of it."""
-    rows = case.items * (case.labels if case.head == "multiple_choice" else 1)
+    rows = case.items * (case.labels if HEADS[case.head].picks_rows else 1)
     batch = {
         "input_ids": torch.ones(rows, case.length, dtype=torch.long),
         "attention_mask": torch.ones(rows, case.length, dtype=torch.long),
@@ -262,14 +257,14 @@ def _step(model: adapters.Model, case: Case) -> None:
 
 def _scores(model: adapters.Model, case: Case, batch: dict[str, Tensor]) -> list[Tensor]:
     """What the head answers, each shape (answers, classes)."""
-    if case.head == "mlm":
+    if HEADS[case.head].fills_masks:
         hidden = torch.ones(round(MASKED * batch["input_ids"].numel()), dtype=torch.long)
         own = dict(model.heads["head"].named_parameters())
         parts = {part: own[part] for part in adapters.spec_of(model).lm_head}
         places: Any = (hidden, hidden)
         return [masked_lm.guesses(model, parts, {**batch, "hidden": places})]
     output = model(**batch, head="head", return_dict=True)
-    if case.head == "span_qa":
+    if HEADS[case.head].finds_spans:
         return [output.start_logits, output.end_logits]
     return [output.logits.flatten(0, -2)]
 
