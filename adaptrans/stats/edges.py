@@ -30,8 +30,6 @@ from itertools import product
 
 import numpy as np
 
-from adaptrans.stats.student import beta_quantile
-
 FEW = 10
 """With so many items that differ from the common value the bootstrap's interval stands as it is.
 
@@ -303,4 +301,6 @@ def _end(total: float, squares: float, most: float, share: float) -> float:
         return most
     number = total**2 / squares
     others = max(0.0, number * most / total - number)
-    return most * beta_quantile(share, number, others + 1)
+    from scipy.special import betaincinv
+
+    return most * float(betaincinv(number, others + 1, share))

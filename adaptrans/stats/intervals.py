@@ -309,7 +309,7 @@ def holm_correction(p_values: Sequence[float]) -> list[float]:
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
 
     Example:
-        >>> [round(value, 3) for value in holm([0.01, 0.04, 0.03])]
+        >>> [round(value, 3) for value in holm_correction([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     order = sorted(range(len(p_values)), key=p_values.__getitem__)

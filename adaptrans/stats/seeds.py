@@ -42,7 +42,6 @@ from adaptrans.stats.intervals import (
     interval_of,
     with_few,
 )
-from adaptrans.stats.student import quantile, two_sided
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def median_of(own: Spread, level: float = 0.95) -> Interval:
     if own.seeds == 1:
         return interval_of(own.value, own.draws, own.n, own.sample, level)
     error, freedom = _error([own], own.draws)
-    width = quantile((1 + level) / 2, freedom) * error
+    width = t_quantile((1 + level) / 2, freedom) * error
     low, high = max(0.0, own.value - width), min(100.0, own.value + width)
     return Interval(own.value, *ends_of(own.value, (low, high), own.sample, level, seeds=own.seeds), own.n)
 
@@ -171,14 +170,43 @@ def difference_of_medians(a: Spread, b: Spread, differing: int, level: float = 0
     if a.seeds == b.seeds == 1:
         return difference_of(value, draws, differing, a.n, a.sample.beside(b.sample), level)
     error, freedom = _error([a, b], draws)
-    width = quantile((1 + level) / 2, freedom) * error
+    width = t_quantile((1 + level) / 2, freedom) * error
     tie = 1.0 if abs(value) < TIE else SMALLEST
-    p_value = two_sided(value / error, freedom) if error > 0 else tie
+    p_value = two_sided_p(value / error, freedom) if error > 0 else tie
     number = max(a.seeds, b.seeds)
     sample = a.sample.beside(b.sample)
     ends, p_value = with_few(value, (value - width, value + width), p_value, sample, level, seeds=number)
     p_value = min(1.0, max(p_value, SMALLEST, 2.0 ** (1 - differing)))
     return Difference(value, *ends, p_value, a.n)
+
+
+def t_quantile(share: float, freedom: float) -> float:
+    """The value below which a share of Student's t lies.
+
+    Args:
+        share: The share, a fraction.
+        freedom: Degrees of freedom; with infinitely many it is the normal distribution.
+
+    Example:
+        >>> round(t_quantile(0.975, 2), 3), round(t_quantile(0.975, math.inf), 3)
+        (4.303, 1.96)
+    """
+    from scipy.special import stdtrit
+
+    # Four figures of the degrees of freedom are more than an estimate of them has.
+    return float(stdtrit(float(f"{freedom:.4g}"), share))
+
+
+def two_sided_p(t: float, freedom: float) -> float:
+    """Probability that Student's t is at least as far from 0.
+
+    Example:
+        >>> round(two_sided_p(2.0, 10), 4), round(two_sided_p(-1.96, math.inf), 4)
+        (0.0734, 0.05)
+    """
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(freedom, -abs(t)))
 
 
 def _distinct(systems: Sequence[System]) -> list[System]:

@@ -8,7 +8,13 @@ import pytest
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.stats.intervals import mean_interval, paired_difference
-from adaptrans.stats.seeds import difference_over_seeds, median_factor, median_over_seeds
+from adaptrans.stats.seeds import (
+    difference_over_seeds,
+    median_factor,
+    median_over_seeds,
+    t_quantile,
+    two_sided_p,
+)
 
 REDUCE = SCORES["accuracy"].reduce
 
@@ -72,3 +78,12 @@ def test_seeds_on_other_examples_are_refused():
         median_over_seeds([{"x": right([1, 0, 1])}, {"x": right([1, 0])}], REDUCE, parallel=False)
     with pytest.raises(AdaptransError, match="no seed"):
         median_over_seeds([], REDUCE, parallel=False)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "value"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (10, 2.228), (30, 2.042), (math.inf, 1.960)],
+)
+def test_quantiles_and_tails_are_those_of_the_printed_tables(freedom, value):
+    assert t_quantile(0.975, freedom) == pytest.approx(value, abs=6e-4)
+    assert two_sided_p(value, freedom) == two_sided_p(-value, freedom) == pytest.approx(0.05, abs=1e-4)
