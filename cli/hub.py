@@ -8,13 +8,14 @@ import typer
 
 from adaptrans.utils.format import size
 from adaptrans_cli import options
-from adaptrans_cli.tables import GIB, shared_package, shared_rows
 
 if TYPE_CHECKING:
     from adaptrans.hub.pull import Pulled
     from adaptrans.hub.push import Shared
     from adaptrans.modeling.backbone import Backbone
     from adaptrans.runs.store import Store
+
+GIB = 1 << 30
 
 app = typer.Typer(
     help="Share trained artifacts in a folder, a store such as S3, or the Hugging Face Hub, and use others'.",
@@ -242,6 +243,8 @@ def list_(
     if as_json:
         options.print_json(found)
         return
+    from adaptrans_cli.tables import shared_rows
+
     shared_rows(place, found)
 
 
@@ -294,6 +297,8 @@ def show(address: At, as_json: options.Json = False) -> None:
             }
         )
         return
+    from adaptrans_cli.tables import shared_package
+
     shared_package(package, f"{entry} {' '.join(entry.tags)}".rstrip())
 
 

@@ -356,7 +356,6 @@ def _print_notes(out: Console, notes: Sequence[str]) -> None:
         out.print(Text(f"note: {note}"))
 
 
-GIB = 1 << 30
 SHOWN = 100
 """Rows of a table; the rest is counted."""
 
