@@ -17,7 +17,7 @@ from adaptrans.errors import AdaptransError
 if TYPE_CHECKING:
     from adaptrans.api import adopt, compare, evaluate, intermediate, language, predict, run, target
     from adaptrans.experiments.commands import workspace
-    from adaptrans.export.transformers import export
+    from adaptrans.exporting.transformers import export
 
 __all__ = [
     "AdaptransError",
@@ -33,7 +33,7 @@ __all__ = [
     "workspace",
 ]
 
-_PLACES = {"export": "adaptrans.export.transformers"}
+_PLACES = {"export": "adaptrans.exporting.transformers"}
 
 
 def __getattr__(name: str) -> Any:

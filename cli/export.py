@@ -29,7 +29,7 @@ def export(
     as_json: options.Json = False,
 ) -> None:
     """Write a trained run so that transformers or adapters loads it without adaptrans."""
-    from adaptrans.export.transformers import export as write
+    from adaptrans.exporting.transformers import export as write
 
     made = write(
         run,

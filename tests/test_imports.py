@@ -15,7 +15,7 @@ ROOMS = [
     "adaptrans.api",
     "adaptrans.doctor",
     "adaptrans.report",
-    "adaptrans.export",
+    "adaptrans.exporting",
     "adaptrans.experiments",
     "adaptrans.analysis",
     "adaptrans.training",

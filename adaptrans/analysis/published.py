@@ -200,7 +200,7 @@ def why_not(found: Sequence[PublishedBaselines]) -> str:
     """One line on the targets whose published rows are not shown; empty if there are none.
 
     Example:
-        >>> why_not([Beside("xnli@1", why_not="scored on dev"), Beside("copa@1")])
+        >>> why_not([PublishedBaselines("xnli@1", why_not="scored on dev"), PublishedBaselines("copa@1")])
         'published rows not shown, for they are not comparable: xnli (scored on dev)'
     """
     reasons: dict[str, list[str]] = {}

@@ -97,7 +97,7 @@ def adapter_name(key: str) -> str | None:
     """The adapter that a tensor of the model belongs to, None for backbone and heads.
 
     Example:
-        >>> owner("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        >>> adapter_name("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
         'mnli'
     """
     match = None if key.startswith("heads.") else _OWNER.search(key)
@@ -119,7 +119,7 @@ def canonical_name(key: str) -> str:
     """The name of an adapter's tensor without the adapter's own.
 
     Example:
-        >>> anonymous("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        >>> canonical_name("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
         'roberta.encoder.layer.0.output.adapters.*.adapter_up.bias'
     """
     return renamed(key, "*")

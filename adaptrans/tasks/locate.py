@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from adaptrans.errors import MissingDataError, UnknownNameError
 from adaptrans.languages import get as get_language
 from adaptrans.tasks.readers.tables import FORMATS
-from adaptrans.tasks.schema import FileSource, HubSource, Task
+
+if TYPE_CHECKING:
+    from adaptrans.tasks.schema import FileSource, HubSource, Task
+
 
 UNTRIED = "(read as the hub documents it, not yet tried on the hub)"
 """What is said of a hub source that nobody has tried."""

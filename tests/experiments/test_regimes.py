@@ -129,7 +129,7 @@ def test_selection_on_target_dev_is_named_and_stands_apart(experiment, small_wor
     first, second = (spec for spec in plan.training if spec.phase == "target")
     assert set(first.inputs["dev"]) == {"en"}
     assert set(second.inputs["dev"]) == {"en", "de"}
-    assert "select" not in first.inputs["config"]
+    assert first.inputs["config"]["select"] != second.inputs["config"]["select"]
     outcome = api.run(both, where=small_workspace)
     assert [table.regime for table in outcome.tables] == [
         "",

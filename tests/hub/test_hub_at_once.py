@@ -10,7 +10,7 @@ from adaptrans.hub import push, resolve
 PUSH = """
 import sys, pathlib, time
 from adaptrans.errors import ArtifactError
-from adaptrans.hub import listing, sharing
+from adaptrans.hub.push import push
 from adaptrans.hub.local import FolderHub
 from adaptrans.runs.store import Store
 
@@ -27,14 +27,14 @@ def late(self, path, text):
 FolderHub.create = late
 root = Store(pathlib.Path(store))
 try:
-    print("pushed", sharing.push(root.find(key), root, f"{place}/thing").pushed.entry)
+    print("pushed", push(root.find(key), root, f"{place}/thing").pushed.entry)
 except ArtifactError as error:
     print("told", error)
 """
 
 PULL = """
 import sys, pathlib, time
-from adaptrans.hub import folder as stored
+from adaptrans.hub import local as stored
 from adaptrans.hub.pull import pull
 from adaptrans.runs.store import Store
 

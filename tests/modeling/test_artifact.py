@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adaptrans.errors import ArtifactError
-from adaptrans.export.transformers import save_plain
+from adaptrans.exporting.transformers import save_plain
 from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import identify

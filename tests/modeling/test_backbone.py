@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -249,7 +250,10 @@ def test_no_alarm_of_another_family_of_models(backbone_maker, tmp_path, cache, v
         "from mini_pretraining.tokenizer import load\n"
         f"print(len(load_tokenizer(identify({str(folder)!r}))), load({str(folder)!r}).get_vocab_size())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout == f"{size} {size}\n"
     assert done.stderr == ""
 

@@ -8,7 +8,7 @@ import transformers
 from support.bert import make_bert
 
 from adaptrans.errors import ConfigError
-from adaptrans.export.transformers import save_plain
+from adaptrans.exporting.transformers import save_plain
 from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer

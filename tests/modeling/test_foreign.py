@@ -10,7 +10,7 @@ from adapters import ADAPTER_CONFIG_MAP, AdapterConfig
 from safetensors.torch import load_file, save_file
 
 from adaptrans.errors import ArtifactError
-from adaptrans.export.adapters import save_folder
+from adaptrans.exporting.adapters import save_folder
 from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.import_adapter import (

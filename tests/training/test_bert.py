@@ -7,7 +7,7 @@ from support.bert import make_bert
 from support.smalldata import SENTENCES, make_planner, make_workspace
 
 from adaptrans.evaluation.evaluator import evaluate
-from adaptrans.export.transformers import export
+from adaptrans.exporting.transformers import export
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.training_args import training_config

@@ -9,7 +9,7 @@ from mini_pretraining.checkpoint import write_whole
 
 from adaptrans.evaluation.bitext_mining.files import Options, mine_files, setup_model
 from adaptrans.evaluation.evaluator import evaluate
-from adaptrans.export.transformers import export
+from adaptrans.exporting.transformers import export
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.training_args import training_config

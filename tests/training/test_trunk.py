@@ -73,15 +73,15 @@ def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
 
 
 def test_what_has_no_frozen_trunk_is_refused(planner):
-    with pytest.raises(ConfigError, match="no layer below its first adapter; give the method leave_out"):
+    with pytest.raises(ConfigError, match="no layer below an adapter; give the method leave_out"):
         run_of(planner, method="seq_bn", frozen_prefix_cache="fp32")
     with pytest.raises(ConfigError, match="does not work for multiple_choice"):
         run_of(planner, HALF, task="xcopa", frozen_prefix_cache="fp32")
 
 
-def test_the_option_leaves_other_keys_alone():
+def test_the_room_of_the_cache_is_in_no_key():
     plain = training_config({})
-    assert "frozen_prefix_cache" not in plain.inputs(False)
+    assert plain.inputs(False)["frozen_prefix_cache"] == "off"
     assert plain.inputs(False) == training_config({"frozen_prefix_gib": 3}).inputs(False)
     assert training_config({"frozen_prefix_cache": "bf16"}).inputs(False)["frozen_prefix_cache"] == "bf16"
 

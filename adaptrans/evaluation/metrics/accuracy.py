@@ -71,7 +71,7 @@ def masked_statistics(golds: Sequence[Any], predictions: Sequence[Sequence[int]]
     A prediction counts its own tokens, because which of them are masked depends on the tokenizer.
 
     Example:
-        >>> statistics(["a b", "c"], [[1, 2], [0, 1]]).tolist()
+        >>> masked_statistics(["a b", "c"], [[1, 2], [0, 1]]).tolist()
         [[1.0, 2.0], [0.0, 1.0]]
     """
     check_counts(golds, predictions)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adaptrans.errors import SetupError
-from adaptrans.export.transformers import merged_encoder, obstacle, save_plain
+from adaptrans.exporting.transformers import merged_encoder, obstacle, save_plain
 from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import save_artifact
 

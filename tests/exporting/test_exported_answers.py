@@ -14,7 +14,7 @@ from support import transformers5
 
 from adaptrans import samples
 from adaptrans.api import target
-from adaptrans.export.transformers import export
+from adaptrans.exporting.transformers import export
 from adaptrans.modeling.backbone import identify
 from adaptrans.runs.store import Store
 from adaptrans.runs.workspace import Workspace

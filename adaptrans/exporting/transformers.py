@@ -134,7 +134,7 @@ def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -
 
 def _adapter_alone(manifest: Manifest, base: Backbone, folder: Path, format: str) -> Exported:
     """An adapter without a head, such as one of a language."""
-    from adaptrans.export.adapters import adapter_lines, said_of
+    from adaptrans.exporting.adapters import adapter_lines, said_of
 
     reason = "an adapter without a head answers nothing"
     if format == TRANSFORMERS:
@@ -157,7 +157,7 @@ def _setup(
     meter: Meter,
 ) -> Exported:
     """A setup with a head."""
-    from adaptrans.export.adapters import save_folder
+    from adaptrans.exporting.adapters import save_folder
     from adaptrans.modeling.artifact import load_artifact
 
     meter.to(0, "loading")
@@ -249,7 +249,7 @@ def answering(manifest: Manifest, head: Mapping[str, Any]) -> dict[str, Any] | N
 
 
 def _plain_lines(form: PlainHead, base: Backbone) -> list[str]:
-    from adaptrans.export.adapters import tokenizer_line
+    from adaptrans.exporting.adapters import tokenizer_line
 
     return [
         f"from transformers import {form.auto}, AutoTokenizer",

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from transformers import AutoModelForQuestionAnswering
 
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
-from adaptrans.export.transformers import export
+from adaptrans.exporting.transformers import export
 from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer
 from adaptrans.modeling.language_adapters import assemble_language
@@ -122,7 +122,7 @@ def test_a_run_that_did_not_record_its_rules_says_so(runs, base, tmp_path):
 def test_the_alarm_of_large_vocabularies_is_not_followed(base):
     from dataclasses import replace
 
-    from adaptrans.export.adapters import tokenizer_line
+    from adaptrans.exporting.adapters import tokenizer_line
 
     assert tokenizer_line("folder", base) == "tokenizer = AutoTokenizer.from_pretrained(folder)"
     large = tokenizer_line("folder", replace(base, vocabulary=250_002))

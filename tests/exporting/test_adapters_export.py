@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from adaptrans.export.adapters import save_folder
+from adaptrans.exporting.adapters import save_folder
 from adaptrans.modeling.artifact import save_artifact
 
 KINDS = ["classification", "tagging", "span_qa", "multiple_choice"]
