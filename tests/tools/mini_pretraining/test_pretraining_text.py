@@ -59,7 +59,9 @@ def test_unknown_language_and_source(text_folder, values):
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip at all", gzip.compress(b"x" * 5000)[:-9], gzip.compress(b"\xff\xfe")]
+    "content",
+    [b"not gzip at all", gzip.compress(b"x" * 5000)[:-9], gzip.compress(b"\xff\xfe")],
+    ids=["no gzip", "cut gzip", "no UTF-8"],
 )
 def test_damaged_files_give_one_line(text_folder, values, content):
     (text_folder / "mono" / "de.txt.gz").write_bytes(content)
