@@ -17,7 +17,7 @@ from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownName
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods, adapters, encoder_files
 from adaptrans.modeling.adapter_methods import FULL, SUBTRACTS_NOTHING
-from adaptrans.modeling.backbone import BUNDLED, Backbone, identify
+from adaptrans.modeling.backbone import PROVIDED, Backbone, identify
 from adaptrans.modeling.encoder import PlainHead
 from adaptrans.modeling.import_adapter import CONFIG
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest, subtracts_nothing
@@ -263,7 +263,7 @@ def _plain_lines(form: PlainHead, base: Backbone) -> list[str]:
 def _readme(manifest: Manifest, base: Backbone, made: Exported) -> str:
     """What a reader without this package needs."""
     head = made.head or {}
-    name = base.name if base.revision is not None or base.name in BUNDLED else "an encoder of its own"
+    name = base.name if base.revision is not None or base.name in PROVIDED else "an encoder of its own"
     if base.revision is not None:
         name = f"[{name}](https://huggingface.co/{name}), revision {base.revision}"
     rows = {

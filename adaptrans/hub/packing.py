@@ -28,7 +28,7 @@ from adaptrans.hub.package import (
     read_package,
 )
 from adaptrans.hub.verification.checks import allowed
-from adaptrans.modeling.backbone import BUNDLED, Backbone, identify
+from adaptrans.modeling.backbone import PROVIDED, Backbone, identify
 from adaptrans.modeling.config_keys import deciding
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest
@@ -181,7 +181,7 @@ def _base_of(manifest: Manifest) -> Backbone:
 
 def base_id(backbone: Backbone) -> str:
     """The name of a base that means something elsewhere: that of a hub, or a folder's own."""
-    if backbone.revision is not None or backbone.name in BUNDLED:
+    if backbone.revision is not None or backbone.name in PROVIDED:
         return backbone.name
     return Path(backbone.name).name or backbone.path.name
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrans import mini
 from adaptrans.errors import ArtifactError, ConfigError
+from adaptrans.modeling import e5_small
 from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec, spec_of
 from adaptrans.modeling.kernels import refuse_repositories
@@ -94,8 +95,11 @@ class Backbone:
         }
 
 
-BUNDLED = {"mini": mini.FOLDER}
-"""Encoders that ship with the package, by name."""
+PROVIDED: Mapping[str, Callable[[], Path]] = {
+    "mini": lambda: mini.FOLDER,
+    e5_small.NAME: e5_small.folder,
+}
+"""Encoders that come with the package or with an extra of it, by name, each with what gives its folder."""
 
 
 def identify(
@@ -335,12 +339,12 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> 
 
 
 def _locate(name: str, fetch: bool = True) -> tuple[Path, str | None]:
-    """Folder and revision of a backbone; a folder wins over a bundled encoder of the same name."""
+    """Folder and revision of a backbone; a folder wins over one that the package has."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder.resolve(), None
-    if name in BUNDLED:
-        return BUNDLED[name], None
+    if name in PROVIDED:
+        return PROVIDED[name](), None
     if not name.strip() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise ArtifactError(f"there is no backbone folder {name!r}", remedy="give a folder or a hub name")
     return _from_hub(name, fetch)
