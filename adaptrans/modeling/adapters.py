@@ -471,7 +471,7 @@ def freeze_all_but(
         # Some methods share random matrices that stay frozen; the library knows which.
         names = {
             key for key, p in model.named_parameters() if p.requires_grad and adapter_name(key) == adapter
-        }
+        } - _idle_parameters(model)
     model.eval()
     names |= set(encoder_tensors(model)) if whole else set()
     trained = []
@@ -481,6 +481,25 @@ def freeze_all_but(
         parameter.requires_grad_(chosen)
         trained += [key] if chosen else []
     return tuple(trained)
+
+
+def _idle_parameters(model: Model) -> set[str]:
+    """Parameters that the library makes and never uses.
+
+    ReFT has one unit for the first tokens of a text and one for the last, also where it changes none of these
+    (`prefix_positions=0`, or `suffix_positions=0`, its default). Source: `ReftModule` of adapters 1.3.0.
+    """
+    idle: set[str] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, ReftModule) and not module.tied_weights:
+            positions = (module.prefix_positions, module.suffix_positions)
+            idle |= {
+                f"{name}.units.{number}.{key}"
+                for number, changed in enumerate(positions)
+                if not changed
+                for key, _ in module.units[number].named_parameters()
+            }
+    return idle
 
 
 def canonical_config(config: Mapping[str, Any]) -> dict[str, Any]:

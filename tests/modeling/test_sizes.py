@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from adaptrans.modeling import adapters
+from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.efficiency.memory_estimation import sizes
+from adaptrans.modeling.model import logits
 from adaptrans.modeling.safetensors_io import read_tensors
 
 
@@ -35,6 +36,36 @@ def test_a_fusion_and_the_whole_model(base, build, parents, tools, counted):
     own = dict(whole.model.named_parameters())
     names = [name for name in whole.trained if not name.startswith("heads.")]
     assert counted["full"].trained == sum(own[name].numel() for name in names)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(name for name in adapter_methods.names() if not name.startswith(("compacter", "prompt"))),
+        "compacter[reduction_factor=4]", "loreft[r=2]", "loreft[suffix_positions=2]",
+        "noreft[prefix_positions=0,suffix_positions=2]", "direft[tied_weights=True]", "lora[use_gating=True]",
+        "seq_bn[use_gating=True]",
+    ],
+)  # fmt: skip
+def test_every_counted_parameter_takes_part(build, tools, method):
+    method = method if method == "loreft[r=2]" else str(adapter_methods.parse(method).quick)
+    # A head that reads every token: a classifier reads the first alone.
+    assembled = build("adapter", tools.spec("tagging"), method=method)
+    logits(assembled, tools.batch_of("tagging")).pow(2).sum().backward()
+    own = dict(assembled.model.named_parameters())
+    idle = [name for name in assembled.trained if own[name].grad is None or not own[name].grad.any()]
+    assert idle == []
+
+
+def test_reft_counts_the_tokens_that_it_changes(base, counted):
+    one = base.depth * (2 * base.width + 1)
+    assert counted["loreft"].trained == counted["noreft"].trained == counted["direft"].trained == one
+    both, tied = (
+        size.trained
+        for size in sizes(base, ["loreft[suffix_positions=1]", "loreft[tied_weights=True]"])[-3:-1]
+    )
+    assert (both, tied) == (2 * one, one)
+    assert counted["loreft"].stored == 2 * 4 * one
 
 
 def test_what_does_not_fit_says_why(counted):
