@@ -230,7 +230,7 @@ def _data(data: Path | None, tasks: Sequence[Path]) -> list[Finding]:
 
 def _backbone(backbone: str | None) -> list[Finding]:
     from adaptrans.modeling.backbone import identify
-    from adaptrans.modeling.kernels import named_attention
+    from adaptrans.modeling.config_keys import named_attention
     from adaptrans.utils.io import read_json
 
     if backbone is None:

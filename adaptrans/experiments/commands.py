@@ -15,11 +15,10 @@ from adaptrans.experiments.plan import Plan, Planner, joined, plan_regimes, stor
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
-from adaptrans.modeling.backbone import Backbone, identify, outlined
+from adaptrans.modeling.backbone import Backbone, control_name, identify, outlined
 from adaptrans.modeling.setup.nodes import Setup, has_language, references
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
-from adaptrans.modeling.shuffled_baseline import control_name
 from adaptrans.runs import presets
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.language_adapter import METHOD as MADX

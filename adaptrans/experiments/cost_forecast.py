@@ -17,8 +17,8 @@ from typing import Any
 
 from adaptrans.errors import ArtifactError
 from adaptrans.experiments.plan import Plan
+from adaptrans.modeling.backbone import control_of
 from adaptrans.modeling.setup.nodes import Reference, mix_name
-from adaptrans.modeling.shuffled_baseline import control_of
 from adaptrans.runs.base import (
     ANSWERING,
     FEW_SHOT,

@@ -15,7 +15,7 @@ from adaptrans.errors import ArtifactError, ConfigError, SetupError
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.modeling.backbone import ABSENT
+from adaptrans.modeling.backbone import ABSENT, control_name, control_of
 from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
@@ -30,7 +30,6 @@ from adaptrans.modeling.setup.nodes import (
 )
 from adaptrans.modeling.setup.parser import parse, with_references
 from adaptrans.modeling.setup.validation import check
-from adaptrans.modeling.shuffled_baseline import control_name, control_of
 from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
 from adaptrans.runs.few_shot import shot_specs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from adaptrans import mini
 from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.modeling import e5_small
-from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding
+from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding, refuse_repositories
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec, spec_of
-from adaptrans.modeling.kernels import refuse_repositories
-from adaptrans.modeling.shuffled_baseline import control_of, make_shuffled_baseline
 from adaptrans.tasks.locate import hub_cache
-from adaptrans.utils.io import cache_folder, cached_sha256, digest
+from adaptrans.utils.io import atomic_write, cache_folder, cached_sha256, digest
+from adaptrans.utils.safetensors_header import SIZES, Damaged, read_header
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -218,21 +219,6 @@ def check_length(backbone: Backbone, length: int, where: str) -> None:
             f"{where}: max_length {length} is beyond the {backbone.longest} positions of {backbone.name}",
             remedy=f"give {backbone.longest} or less, with --max-length or as max_length in the file",
         )
-
-
-def _control(name: str, cache: Path | None, controls: Path | None, fetch: bool) -> tuple[Path, str | None]:
-    """Folder and revision of the control of a backbone."""
-    backbone = identify(name, cache, fetch=fetch)
-    beside = [backbone.path / file for file in ("config.json", INDEX)]
-    shared = [path for path in beside if path.is_file()] + tokenizer_files(backbone.path)
-    # Of the same weights with another tokenizer, or another note in config.json, there is another control.
-    folder = make_shuffled_baseline(
-        shared,
-        weight_files(backbone.path, name),
-        digest([backbone.fingerprint, [path.name for path in shared], cached_sha256(shared, cache)], 64),
-        controls or cache_folder() / "controls",
-    )
-    return folder, backbone.revision
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
@@ -492,3 +478,81 @@ def _config(name: str) -> dict[str, Any]:
             f"backbone {name!r} is neither a folder nor in the hub cache, and nothing is known of its shape",
             remedy=f"fetch it where there is a network: huggingface-cli download {name} config.json",
         ) from error
+
+
+# The shuffled-weights baseline: `random(NAME)` is backbone NAME in which the entries of each weight tensor
+# have changed places. Every layer keeps the distribution of its weights, the tokenizer stays; what
+# pretraining learned is gone. What a run on it scores is what head, data and training give by themselves.
+
+SEED = 2020
+_NAME = re.compile(r"random\((?P<of>.+)\)\Z")
+
+
+def control_of(name: str) -> str | None:
+    """The backbone that a control's name stands for; None if it names no control.
+
+    Example:
+        >>> control_of("random(mini)"), control_of("mini")
+        ('mini', None)
+    """
+    match = _NAME.match(name)
+    return match["of"] if match else None
+
+
+def control_name(name: str) -> str:
+    """Name of the control of a backbone.
+
+    Example:
+        >>> control_name("mini")
+        'random(mini)'
+    """
+    return f"random({name})"
+
+
+def _control(name: str, cache: Path | None, controls: Path | None, fetch: bool) -> tuple[Path, str | None]:
+    """Folder and revision of the control of a backbone, made now unless it is there.
+
+    Raises:
+        ArtifactError: If a weight file is damaged.
+    """
+    backbone = identify(name, cache, fetch=fetch)
+    beside = [backbone.path / file for file in ("config.json", INDEX)]
+    shared = [path for path in beside if path.is_file()] + tokenizer_files(backbone.path)
+    weights = weight_files(backbone.path, name)
+    # Of the same weights with another tokenizer, or another note in config.json, there is another control.
+    fingerprint = digest(
+        [backbone.fingerprint, [path.name for path in shared], cached_sha256(shared, cache)], 64
+    )
+    folder = (controls or cache_folder() / "controls") / f"random-{digest([fingerprint, SEED])}"
+    if not folder.is_dir():
+        with atomic_write(folder) as temporary:
+            temporary.mkdir()
+            for file in [*shared, *weights]:
+                shutil.copyfile(file, temporary / file.name)
+            for file in weights:
+                shuffle(temporary / file.name)
+    return folder, backbone.revision
+
+
+def shuffle(path: Path) -> None:
+    """Permute the entries of every tensor of a safetensors file, in place.
+
+    The order depends on `SEED` and the tensor's name alone, so it is the same in one file or many.
+
+    Raises:
+        ArtifactError: If the file is damaged.
+    """
+    import numpy as np
+
+    try:
+        tensors = read_header(path)
+    except Damaged as error:
+        raise ArtifactError(f"{path} is damaged: {error}", remedy="fetch the backbone again") from None
+    data = np.memmap(path, dtype=np.uint8, mode="r+")
+    for name, tensor in tensors.items():
+        part = data[tensor.start : tensor.end]
+        # A copy, because tensors need not be aligned in the file.
+        entries = np.frombuffer(part.tobytes(), dtype=f"u{SIZES[tensor.dtype]}").copy()
+        np.random.default_rng([SEED, *name.encode()]).shuffle(entries)
+        part[:] = entries.view(np.uint8)
+    data.flush()

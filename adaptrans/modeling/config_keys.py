@@ -1,13 +1,21 @@
-"""Keys of an encoder's `config.json`: which of them can change an output, and which cannot. Torch-free.
+"""Keys of an encoder's `config.json`: which can change an output, and which name code to run. Torch-free.
 
 Whatever is not known to be harmless counts, so that a key that nobody thought of makes another encoder, and
 never the old result of one that differs.
+
+Transformers before 5.3.0, with the package `kernels` installed, fetches and runs the code of a repository
+that the configuration of a model names as its attention, whatever `trust_remote_code` says: CVE-2026-4372.
+Here `sdpa` computes whatever a configuration says; the name of a repository is refused before anything is
+loaded, and in a shared artifact the key itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from adaptrans.errors import ArtifactError
 
 ESSENTIALS = (
     "model_type",
@@ -60,6 +68,14 @@ RETRIEVAL_LAYER = "retrieval_layer"
 _NAMES = "a name or a version, read by nobody who computes"
 _TYPES = "weights are read with the types of their file and computed in float32"
 _GENERATION = "for generating text, which an encoder does not"
+_GENERATION_KEYS = (
+    "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
+    "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty",
+    "forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length", "min_length",
+    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_scores",
+    "prefix", "remove_invalid_values", "repetition_penalty", "return_dict_in_generate", "suppress_tokens",
+    "temperature", "top_k", "top_p", "typical_p",
+)  # fmt: skip
 _HEAD = "of a head that is not loaded; ours have labels of their own"
 _STRAY = "of adapters saved in the same folder; taken out before a model is built"
 _OTHER = "of TensorFlow"
@@ -79,38 +95,7 @@ HARMLESS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("adapters", "adapter_fusion_models", "prediction_heads"), _STRAY),
     **dict.fromkeys(("tf_legacy_loss", "use_bfloat16"), _OTHER),
-    **dict.fromkeys(
-        (
-            "bad_words_ids",
-            "begin_suppress_tokens",
-            "decoder_start_token_id",
-            "diversity_penalty",
-            "do_sample",
-            "early_stopping",
-            "encoder_no_repeat_ngram_size",
-            "exponential_decay_length_penalty",
-            "forced_bos_token_id",
-            "forced_eos_token_id",
-            "length_penalty",
-            "max_length",
-            "min_length",
-            "no_repeat_ngram_size",
-            "num_beam_groups",
-            "num_beams",
-            "num_return_sequences",
-            "output_scores",
-            "prefix",
-            "remove_invalid_values",
-            "repetition_penalty",
-            "return_dict_in_generate",
-            "suppress_tokens",
-            "temperature",
-            "top_k",
-            "top_p",
-            "typical_p",
-        ),
-        _GENERATION,
-    ),
+    **dict.fromkeys(_GENERATION_KEYS, _GENERATION),
     RETRIEVAL_LAYER: "a default of evaluations, in whose keys the layer itself stands",
 }
 """Keys that cannot change an output, each with the reason."""
@@ -142,3 +127,47 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         if key not in essential and key not in HARMLESS and not (key in DEFAULTS and value == DEFAULTS[key])
     }
     return essential | further
+
+
+ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+PLAIN = re.compile(r"[A-Za-z0-9_|]+")
+"""A name of an implementation that transformers itself has, such as `eager`; a repository has a slash."""
+
+
+def named_attention(values: Any) -> Iterator[tuple[str, Any]]:
+    """Keys that name an attention implementation, at every depth, with what they name.
+
+    Example:
+        >>> list(named_attention({"a": [{"_attn_implementation": "eager"}], "attn_implementation": None}))
+        [('_attn_implementation', 'eager'), ('attn_implementation', None)]
+    """
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            if key in ATTENTION_KEYS:
+                yield key, value
+            else:
+                yield from named_attention(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from named_attention(value)
+
+
+def refuse_repositories(config: Mapping[str, Any], what: str) -> None:
+    """Refuse the configuration of an encoder that names a repository as its attention.
+
+    A name that transformers itself has is left alone: it has no effect.
+
+    Args:
+        config: The configuration.
+        what: What it belongs to, for the message.
+
+    Raises:
+        ArtifactError: With the key.
+    """
+    for key, value in named_attention(config):
+        if value is not None and not (isinstance(value, str) and PLAIN.fullmatch(value)):
+            raise ArtifactError(
+                f"{what}: config.json names the attention {str(value)[:80]!r}, which transformers would fetch"
+                " and run",
+                remedy=f"delete the key {key!r}, if you trust the rest; sdpa is used whatever it says",
+            )

@@ -17,8 +17,8 @@ from adaptrans.errors import ArtifactError, SetupError
 from adaptrans.modeling import adapter_methods, peft_files
 from adaptrans.modeling.adapter_methods import Method
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.config_keys import named_attention
 from adaptrans.modeling.encoder import EncoderSpec
-from adaptrans.modeling.kernels import named_attention
 from adaptrans.modeling.manifest import NAME
 from adaptrans.utils.environment import package_versions
 from adaptrans.utils.formats import ARTIFACT

@@ -10,8 +10,8 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from adaptrans.modeling.backbone import control_of
 from adaptrans.modeling.efficiency.memory_case import Case
-from adaptrans.modeling.shuffled_baseline import control_of
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace

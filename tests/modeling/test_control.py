@@ -7,7 +7,6 @@ from safetensors.numpy import load_file, save_file
 
 from adaptrans.errors import ArtifactError
 from adaptrans.modeling import backbone as b
-from adaptrans.modeling import shuffled_baseline
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_a_control_has_its_own_fingerprint_and_the_same_tokenizer(tiny_backbone,
 
 def test_a_control_is_made_once(tiny_backbone, places, monkeypatch):
     b.identify(f"random({tiny_backbone})", *places)
-    monkeypatch.setattr(shuffled_baseline, "shuffle", lambda path: pytest.fail("shuffled again"))
+    monkeypatch.setattr(b, "shuffle", lambda path: pytest.fail("shuffled again"))
     b.identify(f"random({tiny_backbone})", *places)
 
 
@@ -72,7 +71,7 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(tiny_backbone, places, tmp
 def test_every_width_of_entry_is_permuted_whole(tmp_path, kind):
     values = np.arange(60).reshape(6, 10).astype(kind)
     save_file({"odd": np.arange(3, dtype=np.uint8), "matrix": values}, tmp_path / "weights")
-    shuffled_baseline.shuffle(tmp_path / "weights")
+    b.shuffle(tmp_path / "weights")
     after = load_file(tmp_path / "weights")["matrix"]
     assert np.array_equal(np.sort(after, axis=None), np.sort(values, axis=None))
     assert not np.array_equal(after, values)

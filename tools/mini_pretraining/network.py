@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.modeling.backbone import check_encoder
-from adaptrans.modeling.kernels import refuse_repositories
+from adaptrans.modeling.config_keys import refuse_repositories
 from mini_pretraining.config import PretrainConfig, Shape
 
 EXPORTED_DROPOUT = 0.1

@@ -9,8 +9,8 @@ from typing import Any
 from adaptrans.hub.package import Base, Package
 from adaptrans.hub.verification.errors import Refusal
 from adaptrans.modeling.adapter_methods import ADAPTER_METHODS
+from adaptrans.modeling.config_keys import ATTENTION_KEYS
 from adaptrans.modeling.encoder import ENCODERS
-from adaptrans.modeling.kernels import ATTENTION_KEYS
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 
 ENCODER_CONFIG = "backbone/config.json"
