@@ -29,8 +29,8 @@ from adaptrans.experiments.commands import (
 )
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
-from adaptrans.experiments.execution.base import Carried, Execution, Watch, carry_out, execute
-from adaptrans.experiments.plan import Cell, Plan, Work, planned_tables, work
+from adaptrans.experiments.execution.base import Carried, Execution, RunCallback, carry_out, execute
+from adaptrans.experiments.plan import Cell, Job, Plan, jobs_of, planned_tables
 from adaptrans.report.html import write_page
 from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
@@ -62,10 +62,10 @@ __all__ = [
     "workspace",
 ]
 
-Announce = Callable[[Work, int, int], None]
+Announce = Callable[[Job, int, int], None]
 
 
-def _silent(item: Work, place: int, total: int) -> None:
+def _silent(item: Job, place: int, total: int) -> None:
     """Announce nothing."""
 
 
@@ -295,7 +295,7 @@ def run(
     *,
     where: Workspace,
     execution: Execution | None = None,
-    watch: Watch | None = None,
+    callback: RunCallback | None = None,
     **options: Any,
 ) -> Outcome:
     """Carry out an experiment and compare its setups; what is in the store is not computed again.
@@ -306,7 +306,7 @@ def run(
         experiment: An experiment or its YAML file.
         where: The workspace.
         execution: Where and how its runs are computed; by default one after another in this process.
-        watch: Is told how they come along.
+        callback: Called as they come along.
         **options: `training` and `evaluation` (options that win over the file's), `seed`, and `control`:
             `random` for the same runs on the shuffled backbone.
 
@@ -315,9 +315,9 @@ def run(
     """
     found = experiment if type(experiment) is Experiment else load_experiment(Path(str(experiment)))
     planned = plan_run(found, where=where, **options)
-    items = work(planned)
+    items = jobs_of(planned)
     known = {} if all(item.done for item in items) else forecasts(planned)
-    carried = carry_out(items, execution, watch, known)
+    carried = carry_out(items, execution, callback, known)
     if not carried.failed:
         return _outcome(found, planned, where, carried)
     outcome = _outcome(found, _finished_part(planned), where, carried)

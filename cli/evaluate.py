@@ -52,7 +52,7 @@ def evaluate(
     from adaptrans import api
     from adaptrans.errors import ConfigError
     from adaptrans.experiments.commands import plan_evaluate
-    from adaptrans.experiments.plan import Cell, Plan, work
+    from adaptrans.experiments.plan import Cell, Plan, jobs_of
 
     setups = list(dict.fromkeys(setup or ["full"]))
     if run is not None and len(setups) > 1:
@@ -84,7 +84,7 @@ def evaluate(
         for text in setups
     ]
     cells = tuple(Cell(text, task, spec) for text, spec in zip(setups, specs, strict=True))
-    items = work(Plan((), cells))
+    items = jobs_of(Plan((), cells))
     if printing.dry_run:
         options.show_plan(items, printing.as_json)
         return

@@ -15,7 +15,7 @@ from adaptrans.modeling.adapter_methods import DEFAULT_METHOD as DEFAULT_METHOD
 from adaptrans.runs.store import DEFAULT_STORE as DEFAULT_STORE
 
 if TYPE_CHECKING:
-    from adaptrans.experiments.plan import Work
+    from adaptrans.experiments.plan import Job
     from adaptrans.runs.workspace import Workspace
 
 
@@ -199,12 +199,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def announce(item: Work, place: int, total: int) -> None:
+def announce(item: Job, place: int, total: int) -> None:
     """Say which run is computed now."""
     say(f"[{place}/{total}] {item.what}")
 
 
-def show_plan(items: Sequence[Work], as_json: bool) -> None:
+def show_plan(items: Sequence[Job], as_json: bool) -> None:
     """Print what a command would compute."""
     rows = [
         {"run": item.run.name, "what": item.what, "done": item.done, "folder": str(item.run.path)}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adaptrans.experiments.config import Experiment
     from adaptrans.experiments.cost_forecast import Forecast, Total
     from adaptrans.experiments.execution.base import Carried, Execution
-    from adaptrans.experiments.plan import Plan, Work
+    from adaptrans.experiments.plan import Job, Plan
     from adaptrans.runs.workspace import Workspace
 
 
@@ -100,8 +100,8 @@ def carry_out(
 
     failure = None
     try:
-        with experiment_view() as watch:
-            outcome = api.run(found, where=where, execution=execution, watch=watch, **options)
+        with experiment_view() as view:
+            outcome = api.run(found, where=where, execution=execution, callback=view, **options)
     except FailedRunsError as error:
         outcome, failure = error.outcome, error
     page, store = None, where.store.root
@@ -185,13 +185,13 @@ def quickstart(
     from adaptrans.experiments.commands import plan_run
     from adaptrans.experiments.config import bundled, load_experiment
     from adaptrans.experiments.execution.base import Execution, cores
-    from adaptrans.experiments.plan import work
+    from adaptrans.experiments.plan import jobs_of
 
     found = load_experiment(bundled()["quickstart"])
     where = common.workspace("mini", Path("samples"), store, None, "auto")
     options = {"seed": seed, "control": control}
     if dry_run:
-        common.show_plan(work(plan_run(found, where=where, **options)), as_json)
+        common.show_plan(jobs_of(plan_run(found, where=where, **options)), as_json)
         return
     at_once = jobs or min(2, cores())
     carry_out(found, where, Execution(jobs=at_once), as_json, out / "report.html", **options)
@@ -209,9 +209,9 @@ def _show_tree(name: str, plan: Plan, as_json: bool) -> None:
         as_json: As JSON.
     """
     from adaptrans.experiments.cost_forecast import Forecast, forecasts, total
-    from adaptrans.experiments.plan import absent, partial_plan, without_key, work
+    from adaptrans.experiments.plan import absent, jobs_of, partial_plan, without_key
 
-    items, keyless, lacks = work(plan), without_key(plan), absent(plan)
+    items, keyless, lacks = jobs_of(plan), without_key(plan), absent(plan)
     to_do = [item.run.path for item in items if not item.done]
     judged = forecasts(plan) if to_do else {}
     found = {path: judged.get(path, Forecast()) for path in to_do}
@@ -238,7 +238,7 @@ def _show_tree(name: str, plan: Plan, as_json: bool) -> None:
         print(f"{len(keyless)} runs have a key, and show whether they are done, only when that is here")
 
 
-def _row(item: Work, keyless: bool, found: Mapping[Path, Forecast]) -> dict[str, Any]:
+def _row(item: Job, keyless: bool, found: Mapping[Path, Forecast]) -> dict[str, Any]:
     """A run as JSON has it."""
     known = {"run": None, "folder": None} if keyless else {"run": item.run.name, "folder": str(item.run.path)}
     forecast = None if item.done else asdict(found[item.run.path])
@@ -246,7 +246,7 @@ def _row(item: Work, keyless: bool, found: Mapping[Path, Forecast]) -> dict[str,
 
 
 def _print_tree(
-    name: str, items: Sequence[Work], keyless: frozenset[Path], found: Mapping[Path, Forecast]
+    name: str, items: Sequence[Job], keyless: frozenset[Path], found: Mapping[Path, Forecast]
 ) -> None:
     """Print the tree."""
     from rich.text import Text

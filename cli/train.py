@@ -40,11 +40,11 @@ def intermediate(
 def finish(plan: object, printing: Printing) -> None:
     """Carry out a training plan, or show it, and report its last run."""
     from adaptrans.experiments.execution import base
-    from adaptrans.experiments.plan import Plan, work
+    from adaptrans.experiments.plan import Plan, jobs_of
 
     assert isinstance(plan, Plan)
     if printing.dry_run:
-        options.show_plan(work(plan), printing.as_json)
+        options.show_plan(jobs_of(plan), printing.as_json)
         return
     computed = base.execute(plan, options.announce)
     run = plan.training[-1].run

@@ -16,8 +16,8 @@ from adaptrans.evaluation.layer_choice import better_layer_notes
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
+from adaptrans.runs.base import TransferSetting
 from adaptrans.runs.store import Run
-from adaptrans.runs.transfer_setting import Regime
 from adaptrans.stats.bootstrap import Resampled, System, differing_examples, resample
 from adaptrans.stats.intervals import Difference, Interval, holm_correction
 from adaptrans.stats.seeds import Spread, difference_of_medians, median_of, spread_of
@@ -224,15 +224,15 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
         missing=tuple(code for code in facts["task_languages"] if code not in in_some),
         rows=rows,
         notes=tuple(notes),
-        regime=_regime(entries[0].run).words,
+        regime=_transfer(entries[0].run).words,
         backbone=str(entries[0].run.config().get("backbone_name", "")),
         vectors=facts.get("vectors") or {},
     )
 
 
-def _regime(run: Run) -> Regime:
+def _transfer(run: Run) -> TransferSetting:
     """What the model of an evaluation had seen of the target languages."""
-    return Regime(**run.result().get("regime", {}))
+    return TransferSetting(**run.result().get("regime", {}))
 
 
 def _controls(entry: Entry, languages: Sequence[str]) -> tuple[Run, ...]:
@@ -265,7 +265,7 @@ def _row(
 
 def _zero_shot(entry: Entry, scores: BootstrapSamples, order: Sequence[str]) -> float | None:
     """Median over seeds of the mean over languages without labels in training."""
-    if not _regime(entry.run).zero_shot:
+    if not _transfer(entry.run).zero_shot:
         return None
     source = entry.run.result()["source_languages"]
     unseen = [code for code in order if code not in source]

@@ -182,8 +182,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     before = [spec.trained] if spec.trained else list(spec.parents.values())
     trained = [run.result() for run in [shot.run for shot in spec.shots.values()] or before]
     notes = dict.fromkeys(note for result in trained for note in result["notes"])
-    if not spec.regime.zero_shot:
-        notes[f"rows {spec.regime.label} are {spec.regime.words}"] = None
+    if not spec.transfer.zero_shot:
+        notes[f"rows {spec.transfer.label} are {spec.transfer.words}"] = None
     own = spec.task.split(spec.config.split).note
     if own:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
@@ -205,7 +205,7 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         "parallel": spec.task.parallel,
         "task_languages": list(spec.task.languages),
         "source_languages": sorted({code for result in trained for code in result["source_languages"]}),
-        "regime": asdict(spec.regime),
+        "regime": asdict(spec.transfer),
         "vectors": _vectors(spec),
         "notes": list(notes),
     }

@@ -11,11 +11,11 @@ from typing import Any
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.experiments.config import Experiment, is_mix
-from adaptrans.experiments.plan import Plan, Planner, joined, plan_regimes, stored
+from adaptrans.experiments.plan import Plan, Planner, joined, plan_grid, stored
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
-from adaptrans.modeling.backbone import Backbone, control_name, identify, outlined
+from adaptrans.modeling.backbone import control_name, identify, outlined
 from adaptrans.modeling.setup.nodes import Setup, has_language, references
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
@@ -40,10 +40,6 @@ from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
 
 Tell = Callable[[str], None]
-
-
-def _quiet(text: str) -> None:
-    """Tell nothing."""
 
 
 def workspace(
@@ -133,7 +129,7 @@ def plan_target(
     method: str | None = None,
     seed: int = 1,
     preset: str | None = None,
-    tell: Tell = _quiet,
+    tell: Tell = lambda text: None,
     **training: Any,
 ) -> Plan:
     """The runs that train a setup on a target, not yet run; see `target`.
@@ -180,7 +176,7 @@ def plan_evaluate(
     seed: int = 1,
     languages: Sequence[str] = (),
     run: str | None = None,
-    tell: Tell = _quiet,
+    tell: Tell = lambda text: None,
     **evaluation: Any,
 ) -> EvaluateSpec:
     """The evaluation of a trained setup, not yet run; see `evaluate`."""
@@ -272,29 +268,18 @@ def plan_run(
     if control not in (None, "random"):
         raise UnknownNameError("control", str(control), ["random"])
     tasks = experiment.inline_tasks(where.folders)
-    places = [replace(place, tasks=tasks).remembering() for place in backbones(experiment, where)]
+    first = replace(where, tasks=tasks).remembering()
+    places = [_on_backbone(name, first) for name in experiment.backbones] or [first]
     if (control or experiment.control) is not None:
-        places += [replace(place, backbone=control_backbone(place)) for place in places]
+        places += [_on_backbone(control_name(place.backbone.name), place) for place in places]
     planned = [_plan_on(place, experiment, training or {}, evaluation or {}, seed) for place in places]
     return joined(planned)
 
 
-def backbones(experiment: Experiment, where: Workspace) -> list[Workspace]:
-    """A workspace for each backbone of an experiment; one alone is that of the command."""
-    if not experiment.backbones:
-        return [where]
-    return [replace(where, backbone=_backbone(name, where)) for name in experiment.backbones]
-
-
-def control_backbone(where: Workspace) -> Backbone:
-    """The backbone of a workspace with its weights shuffled, kept in the store's cache."""
-    return _backbone(control_name(where.backbone.name), where)
-
-
-def _backbone(name: str, where: Workspace) -> Backbone:
-    """The backbone of a name; where a plan is only shown, it need not be at hand."""
+def _on_backbone(name: str, where: Workspace) -> Workspace:
+    """The workspace with another backbone; where a plan is only shown, it need not be at hand."""
     found = identify if where.absent is None else outlined
-    return found(name, controls=where.store.cache / "controls")
+    return replace(where, backbone=found(name, controls=where.store.cache / "controls"))
 
 
 def _plan_on(
@@ -321,7 +306,7 @@ def _plan_on(
     )
     return joined(
         [
-            plan_regimes(
+            plan_grid(
                 replace(planner, method=method),
                 experiment.setups,
                 experiment.targets,

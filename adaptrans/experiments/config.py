@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -75,16 +76,16 @@ def experiment_file(name: str, beside: Path | None = None) -> Path:
     raise UnknownNameError("experiment", name, known, remedy=REMEDY)
 
 
-def read_experiment(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+def read_experiment(path: Path, through: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     """The keys of an experiment file and the line of each; what it extends is filled in, without lines.
+
+    Args:
+        path: The file.
+        through: The files that extend it.
 
     Raises:
         ConfigError: If a file is missing, not YAML, or extends itself.
     """
-    return _read(path, ())
-
-
-def _read(path: Path, through: tuple[Path, ...]) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     if path.resolve() in through:
         raise ConfigError(f"{path} extends itself", remedy="take one extends out")
     data, lines = load_yaml(path)
@@ -94,8 +95,7 @@ def _read(path: Path, through: tuple[Path, ...]) -> tuple[dict[str, Any], dict[K
         base = experiment_file(str(data[EXTENDS]), beside=path.parent)
     except (ConfigError, UnknownNameError) as error:
         raise ConfigError(f"{path}:{lines[(EXTENDS,)]}: {error.message}", remedy=error.remedy) from None
-    inherited, _ = _read(base, (*through, path.resolve()))
-    return merged(inherited, data), lines
+    return merged(read_experiment(base, (*through, path.resolve()))[0], data), lines
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +138,8 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
         ['tatoeba_r', 'mewslix', 'lareqa']
     """
     found = dict(data)
-    tasks = [name for text in names_of(data.get("intermediates")) for name in intermediate_tasks(text)]
+    given = names_of(data.get("intermediates"))
+    tasks = [name for text in given for name in (NINE if text == ALL_NINE else (text,))]
     if "setups" in found:
         found["setups"] = [text for setup in names_of(found["setups"]) for text in filled(setup, tasks)]
     if isinstance(found.get("only"), Mapping):
@@ -150,16 +151,6 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
     if "targets" in found:
         found["targets"] = targets_of(found["targets"], data)
     return found
-
-
-def intermediate_tasks(text: str) -> Sequence[str]:
-    """The tasks that a word under `intermediates` stands for.
-
-    Example:
-        >>> intermediate_tasks("mnli"), len(intermediate_tasks("nine"))
-        (('mnli',), 9)
-    """
-    return NINE if text == ALL_NINE else (text,)
 
 
 def is_mix(task: str) -> bool:
@@ -446,16 +437,13 @@ class Experiment(Strict):
             given: Options of the command line, which win.
             shots: Whether it goes on training on a few examples.
         """
-        layers: list[Layer] = []
+        layers = list(self.training.layers(task, whole_model))
         if self.preset is not None:
             preset = presets.get(self.preset)
-            layers += preset.training_layers(task, kind, whole_model=whole_model, depth=depth)
-        layers += self.training.layers(task, whole_model)
+            layers[:0] = preset.training_layers(task, kind, whole_model=whole_model, depth=depth)
         if shots:
-            layers += [
-                Layer("default of shots", SHOTS),
-                Layer(f"{FILE}: training.shots", self.training.shots),
-            ]
+            own = Layer(f"{FILE}: training.shots", self.training.shots)
+            layers += [Layer("default of shots", SHOTS), own]
         return resolve(TrainingConfig, [*layers, Layer(COMMAND_LINE, given)], f"training of {task}")
 
     def evaluation_of(self, task: str, kind: str, given: Mapping[str, Any]) -> Resolved[EvaluationConfig]:
@@ -567,28 +555,18 @@ def experiment_schema() -> dict[str, Any]:
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "adaptrans experiment"
     found["properties"]["preset"] |= {"enum": [*presets.names(), None]}
-    for name in (
-        "setups",
-        "targets",
-        "intermediates",
-        "backbones",
-        "methods",
-        "languages",
-        "seeds",
-        "shots",
-        "select",
-    ):
-        _lone_too(found["properties"][name])
+    for values in found["properties"].values():
+        if "items" in values:
+            # A lone value may stand for a list of one.
+            listed = {name: values.pop(name) for name in ("type", "items", "minItems") if name in values}
+            values["anyOf"] = [listed, listed["items"]]
     options = TrainingConfig.model_json_schema()
     found["$defs"] |= options.pop("$defs", {})
     found["$defs"]["TrainingOptions"] = options
     section = found["$defs"]["TrainingSection"]["properties"]
-    for name in ("defaults", "full", "adapter", "shots"):
-        section[name] = {
-            "$ref": "#/$defs/TrainingOptions",
-            "description": section[name].get("description", ""),
-        }
     own = {"$ref": "#/$defs/TrainingOptions"}
+    for name in ("defaults", "full", "adapter", "shots"):
+        section[name] = {**own, "description": section[name].get("description", "")}
     found["$defs"]["TaskOptions"] = {
         **options,
         "properties": {**options["properties"], **dict.fromkeys(METHODS, own)},
@@ -597,25 +575,13 @@ def experiment_schema() -> dict[str, Any]:
     return found
 
 
-def _lone_too(values: dict[str, Any]) -> None:
-    """A lone value may stand for a list of one."""
-    listed = {name: values.pop(name) for name in ("type", "items", "minItems") if name in values}
-    values["anyOf"] = [listed, listed["items"]]
-
-
 BASE_DEPTH = 12
 """Layers of XLM-R base, for which options are shown where no backbone is named."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """The options of one run, or of several that are alike.
-
-    Args:
-        what: The runs, in words.
-        values: Every option.
-        origins: Where each came from.
-    """
+    """The options of one run, or of several that are alike: their values, and where each came from."""
 
     what: str
     values: dict[str, Any]
@@ -653,7 +619,7 @@ def explain_experiment(
     for phase, task, whole in dict.fromkeys(_trainings(experiment, kind)):
         options = experiment.training_of(task, kind(task), whole, depth, {})
         method = "full" if whole else experiment.adapter_method
-        found.append(_explained(f"{phase}: {task}, {method}", _with_rates(options, whole), given))
+        found.append(_explained(f"{phase}: {task}, {method}", options, given, whole))
     for target in experiment.targets:
         options_ = experiment.evaluation_of(target, kind(target), {})
         found.append(_explained(f"evaluate: {target}", options_, given))
@@ -697,36 +663,38 @@ def explain_preset(name: str, depth: int = BASE_DEPTH) -> list[Explained]:
     """
     preset = presets.get(name)
     parts = [part for options in (preset.training, *preset.sizes.values()) for part in options.parts]
-    named = {task for part in parts for task in part.tasks}
-    kinds = {task: catalogue.get(task).kind for task in sorted(named)}
+    named = sorted({task for part in parts for task in part.tasks})
+    kinds = {kind: kind for kind in (*(name for name in TASK_TYPES if TASK_TYPES[name].trainable), MIX)}
+    kinds |= {task: catalogue.get(task).kind for task in named}
     found = []
-    own = [name for name in TASK_TYPES.names() if TASK_TYPES[name].trainable]
-    trained = {kind: kind for kind in (*own, MIX)}
-    for task, kind in (trained | kinds).items():
-        for whole in (True, False):
-            layers = preset.training_layers(task, kind, whole_model=whole, depth=depth)
-            options = resolve(TrainingConfig, layers, f"preset {name}")
-            method = "full" if whole else preset.method
-            found.append(_explained(f"training: {task}, {method}", _with_rates(options, whole)))
+    for (task, kind), whole in product(kinds.items(), (True, False)):
+        layers = preset.training_layers(task, kind, whole_model=whole, depth=depth)
+        options = resolve(TrainingConfig, layers, f"preset {name}")
+        method = "full" if whole else preset.method
+        found.append(_explained(f"training: {task}, {method}", options, whole_model=whole))
     for kind in TASK_TYPES.names():
         options_ = resolve(EvaluationConfig, preset.evaluation_layers(kind, kind), f"preset {name}")
         found.append(_explained(f"evaluate: {kind}", options_))
     return found
 
 
-def _with_rates(options: Resolved[TrainingConfig], whole: bool) -> Resolved[TrainingConfig]:
-    """The options with the rates that hold where none is given."""
-    return Resolved(options.config.resolved(whole), options.origins)
+def _explained(
+    what: str,
+    options: Resolved[Any],
+    given: Mapping[KeyPath, str] | None = None,
+    whole_model: bool | None = None,
+) -> Explained:
+    """The options with their origins, those of the command line set apart from the file's.
 
-
-def _explained(what: str, options: Resolved[Any], given: Mapping[KeyPath, str] | None = None) -> Explained:
-    """The options with their origins, those of the command line set apart from the file's."""
-    values = options.config.model_dump()
-    origins = {name: options.origin(name) for name in values}
-    for name, origin in origins.items():
+    Of a training, of which it is known whether it trains the whole model, every rate is filled in.
+    """
+    config, origins = options.config, {}
+    values = config.model_dump() if whole_model is None else config.resolved(whole_model).model_dump()
+    for name in values:
+        origin = options.origin(name)
         path = (*origin.removeprefix(f"{FILE}: ").split("."), name)
-        if origin.startswith(FILE) and place_of(path, given or {}) is not None:
-            origins[name] = COMMAND_LINE
+        said = origin.startswith(FILE) and place_of(path, given or {}) is not None
+        origins[name] = COMMAND_LINE if said else origin
     if "fusion_learning_rate" in origins and "fusion_learning_rate" not in options.origins:
         # Where none is given for fusions, the rate that is given holds for them too.
         origins["fusion_learning_rate"] = origins["learning_rate"]

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,13 @@ from adaptrans.modeling.setup.nodes import (
 )
 from adaptrans.modeling.setup.parser import parse, with_references
 from adaptrans.modeling.setup.validation import check
-from adaptrans.runs.base import RunSpec
+from adaptrans.runs.base import RunSpec, TransferSetting
 from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
 from adaptrans.runs.few_shot import shot_specs
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, is_text
 from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
-from adaptrans.runs.transfer_setting import Regime, regime_of
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.loading import HUB, listed
 from adaptrans.tasks.names import TaskRef
@@ -120,20 +120,16 @@ class Planner:
     def intermediate(
         self, reference: Reference, whole_model: bool, above_language: bool = False
     ) -> TrainSpec:
-        """The run that trains what a reference names.
+        """The run that trains what a reference names, the whole model or an adapter.
 
-        Args:
-            reference: The task and its languages.
-            whole_model: Whether the whole model is trained, not an adapter.
-            above_language: Whether a language adapter stands below.
+        With `above_language` a language adapter stands below it.
         """
         task = self.workspace.task(reference.name)
         _require_training(task)
-        setup = parse("full" if whole_model else "{lang} > target" if above_language else "adapter")
         spec = TrainSpec(
             self.workspace,
             "intermediate",
-            setup,
+            parse("full" if whole_model else "{lang} > target" if above_language else "adapter"),
             task,
             self.method,
             # Only a target has test languages to select on.
@@ -173,9 +169,8 @@ class Planner:
                 names = self.named(reference).config().get("parents", {})
             else:
                 names = self.intermediate(reference, False, True).parents
-            found = next(filter(None, map(parent_language, names)), None)
-            if found is not None:
-                return found
+            for language in filter(None, map(parent_language, names)):
+                return language
         return "en"
 
     @functools.cached_property
@@ -207,19 +202,13 @@ class Planner:
         runs: dict[str, Run] = {}
         specs: list[TrainSpec] = []
         for sources in parents_of(setup):
-            if len(sources) > 1:
-                spec = self.mix(sources, is_full(setup), has_language(setup))
-                runs[spec.reference] = self.choose(spec)
-                if not runs[spec.reference].is_done or self.choose is exact:
-                    specs.append(spec)
+            if sources[0].run is not None and len(sources) == 1:
+                runs[str(sources[0])] = self.named(sources[0])
                 continue
-            (reference,) = sources
-            if reference.run is not None:
-                runs[str(reference)] = self.named(reference)
-                continue
-            spec = self.intermediate(reference, is_full(setup), has_language(setup))
-            runs[str(reference)] = self.choose(spec)
-            if not runs[str(reference)].is_done or self.choose is exact:
+            how = is_full(setup), has_language(setup)
+            spec = self.mix(sources, *how) if len(sources) > 1 else self.intermediate(sources[0], *how)
+            run = runs[spec.reference] = self.choose(spec)
+            if not run.is_done or self.choose is exact:
                 specs.append(spec)
         return runs, specs
 
@@ -259,14 +248,13 @@ class Planner:
                 remedy=f"name it in the setup, as 'full({task.name})'",
             )
         check(setup, self.method)
-        setup = self.settled(setup)
+        # How it is tested does not matter to how it is trained.
+        setup = replace(self.settled(setup), policy=None)
         runs, before = self.parents(setup)
         config = self.config_for(task.name, is_full(setup))
         if self.target_dev:
             config = config.model_copy(update={"select": "target_dev"})
         tested = self.languages if config.select == "target_dev" else ()
-        # How it is tested does not matter to how it is trained.
-        setup = replace(setup, policy=None)
         spec = TrainSpec(
             self.workspace, "target", setup, task, self.method, config, self.seed, runs, tested=tested
         )
@@ -275,19 +263,17 @@ class Planner:
     def evaluate(self, setup: Setup, task: Task) -> tuple[EvaluateSpec, list[TrainSpec]]:
         """The evaluation of a setup on a target, and all the training before it, in order."""
         setup = self.settled(setup)
-        if is_retrieval(task):
-            check(setup, self.method, retrieval=True)
-            runs, before = self.parents(setup)
-            if has_language(setup):
-                runs |= self.language_below(self.untrained_language(setup), setup)
-            trained = None
-        else:
+        if not is_retrieval(task):
             spec, before = self.target(setup, task)
-            runs, trained = {}, self.choose(spec)
-            before = self._before(before, spec, trained)
-            regime = Regime(target_dev=spec.config.select == "target_dev")
-            return self.evaluation_of(setup, task, trained, runs, regime), before
-        return self.evaluation_of(setup, task, trained, runs), before
+            trained = self.choose(spec)
+            transfer = TransferSetting(target_dev=spec.config.select == "target_dev")
+            found = self.evaluation_of(setup, task, trained, {}, transfer)
+            return found, self._before(before, spec, trained)
+        check(setup, self.method, retrieval=True)
+        runs, before = self.parents(setup)
+        if has_language(setup):
+            runs |= self.language_below(self.untrained_language(setup), setup)
+        return self.evaluation_of(setup, task, None, runs), before
 
     def _before(self, before: Sequence[TrainSpec], spec: TrainSpec, trained: Run) -> list[TrainSpec]:
         """The training that a plan shows before an evaluation: of a finished run what exists, to be seen."""
@@ -309,12 +295,8 @@ class Planner:
         specs = shot_specs(base, start, zero_shot.wanted_languages, shots, config)
         if not specs:
             return None, []
-        found = replace(
-            zero_shot,
-            languages=tuple(spec.language for spec in specs),
-            shots={spec.language: spec for spec in specs},
-            regime=specs[0].regime,
-        )
+        own = {spec.language: spec for spec in specs}
+        found = replace(zero_shot, languages=tuple(own), shots=own, transfer=specs[0].transfer)
         return found, [*self._before(before, base, start), *specs]
 
     def evaluation_of(
@@ -323,11 +305,12 @@ class Planner:
         task: Task,
         trained: Run | None,
         parents: dict[str, Run],
-        regime: Regime | None = None,
+        transfer: TransferSetting | None = None,
     ) -> EvaluateSpec:
         """The evaluation of a trained run, or for retrieval of the runs below the target."""
-        if regime is None:
-            regime = regime_of(trained.config()) if trained is not None and trained.is_done else Regime()
+        if transfer is None:
+            made = trained.config() if trained is not None and trained.is_done else {}
+            transfer = TransferSetting.of(made)
         languages = tuple(code for code in self.languages if code in task.languages)
         if self.languages and not languages:
             raise ConfigError(
@@ -349,7 +332,7 @@ class Planner:
             self.method,
             self.seed,
             self.language_runs if has_language(setup) else {},
-            regime=regime,
+            transfer=transfer,
         )
 
 
@@ -379,14 +362,14 @@ class Cell:
     method: str = ""
 
     @property
-    def regime(self) -> Regime:
+    def transfer(self) -> TransferSetting:
         """What was seen of the target languages."""
-        return self.evaluation.regime
+        return self.evaluation.transfer
 
     @property
     def row(self) -> str:
         """The name of its row."""
-        return self.regime.row(f"{self.setup} ({self.method})" if self.method else self.setup)
+        return self.transfer.row(f"{self.setup} ({self.method})" if self.method else self.setup)
 
 
 @dataclass(frozen=True)
@@ -508,12 +491,8 @@ def plan(
             if reason is not None:
                 left_out.append(reason)
                 continue
-            evaluation: EvaluateSpec | None
-            before: Sequence[RunSpec]
-            if shots:
-                evaluation, before = planner.few_shot(setup, task, shots)
-            else:
-                evaluation, before = planner.evaluate(setup, task)
+            planned = planner.few_shot(setup, task, shots) if shots else planner.evaluate(setup, task)
+            evaluation, before = planned
             if evaluation is None:
                 left_out.append(
                     f"{task.name} has no {shots}-shot row: no target language has train or dev data"
@@ -551,7 +530,7 @@ def _no_method(setup: Setup, task: Task, method: str) -> str | None:
     return None
 
 
-def plan_regimes(
+def plan_grid(
     planner: Planner,
     setups: tuple[str, ...],
     targets: tuple[str, ...],
@@ -575,16 +554,14 @@ def plan_regimes(
         named: The adapter method, where rows are named after it.
     """
     found = []
-    for choice in select:
-        for number in (0, *shots):
-            for seed in seeds:
-                own = replace(planner, seed=seed, target_dev=choice == "target_dev" or planner.target_dev)
-                found.append(plan(own, setups, targets, only, number, named))
+    for choice, number, seed in product(select, (0, *shots), seeds):
+        own = replace(planner, seed=seed, target_dev=choice == "target_dev" or planner.target_dev)
+        found.append(plan(own, setups, targets, only, number, named))
     return joined(found)
 
 
 @dataclass(frozen=True)
-class Work:
+class Job:
     """What an engine computes at once: one run of a plan, or several evaluations that answer side by side.
 
     Args:
@@ -601,20 +578,20 @@ class Work:
     what: str
     compute: Callable[[], Any]
     needs: frozenset[Path] = frozenset()
-    beside: tuple[Work, ...] = ()
+    beside: tuple[Job, ...] = ()
 
 
-def work(plan: Plan, together: bool = False) -> list[Work]:
+def jobs_of(plan: Plan, together: bool = False) -> list[Job]:
     """Every run of a plan once, in order.
 
     Args:
         plan: The plan.
-        together: Evaluations that answer the same inputs are one piece of work, computed in one pass over
-            them; the results are the same.
+        together: Evaluations that answer the same inputs are one job, computed in one pass over them; the
+            results are the same.
     """
     told = _telling(plan.specs)
     items = {
-        spec.run.path: Work(
+        spec.run.path: Job(
             spec.run,
             spec.is_done,
             f"{spec.describe()}{told(spec)}",
@@ -623,14 +600,13 @@ def work(plan: Plan, together: bool = False) -> list[Work]:
         )
         for spec in plan.specs
     }
-    if together:
-        for first, *others in side_by_side([cell.evaluation for cell in plan.cells]):
-            if others:
-                beside = [items.pop(spec.run.path) for spec in others]
-                one = items[first.run.path]
-                needs = one.needs.union(*(item.needs for item in beside))
-                compute = partial(execute_together, [first, *others])
-                items[first.run.path] = replace(one, compute=compute, needs=needs, beside=tuple(beside))
+    for first, *others in side_by_side([cell.evaluation for cell in plan.cells]) if together else []:
+        if others:
+            beside = [items.pop(spec.run.path) for spec in others]
+            one = items[first.run.path]
+            needs = one.needs.union(*(item.needs for item in beside))
+            compute = partial(execute_together, [first, *others])
+            items[first.run.path] = replace(one, compute=compute, needs=needs, beside=tuple(beside))
     return list(items.values())
 
 
@@ -672,22 +648,19 @@ def planned_tables(
     names = {_backbone(cell) for cell in planned.cells}
     own = [cell for cell in planned.cells if control_of(_backbone(cell)) not in names]
     tables, unscored = [], []
-    for backbone in dict.fromkeys(map(_backbone, own)):
-        for regime in dict.fromkeys(cell.regime for cell in own):
-            for target in targets:
-                found = [
-                    cell
-                    for cell in planned.cells
-                    if (cell.target, cell.regime) == (target, regime)
-                    and _backbone(cell) in (backbone, control_name(backbone))
-                ]
-                entries = row_entries(found, backbone)
-                if not entries:
-                    continue
-                made = tables_of(entries, regime.row(str(parse(baseline))), cache)
-                tables += made
-                if not made:
-                    unscored.append(regime.row(target))
+    backbones, transfers = dict.fromkeys(map(_backbone, own)), dict.fromkeys(cell.transfer for cell in own)
+    for backbone, transfer, target in product(backbones, transfers, targets):
+        both = (backbone, control_name(backbone))
+        found = [
+            cell
+            for cell in planned.cells
+            if (cell.target, cell.transfer) == (target, transfer) and _backbone(cell) in both
+        ]
+        entries = row_entries(found, backbone)
+        made = tables_of(entries, transfer.row(str(parse(baseline))), cache) if entries else []
+        tables += made
+        if entries and not made:
+            unscored.append(transfer.row(target))
     lacking = [name for name in targets if name not in {cell.target for cell in own}]
     return corrected(tables), list(dict.fromkeys([*unscored, *lacking]))
 

@@ -18,6 +18,72 @@ from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.io import canonical_json
 
+NOT_ZERO_SHOT = "not zero-shot"
+
+
+@dataclass(frozen=True, order=True)
+class TransferSetting:
+    """What a score has seen of the target languages: nothing (zero-shot), a few examples, their dev sets.
+
+    Scores of different settings stand in tables of their own.
+
+    Args:
+        target_dev: Whether weights were selected on their dev sets.
+        shots: Examples per label on which training went on; 0 for none.
+
+    Example:
+        >>> found = TransferSetting(target_dev=True, shots=1)
+        >>> TransferSetting().label, TransferSetting(shots=5).label, found.label
+        ('', '+5-shot', '+target-dev +1-shot')
+        >>> TransferSetting(shots=5).words
+        'not zero-shot: went on training on 5 examples per label of each target language'
+    """
+
+    target_dev: bool = False
+    shots: int = 0
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> TransferSetting:
+        """The setting of a training run, from the inputs that make its key.
+
+        Example:
+            >>> TransferSetting.of({"config": {"select": "target_dev"}})
+            TransferSetting(target_dev=True, shots=0)
+        """
+        on_dev = inputs.get("config", {}).get("select") == "target_dev"
+        return cls(on_dev or bool(inputs.get("start_target_dev")), int(inputs.get("shots", 0)))
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether nothing with labels was seen."""
+        return not self.target_dev and not self.shots
+
+    @property
+    def label(self) -> str:
+        """What follows the name of a setup; empty for zero-shot."""
+        parts = ["+target-dev"] if self.target_dev else []
+        return " ".join([*parts, *([f"+{self.shots}-shot"] if self.shots else [])])
+
+    @property
+    def words(self) -> str:
+        """What tables say; empty for zero-shot."""
+        parts = ["weights selected on the target languages' dev sets"] if self.target_dev else []
+        if self.shots:
+            parts.append(f"went on training on {self.shots} examples per label of each target language")
+        return f"{NOT_ZERO_SHOT}: {', '.join(parts)}" if parts else ""
+
+    def row(self, setup: str) -> str:
+        """The name of a setup's row.
+
+        Example:
+            >>> TransferSetting(shots=5).row("mnli > target"), TransferSetting().row("full")
+            ('mnli > target +5-shot', 'full')
+        """
+        return f"{setup} {self.label}".rstrip()
+
+
+ZERO_SHOT = TransferSetting()
+
 
 class RunSpec(ABC):
     """One run before it runs: what goes in, the key that follows from it, and how it is carried out.

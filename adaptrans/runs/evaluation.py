@@ -14,12 +14,20 @@ from adaptrans.languages import unknown
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.backbone import Backbone, check_length
 from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_fusion, has_language, is_full
-from adaptrans.runs.base import ANSWERING, RETRIEVAL, RunProfile, RunSpec, imported, published_size
+from adaptrans.runs.base import (
+    ANSWERING,
+    RETRIEVAL,
+    ZERO_SHOT,
+    RunProfile,
+    RunSpec,
+    TransferSetting,
+    imported,
+    published_size,
+)
 from adaptrans.runs.few_shot import ShotSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import compares_vectors, is_retrieval
 from adaptrans.runs.training_args import EvaluationConfig
-from adaptrans.runs.transfer_setting import ZERO_SHOT, Regime
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
@@ -76,7 +84,7 @@ class EvaluateSpec(RunSpec):
         seed: Seed of the runs it evaluates.
         language_runs: For a setup with `{lang}`, the language adapters at hand, by language.
         shots: For a few-shot row, the run that answers in each language, instead of `trained`.
-        regime: What was seen of the target languages.
+        transfer: What was seen of the target languages.
     """
 
     workspace: Workspace
@@ -90,7 +98,7 @@ class EvaluateSpec(RunSpec):
     seed: int = 1
     language_runs: Mapping[str, Run] = field(default_factory=dict)
     shots: Mapping[str, ShotSpec] = field(default_factory=dict)
-    regime: Regime = ZERO_SHOT
+    transfer: TransferSetting = ZERO_SHOT
 
     EXECUTE: ClassVar[str] = "adaptrans.evaluation.evaluator:evaluate_all"
 
@@ -206,7 +214,7 @@ class EvaluateSpec(RunSpec):
     @property
     def aside(self) -> dict[str, Any]:
         """What was seen of the target languages."""
-        return {} if self.regime.zero_shot else {"regime": self.regime.label}
+        return {} if self.transfer.zero_shot else {"regime": self.transfer.label}
 
     @property
     def phase(self) -> str:
@@ -217,7 +225,7 @@ class EvaluateSpec(RunSpec):
     def label(self) -> str:
         """Readable part of the folder's name."""
         seed = "" if self.answering == BARE else f".s{self.seed}"
-        answering = self.regime.row(self.answering).replace(" +", ".")
+        answering = self.transfer.row(self.answering).replace(" +", ".")
         return f"{self.task.name}.{answering}.{self.effective_method}{seed}"
 
     @property
@@ -240,7 +248,7 @@ class EvaluateSpec(RunSpec):
 
     def describe(self) -> str:
         """What it computes, in words."""
-        answering = self.regime.row(self.answering)
+        answering = self.transfer.row(self.answering)
         return f"evaluate: {answering} on {self.task.name}, {len(self.wanted_languages)} languages"
 
     def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002

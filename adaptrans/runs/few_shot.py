@@ -12,11 +12,10 @@ import numpy as np
 from adaptrans.modeling.backbone import check_length
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.setup.validation import UNQUANTIZED
-from adaptrans.runs.base import FEW_SHOT, RunProfile, TrainingSpec
+from adaptrans.runs.base import FEW_SHOT, RunProfile, TrainingSpec, TransferSetting
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec
 from adaptrans.runs.training_args import TrainingConfig
-from adaptrans.runs.transfer_setting import Regime
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import FEW_SHOT_DRAW, RECIPE
@@ -119,12 +118,12 @@ class ShotSpec(TrainingSpec):
     @property
     def setup(self) -> str:
         """What is trained, as tables name it."""
-        return self.regime.row(str(self.base.setup))
+        return self.transfer.row(str(self.base.setup))
 
     @property
-    def regime(self) -> Regime:
+    def transfer(self) -> TransferSetting:
         """What it saw of the target languages."""
-        return Regime(self.base.config.select == "target_dev", self.shots)
+        return TransferSetting(self.base.config.select == "target_dev", self.shots)
 
     @property
     def parents(self) -> Mapping[str, Run]:
@@ -154,7 +153,7 @@ class ShotSpec(TrainingSpec):
             "definition": self.workspace.definition(self.task),
             "shots": self.shots,
             "rule": FEW_SHOT_DRAW,
-            "start_target_dev": self.regime.target_dev,
+            "start_target_dev": self.transfer.target_dev,
             "language": self.language,
             "split": self.split,
             "train": {self.language: self.workspace.data_key(self.task, self.split, self.language)},

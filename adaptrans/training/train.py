@@ -328,8 +328,8 @@ def _shots_notes(spec: ShotSpec) -> list[str]:
     """What the reader of a score has to know, notes of the run it goes on from included."""
     what = "per label" if spec.task.type.one_label else "sentences or questions"
     own = (
-        f"{spec.task.name}: {spec.regime.label} rows go on training on {spec.shots} examples {what} of each "
-        "target language, a model per language, examples drawn from its train or dev split by seed"
+        f"{spec.task.name}: {spec.transfer.label} rows go on training on {spec.shots} examples {what} of "
+        "each target language, a model per language, examples drawn from its train or dev split by seed"
     )
     inherited: Any = spec.start.result()["notes"]
     return [*inherited, own]

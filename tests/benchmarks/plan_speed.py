@@ -24,7 +24,7 @@ from adaptrans import benchmarks, languages
 from adaptrans.evaluation.results import LanguageResult
 from adaptrans.experiments.commands import plan_run, workspace
 from adaptrans.experiments.config import load_experiment
-from adaptrans.experiments.plan import work
+from adaptrans.experiments.plan import jobs_of
 from adaptrans.modeling.setup.nodes import NINE
 from adaptrans.tasks import catalogue
 from adaptrans.utils.io import write_json
@@ -65,7 +65,7 @@ def fill_store(file: Path, data: Path, store: Path, number: int) -> int:
     where = workspace(backbone="mini", data=data, store=store)
     plan = plan_run(load_experiment(file), where=where)
     specs = {spec.run.path: spec for spec in (*plan.training, *(cell.evaluation for cell in plan.cells))}
-    items = work(plan)
+    items = jobs_of(plan)
     for item in items[:: max(1, len(items) // number)][:number]:
         spec, folder = specs[item.run.path], item.run.path
         write_json(folder / "config.json", spec.record)

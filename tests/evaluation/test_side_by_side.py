@@ -9,7 +9,7 @@ from adaptrans.evaluation import evaluator, inference, metrics, prediction_files
 from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
 from adaptrans.evaluation.results import load_results, save_language
 from adaptrans.experiments.execution.base import execute
-from adaptrans.experiments.plan import Cell, Plan, work
+from adaptrans.experiments.plan import Cell, Plan, jobs_of
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import EvaluationConfig, training_config
@@ -65,9 +65,9 @@ def test_the_engine_computes_in_one_pass_what_can_share(quick):
     specs = [spec_of(replace(quick, method=method), "adapter", "xnli") for method in ("seq_bn", "lora")]
     specs.append(spec_of(quick, "full", "xnli"))
     cells = tuple(Cell(str(spec.setup), "xnli", spec) for spec in specs)
-    first, full = work(Plan((), cells), together=True)
+    first, full = jobs_of(Plan((), cells), together=True)
     assert [item.run for item in (first, *first.beside, full)] == [specs[i].run for i in (0, 1, 2)]
-    assert len(work(Plan((), cells))) == 3
+    assert len(jobs_of(Plan((), cells))) == 3
     told = []
     announce = lambda item, place, total: told.append((item.run, place, total))  # noqa: E731
     assert execute(Plan((), cells), announce, together=True) == 3

@@ -9,7 +9,7 @@ from support.smalldata import NLI, XNLI
 from adaptrans import api
 from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.plan import work
+from adaptrans.experiments.plan import jobs_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_every_run_has_its_control_and_tables_say_the_distance(experiment, small
         ("full", "tatoeba"),
         ("adapter", "xnli"),
     ]
-    assert sum(f"[{control}]" in item.what for item in work(plan)) == 5
+    assert sum(f"[{control}]" in item.what for item in jobs_of(plan)) == 5
     outcome = api.run(experiment, where=where)
     assert outcome.computed == 10
     assert api.run(experiment, where=where).computed == 0

@@ -16,9 +16,9 @@ from support.smalldata import make_planner, make_workspace
 
 from adaptrans.errors import AdaptransError, ArtifactError, BusyError
 from adaptrans.experiments.execution import base, ray
-from adaptrans.experiments.execution.base import Execution, Watch, carry_out
+from adaptrans.experiments.execution.base import Execution, RunCallback, carry_out
 from adaptrans.experiments.execution.ray import WorkerSlot, compute_on_worker
-from adaptrans.experiments.plan import Work, joined, plan, work
+from adaptrans.experiments.plan import Job, jobs_of, joined, plan
 from adaptrans.runs.store import Run, Store
 
 PROC = pytest.mark.skipif(
@@ -30,32 +30,32 @@ SAY = "(__import__('sys').stderr.write(f'{__import__(\"os\").getpid()}\\n'), __i
 """Says its process, then takes its time; text, because a fresh process knows no function of a test."""
 
 
-class Told(Watch):
+class Told(RunCallback):
     """Keeps what a view is told."""
 
-    listens = True
+    wants_steps = True
 
     def __init__(self):
         self.starts, self.steps, self.lines, self.ends = [], [], [], []
 
-    def started(self, item, place, total):
+    def on_run_begin(self, item, place, total):
         self.starts.append(item)
 
-    def moved(self, item, step):
+    def on_step(self, item, step):
         self.steps.append((item, step))
 
-    def said(self, item, text):
+    def on_message(self, item, text):
         self.lines.append(text)
 
-    def ended(self, ended):
-        self.ends.append(ended)
+    def on_run_end(self, item, failure):
+        self.ends.append(item)
 
 
 def some_work(folder, **computes):
     """Runs of a plan without models: name=(compute, names of those it builds on)."""
     runs = {name: Run("phase", name, "key", folder / f"runs/phase/{name}-key") for name in computes}
     return [
-        Work(runs[name], False, name, compute, frozenset(runs[need].path for need in needs))
+        Job(runs[name], False, name, compute, frozenset(runs[need].path for need in needs))
         for name, (compute, needs) in computes.items()
     ]
 
@@ -86,7 +86,7 @@ def test_a_failure_stops_only_what_builds_on_it(tmp_path, jobs):
     assert carried.computed == 2
     failed = {one.item.what: one.failure for one in carried.failed}
     because = {one.item.what: {item.what for item in one.because} for one in carried.waiting}
-    assert {ended.item.what for ended in told.ends} == {*failed, "good", "better"}
+    assert {item.what for item in told.ends} == {*failed, "good", "better"}
     logs = {item.what: item.run.error_log for item in items}
     assert all(failed[name].line in logs[name].read_text() for name in failed)
     assert "Traceback" in logs["fault"].read_text()
@@ -109,10 +109,10 @@ def test_a_failure_stops_only_what_builds_on_it(tmp_path, jobs):
 
 
 def test_the_first_failure_of_a_single_command_is_raised_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "work", lambda plan, together: failing(tmp_path))
+    monkeypatch.setattr(base, "jobs_of", lambda plan, together: failing(tmp_path))
     with pytest.raises(ArtifactError, match="no finished run"):
         base.execute(None)
-    monkeypatch.setattr(base, "work", lambda plan, together: failing(tmp_path)[2:])
+    monkeypatch.setattr(base, "jobs_of", lambda plan, together: failing(tmp_path)[2:])
     with pytest.raises(ValueError, match="invalid literal"):
         base.execute(None)
 
@@ -128,7 +128,7 @@ def test_runs_of_one_pass_are_one_piece_of_work(tmp_path):
         last=(partial(done.append, "last"), ("second",)),
     )
     told = Told()
-    carried = carry_out([replace(first, beside=(second,)), alone, last], watch=told)
+    carried = carry_out([replace(first, beside=(second,)), alone, last], callback=told)
     assert (carried.computed, carried.failed, done) == (4, (), ["both", "alone", "last"])
     assert [item.what for item in told.starts] == ["first", "second", "alone", "last"]
     broken = replace(first, compute=second.compute, beside=(second,))
@@ -139,8 +139,8 @@ def test_runs_of_one_pass_are_one_piece_of_work(tmp_path):
 @PROC
 def test_an_interrupt_stops_all(tmp_path):
     class Interrupting(Told):
-        def said(self, item, text):
-            super().said(item, text)
+        def on_message(self, item, text):
+            super().on_message(item, text)
             raise KeyboardInterrupt
 
     told = Interrupting()
@@ -241,7 +241,7 @@ def test_two_at_a_time_give_what_one_after_another_gives(places, one_after_anoth
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = whole_plan(*places)
     told = Told()
-    assert carry_out(work(found), Execution(jobs=2), told).computed == RUNS
+    assert carry_out(jobs_of(found), Execution(jobs=2), told).computed == RUNS
     assert base.execute(found, jobs=2) == 0
     assert what_was_computed(places[-1]) == one_after_another[1]
     order = [item.run.path for item in told.starts]
@@ -276,8 +276,8 @@ def test_on_ray_with_a_killed_worker_the_results_are_the_same(places, one_after_
 
         killed = None
 
-        def moved(self, item, step):
-            super().moved(item, step)
+        def on_step(self, item, step):
+            super().on_step(item, step)
             if (
                 self.killed is None
                 and item.run.phase == "intermediate"
@@ -293,7 +293,7 @@ def test_on_ray_with_a_killed_worker_the_results_are_the_same(places, one_after_
     monkeypatch.setattr(ray, "cores", lambda: 2)
     told = Killing()
     found = whole_plan(*places)
-    carried = carry_out(work(found), Execution("ray", jobs=2), told)
+    carried = carry_out(jobs_of(found), Execution("ray", jobs=2), told)
     assert (carried.computed, carried.failed) == (RUNS, ())
     assert told.killed is not None
     assert sum("Ray lost its worker; begun again" in line for line in told.lines) == 1
@@ -319,16 +319,16 @@ def test_a_killed_command_leaves_no_process_behind(tmp_path):
         "import sys, time\n"
         "from functools import partial\n"
         "from pathlib import Path\n"
-        "from adaptrans.experiments.execution.base import Execution, Watch, Work, carry_out\n"
+        "from adaptrans.experiments.execution.base import Execution, Job, RunCallback, carry_out\n"
         "from adaptrans.runs.store import Run\n"
-        "class Told(Watch):\n"
-        "    def said(self, item, text):\n"
+        "class Told(RunCallback):\n"
+        "    def on_message(self, item, text):\n"
         "        print(text, flush=True)\n"
         f"say = {SAY!r}\n"
         "if __name__ == '__main__':\n"
         "    runs = [Run('phase', name, 'key', Path(name)) for name in 'ab']\n"
-        "    work = [Work(run, False, run.label, partial(eval, say)) for run in runs]\n"
-        "    carry_out(work, Execution(jobs=2), Told())\n"
+        "    jobs = [Job(run, False, run.label, partial(eval, say)) for run in runs]\n"
+        "    carry_out(jobs, Execution(jobs=2), Told())\n"
     )
     command = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     workers = [int(command.stdout.readline()) for _ in range(2)]

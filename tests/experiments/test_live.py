@@ -9,16 +9,16 @@ from functools import partial
 import pytest
 
 from adaptrans.experiments.cost_forecast import Forecast
-from adaptrans.experiments.execution.base import Ended, Failure, carry_out
+from adaptrans.experiments.execution.base import carry_out, reporting
 from adaptrans.experiments.execution.display import Clock, LiveView, View, experiment_view
-from adaptrans.experiments.plan import Work
+from adaptrans.experiments.plan import Job
 from adaptrans.runs.store import Run
 from adaptrans.utils import progress
 
 
 def item(folder, name, phase="target", needs=(), done=False, compute=str):
     run = Run(phase, name, "key", folder / f"runs/{phase}/{name}-key")
-    return Work(run, done, name, compute, frozenset(need.run.path for need in needs))
+    return Job(run, done, name, compute, frozenset(need.run.path for need in needs))
 
 
 def steps(total, seen=lambda: True):
@@ -53,7 +53,7 @@ def test_a_terminal_shows_the_whole_and_each_run(tmp_path, monkeypatch):
     view = experiment_view()
     assert type(view) is LiveView
     with view:
-        carried = carry_out(some_items(tmp_path, lambda: "loss 0.5" in told()), watch=view)
+        carried = carry_out(some_items(tmp_path, lambda: "loss 0.5" in told()), callback=view)
     assert carried.computed == 1
     shown = told()
     assert "1 running, 2 waiting" in shown
@@ -72,7 +72,7 @@ def test_the_view_is_put_away_when_all_is_interrupted(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), experiment_view() as view:
-        carry_out([item(tmp_path, "one", compute=interrupt)], watch=view)
+        carry_out([item(tmp_path, "one", compute=interrupt)], callback=view)
     print("after", file=sys.stderr)
     assert told().rstrip().endswith("after")
 
@@ -81,7 +81,7 @@ def test_elsewhere_plain_lines(tmp_path, capsys, monkeypatch):
     view = experiment_view()
     assert type(view) is View
     with view:
-        carry_out(some_items(tmp_path), watch=view)
+        carry_out(some_items(tmp_path), callback=view)
     told = capsys.readouterr().err.splitlines()
     assert told[:2] == ["[1/3] good [en]", "[2/3] bad"]
     assert told[2].startswith("failed: bad: ValueError")
@@ -91,7 +91,7 @@ def test_elsewhere_plain_lines(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
     for done in (0, 10, 40):
         if done:
-            view.moved(work, progress.Step("training", 100, done, "loss 0.1"))
+            view.on_step(work, progress.Step("training", 100, done, "loss 0.1"))
         else:
             view._lines[work.run.path] = ("training", progress.plain_lines(0))
     assert capsys.readouterr().err == "training: 40/100, 60 s left loss 0.1\n"
@@ -124,14 +124,11 @@ def test_the_time_left(tmp_path):
 
 def test_a_view_that_did_not_begin_prints(tmp_path, capsys):
     view = LiveView()
-    view.ended(Ended(item(tmp_path, "one"), Failure("bad")))
-    view.said(item(tmp_path, "one"), "a line")
+    view.on_message(item(tmp_path, "one"), "a line")
     assert capsys.readouterr().err == "a line\n"
 
 
 def test_what_a_run_in_another_process_tells(monkeypatch):
-    from adaptrans.experiments.execution.display import reporting
-
     sent = []
     with reporting(sent.append, seconds=1e9):
         steps(5)

@@ -8,7 +8,7 @@ from adaptrans import benchmarks
 from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.experiments import commands
 from adaptrans.experiments.config import bundled, explain_experiment, load_experiment
-from adaptrans.experiments.plan import absent, partial_plan, without_key, work
+from adaptrans.experiments.plan import absent, jobs_of, partial_plan, without_key
 from adaptrans.modeling.backbone import outlined
 from adaptrans.modeling.setup.nodes import NINE
 from adaptrans.modeling.setup.parser import parse
@@ -41,7 +41,7 @@ def test_every_one_is_valid_and_planned_without_weights_and_data(name, shown):
     assert experiment.targets == benchmarks.get("xtreme").targets
     assert {f"{task}" for task in NINE} <= {spec.task.name for spec in plan.training if not spec.others}
     assert any(spec.reference == "nine" for spec in plan.training if spec.phase == "intermediate")
-    items = work(plan)
+    items = jobs_of(plan)
     assert not any(item.done for item in items)
     # Nothing has a key before the backbone is known.
     assert without_key(plan) == {item.run.path for item in items}

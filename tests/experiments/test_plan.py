@@ -4,7 +4,7 @@ import pytest
 
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.experiments.execution import base
-from adaptrans.experiments.plan import plan, stored, work
+from adaptrans.experiments.plan import jobs_of, plan, stored
 from adaptrans.modeling.setup.parser import parse
 
 
@@ -78,11 +78,11 @@ def test_stored_takes_the_only_run_with_other_options_and_asks_when_there_are_tw
 
 def test_work_is_listed_and_done_once(planner):
     found = plan(planner, ("full", "adapter"), ("tatoeba",))
-    items = work(found)
+    items = jobs_of(found)
     assert len(items) == 1  # both leave the bare backbone
     assert base.execute(found) == 1
     assert base.execute(found) == 0
-    assert all(item.done for item in work(found))
+    assert all(item.done for item in jobs_of(found))
 
 
 def test_languages_of_an_experiment_are_never_dropped_in_silence(planner):

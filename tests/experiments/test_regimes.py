@@ -11,7 +11,7 @@ from adaptrans import api
 from adaptrans.analysis.entries import store_entries
 from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.plan import work
+from adaptrans.experiments.plan import jobs_of
 
 # Its dev sets are in English and German, its test sets in Swahili too.
 XNLI = {"extends": "xnli", "splits": {"train": {"from": ["nli.train"]}}}
@@ -80,7 +80,7 @@ def test_few_shot_rows_go_on_from_the_target_run_and_stand_apart(experiment, sma
     # Only German has a dev set and is no training language; Swahili has nothing to draw from.
     assert [(spec.language, spec.split, spec.shots) for spec in shots] == [("de", "dev", 2)] * 2
     assert any("only zero-shot rows" in line for line in plan.left_out)
-    whats = [item.what for item in work(plan)]
+    whats = [item.what for item in jobs_of(plan)]
     assert "shots: train full +2-shot on xnli de" in whats
     outcome = api.run(few, where=where)
     assert api.run(few, where=where).computed == 0
@@ -173,7 +173,7 @@ def test_nine_by_nine_by_three_is_planned_in_three_seconds(small_workspace):
     )
     began = time.process_time()
     found = plan_run(grid, where=small_workspace)
-    items = work(found)
+    items = jobs_of(found)
     assert time.process_time() - began < 3
     assert len(found.cells) == 10 * 9 * 3
     assert len(items) == (9 + 10 * 9 * 2) * 3

@@ -7,7 +7,7 @@ from support.smalldata import NLI, QA, XNLI
 from adaptrans import api
 from adaptrans.experiments.commands import plan_run
 from adaptrans.experiments.config import Experiment
-from adaptrans.experiments.plan import work
+from adaptrans.experiments.plan import jobs_of
 
 GRID = Experiment(
     name="methods",
@@ -38,7 +38,7 @@ def test_adapter_setups_have_a_row_for_each_method(small_workspace):
     ]
     assert any(line.startswith("no rows with lora for fuse(nli, qa): ") for line in found.left_out)
     assert found.cells[7].evaluation.run.key != found.cells[2].evaluation.run.key
-    said = [item.what for item in work(found)]
+    said = [item.what for item in jobs_of(found)]
     assert len(said) == len(set(said))
     assert "target: train nli > target on xnli, lora" in said
     assert "target: train full on xnli" in said
@@ -48,7 +48,7 @@ def test_several_backbones_are_told_apart_before_they_run(small_workspace, backb
     second = str(backbone_maker(tmp_path / "second", depth=2, width=16, seed=3))
     names = (str(small_workspace.backbone.path), second, "FacebookAI/xlm-roberta-large")
     grid = GRID.model_copy(update={"backbones": names, "seeds": (1, 2), "targets": ("xnli",)})
-    items = work(plan_run(grid, where=replace(small_workspace, absent={})))
+    items = jobs_of(plan_run(grid, where=replace(small_workspace, absent={})))
     said = [item.what for item in items]
     assert len(said) == len(set(said))
     assert len({item.run.path for item in items}) == len(items)

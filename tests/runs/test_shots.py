@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptrans.runs.base import TransferSetting
 from adaptrans.runs.few_shot import drawn
-from adaptrans.runs.transfer_setting import Regime, regime_of
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 
@@ -29,8 +29,10 @@ def test_seeds_draw_differently():
     assert len({tuple(drawn(200, 5, seed)) for seed in range(5)}) == 5
 
 
-def test_a_regime_is_told_from_the_inputs_of_a_run():
-    assert regime_of({"config": {}, "shots": 5}) == Regime(shots=5)
-    assert regime_of({"config": {}, "shots": 5, "start_target_dev": True}) == Regime(True, 5)
-    assert regime_of({"config": {"select": "target_dev"}}).label == "+target-dev"
-    assert regime_of({"config": {"epochs": 3}}).zero_shot
+def test_a_setting_is_told_from_the_inputs_of_a_run():
+    assert TransferSetting.of({"config": {}, "shots": 5}) == TransferSetting(shots=5)
+    assert TransferSetting.of({"config": {}, "shots": 5, "start_target_dev": True}) == TransferSetting(
+        True, 5
+    )
+    assert TransferSetting.of({"config": {"select": "target_dev"}}).label == "+target-dev"
+    assert TransferSetting.of({"config": {"epochs": 3}}).zero_shot

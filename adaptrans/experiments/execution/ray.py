@@ -20,18 +20,17 @@ from typing_extensions import Self
 from adaptrans.errors import ArtifactError, BusyError, RunError
 from adaptrans.experiments.cost_forecast import Forecast
 from adaptrans.experiments.execution.base import (
-    Ended,
     Execution,
     Failure,
-    Watch,
+    RunCallback,
     attempt,
     cores,
     lost,
     portable,
+    reporting,
     threads,
 )
-from adaptrans.experiments.execution.display import reporting
-from adaptrans.experiments.plan import Work
+from adaptrans.experiments.plan import Job
 from adaptrans.runs.store import Run
 from adaptrans.utils.io import read_json, remove, write_json
 from adaptrans.utils.progress import Step
@@ -68,7 +67,9 @@ class WorkerSlot:
 
 @dataclass
 class _Task:
-    item: Work
+    """A job that Ray has, how often it was lost, and what of its note was told."""
+
+    job: Job
     lost: int = 0
     lines: int = 0
     step: Step | None = None
@@ -114,15 +115,6 @@ def shared_out(nodes: Sequence[dict[str, float]], jobs: int | None, on_cpu: bool
     return Share(slots, max(1, int(min(cpus, largest))), 1 if gpus else 0, memory)
 
 
-def on_ray(execution: Execution, number: int, forecasts: Mapping[Path, Forecast]) -> OnRay:
-    """The Ray engine for so many runs.
-
-    Raises:
-        RunError: If Ray is not installed, or the cluster cannot be reached.
-    """
-    return OnRay(execution, number, forecasts)
-
-
 class OnRay:
     """Computes runs on the nodes of a Ray cluster, or of one that it starts on this machine.
 
@@ -130,6 +122,9 @@ class OnRay:
         execution: Which cluster, and how many runs at a time.
         number: Runs to compute.
         forecasts: What each will take, by its folder; its memory is set aside.
+
+    Raises:
+        RunError: If Ray is not installed, or the cluster cannot be reached.
     """
 
     def __init__(self, execution: Execution, number: int, forecasts: Mapping[Path, Forecast]) -> None:
@@ -144,33 +139,36 @@ class OnRay:
         self._notes = Path("cache") / "ray" / uuid.uuid4().hex[:12]
         self._places: dict[Path, WorkerSlot] = {}
 
-    def start(self, item: Work) -> None:
-        """Give a run to Ray."""
-        self._launch(_Task(item))
+    def start(self, job: Job) -> None:
+        """Give a job to Ray."""
+        self._launch(_Task(job))
 
-    def wait(self, watch: Watch) -> Sequence[Ended]:
+    def wait(self, callback: RunCallback) -> Sequence[tuple[Job, Failure | None]]:
         """Read the notes of the runs until one or more of them end; begin again those that Ray lost."""
-        found: list[Ended] = []
+        found: list[tuple[Job, Failure | None]] = []
         while not found:
             ready, _ = self._ray.wait(list(self._tasks), timeout=POLL_SECONDS)
             for task in self._tasks.values():
-                self._tell(task, watch)
+                self._tell(task, callback)
             for reference in ready:
                 task = self._tasks.pop(reference)
-                found += self._ended(task, reference, watch)
+                if self._is_lost(task, reference, found):
+                    text = f"{task.job.what}: Ray lost its worker; begun again, where its checkpoint is"
+                    callback.on_message(task.job, text)
+                    note_path(self._place(task.job.run), task.job.run).unlink(missing_ok=True)
+                    self._launch(_Task(task.job, task.lost))
         return found
 
     def _launch(self, task: _Task) -> None:
-        item = task.item
-        memory = self._forecasts.get(item.run.path, Forecast()).memory
+        run, memory = task.job.run, self._forecasts.get(task.job.run.path, Forecast()).memory
         compute = self._compute.options(
             num_cpus=self._share.cpus,
             num_gpus=self._share.gpus,
             memory=None if memory is None else int(min(memory, USABLE_MEMORY * self._share.memory)),
             max_retries=0,
-            name=item.what,
+            name=task.job.what,
         )
-        reference = compute.remote(item.run, item.compute, self._place(item.run), again=task.lost > 0)
+        reference = compute.remote(run, task.job.compute, self._place(run), again=task.lost > 0)
         self._tasks[reference] = task
 
     def _place(self, run: Run) -> WorkerSlot:
@@ -189,38 +187,37 @@ class OnRay:
             self._places[store] = WorkerSlot(Path.cwd(), notes, passed)
         return self._places[store]
 
-    def _ended(self, task: _Task, reference: Any, watch: Watch) -> list[Ended]:
-        """What became of a run; nothing, if it is begun again."""
-        item, errors = task.item, self._ray.exceptions
+    def _is_lost(self, task: _Task, reference: Any, found: list[tuple[Job, Failure | None]]) -> bool:
+        """Whether Ray lost a run that is to be begun again; else what became of it is added to `found`."""
+        job, errors = task.job, self._ray.exceptions
         try:
-            return [Ended(item, self._ray.get(reference))]
+            failure = self._ray.get(reference)
         except errors.RayTaskError as error:
             # Not the run has failed, but the worker could not begin it: it has another version, or none.
             line = f"a Ray worker cannot compute it: {_last_line(error)}"
-            return [Ended(item, lost(item.run, line, "install the same adaptrans on every node"))]
+            failure = lost(job.run, line, "install the same adaptrans on every node")
         except errors.RayError as error:
             task.lost += 1
-            if task.lost > self._execution.retries:
-                line = f"Ray lost it {task.lost} times: {_last_line(error)}"
-                return [Ended(item, lost(item.run, line, "see Ray's own logs, then run the command again"))]
-            watch.said(item, f"{item.what}: Ray lost its worker; begun again, where its checkpoint is")
-            note_path(self._place(item.run), item.run).unlink(missing_ok=True)
-            self._launch(_Task(item, task.lost))
-            return []
+            if task.lost <= self._execution.retries:
+                return True
+            line = f"Ray lost it {task.lost} times: {_last_line(error)}"
+            failure = lost(job.run, line, "see Ray's own logs, then run the command again")
+        found.append((job, failure))
+        return False
 
-    def _tell(self, task: _Task, watch: Watch) -> None:
+    def _tell(self, task: _Task, callback: RunCallback) -> None:
         """Tell what is new on a run's note."""
         try:
-            note = read_json(note_path(self._place(task.item.run), task.item.run))
+            note = read_json(note_path(self._place(task.job.run), task.job.run))
         except (OSError, ValueError):
             return
         for line in note["lines"][task.lines :]:
-            watch.said(task.item, line)
+            callback.on_message(task.job, line)
         task.lines = len(note["lines"])
         step = Step(**note["step"]) if note["step"] else None
         if step is not None and step != task.step:
             task.step = step
-            watch.moved(task.item, step)
+            callback.on_step(task.job, step)
 
     def __enter__(self) -> Self:
         return self
@@ -249,17 +246,15 @@ def _connected(address: str | None) -> tuple[Any, bool]:
         options.update(num_cpus=cores(), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
     else:
         _check_reachable(address)
-    tries = 1 if address else STARTS
-    while True:
+    for left in reversed(range(1 if address else STARTS)):
         try:
             ray.init(address=address or "local", **options)
+            break
         except Exception as error:  # Ray raises bare ones too.
             ray.shutdown()
-            tries -= 1
-            if not tries:
+            if not left:
                 raise RunError(_unreachable(address, error), remedy=UNREACHABLE) from None
-        else:
-            return ray, True
+    return ray, True
 
 
 def _check_reachable(address: str) -> None:
@@ -320,14 +315,12 @@ def compute_on_worker(run: Run, compute: Callable[[], Any], place: WorkerSlot, a
         failure = attempt(run, compute)
         began = time.monotonic()
         # A node that Ray believes lost may go on for a while, and holds the run's lock meanwhile.
-        while again and _is_busy(failure) and time.monotonic() - began < BUSY_SECONDS:
+        while again and failure is not None and type(failure.error) is BusyError:
+            if time.monotonic() - began >= BUSY_SECONDS:
+                break
             time.sleep(POLL_SECONDS)
             failure = attempt(run, compute)
     return portable(failure)
-
-
-def _is_busy(failure: Failure | None) -> bool:
-    return failure is not None and isinstance(failure.error, BusyError)
 
 
 def _settle(place: WorkerSlot) -> None:
