@@ -94,7 +94,6 @@ def _checked(case: Case) -> Case:
     """Refuse what no run would take."""
     from adaptrans.errors import ConfigError, UnknownNameError
     from adaptrans.modeling.heads import HEADS
-    from adaptrans.modeling.setup.nodes import is_full
     from adaptrans.modeling.setup.parser import parse
     from adaptrans.modeling.setup.validation import QUANTIZED, check, check_quantized
 
@@ -110,7 +109,7 @@ def _checked(case: Case) -> Case:
     check(parse(case.setup), case.method)
     if case.quantize not in ("none", *QUANTIZED):
         raise UnknownNameError("--quantize", case.quantize, ("none", *QUANTIZED))
-    check_quantized(case.quantize, "full" if is_full(parse(case.setup)) else case.method, case.setup)
+    check_quantized(case.quantize, "full" if parse(case.setup).is_full else case.method, case.setup)
     return case
 
 
@@ -120,10 +119,9 @@ def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
 
     from adaptrans.modeling import adapter_methods
     from adaptrans.modeling.heads import HEADS
-    from adaptrans.modeling.setup.nodes import is_full
     from adaptrans.modeling.setup.parser import parse
 
-    whole = is_full(parse(asked.setup))
+    whole = parse(asked.setup).is_full
     keeps_rows = HEADS[asked.head].fills_masks
     trimmed = asked if keeps_rows else replace(asked, vocabulary=rows)
     own = asked if whole else trimmed

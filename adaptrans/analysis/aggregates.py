@@ -13,7 +13,7 @@ from adaptrans.analysis.comparison import Entry, Row, TargetTable, compared, cor
 from adaptrans.analysis.entries import data_of, scored_in, together
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import UnknownNameError
-from adaptrans.modeling.setup.nodes import Setup, below_target
+from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
 from adaptrans.runs.store import Run, RunRef
@@ -220,7 +220,7 @@ def _row(
         return named
     other = next(row for own in whole.values() for row in own.rows if row.setup == setup)
     config = _config(other, runs)
-    below = below_target(parse(str(config["setup"])))
+    below = parse(str(config["setup"])).below_target()
     wanted = (str(Setup(below)), config["method"]) if below else (BARE, "none")
     matches = [
         row

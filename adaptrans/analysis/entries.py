@@ -13,7 +13,7 @@ from typing import Any
 
 from adaptrans.analysis.comparison import SHARED, Entry, TargetTable, compared
 from adaptrans.errors import ArtifactError, UnknownNameError
-from adaptrans.modeling.setup.nodes import Setup, below_target
+from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
 from adaptrans.runs.store import Run, RunRef, Store
@@ -271,7 +271,7 @@ def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
     if baseline in labels:
         return baseline
     setup = parse(baseline)
-    below = below_target(setup)
+    below = setup.below_target()
     names = {False: str(setup), True: str(Setup(below)) if below else BARE}
     matches = [
         entry.setup

@@ -41,7 +41,7 @@ from adaptrans.modeling.fusion import Attention
 from adaptrans.modeling.language_adapters import use_language
 from adaptrans.modeling.layer_chain import first_place
 from adaptrans.modeling.model import SetupModel, assemble, hidden_states, logits
-from adaptrans.modeling.setup.nodes import Fuse, has_language, language_parent, parent_language
+from adaptrans.modeling.setup.nodes import language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import BARE, EvaluateSpec
 from adaptrans.runs.train import compares_vectors, is_retrieval
@@ -417,7 +417,7 @@ class Session:
         Returns:
             Which adapter answers, for the reader of the score; empty for a setup without language adapters.
         """
-        if not has_language(self.assembled.setup):
+        if not self.assembled.setup.has_language:
             return ()
         parents = self.assembled.parents
         source = next(name for name in parents if parent_language(name))
@@ -435,7 +435,7 @@ class Session:
     def _recorded(self, predictions: Iterator[Any], attention: Attention, language: str) -> Iterator[Any]:
         """The predictions; after the last one, what the fusions attended to lies in the run."""
         yield from predictions
-        members = [list(layer.sources) for layer in self.assembled.setup.layers if isinstance(layer, Fuse)]
+        members = [list(layer.sources) for layer in self.assembled.setup.fusions]
         save_attention(
             self.spec.run,
             language,
@@ -644,7 +644,7 @@ def answer_languages(
     """
     first = sessions[0]
     # A language adapter is changed, and what a fusion attends to is noted, between languages.
-    if compares_vectors(first.spec.task) or has_language(first.assembled.setup) or first.assembled.fusions:
+    if compares_vectors(first.spec.task) or first.assembled.setup.has_language or first.assembled.fusions:
         return _one_by_one(first, keys, layer)
     return _together(sessions, keys)
 

@@ -16,7 +16,6 @@ from adaptrans.errors import MissingDataError
 from adaptrans.evaluation.dense_retrieval import exact_neighbors
 from adaptrans.evaluation.metrics.retrieval import DEPTH
 from adaptrans.evaluation.prediction_files import Outcome
-from adaptrans.modeling.setup.nodes import has_language
 from adaptrans.tasks import loading
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress
@@ -93,7 +92,7 @@ def open_pool(session: Session) -> Pool:
     length = spec.max_length
     trained = spec.trained.key if spec.trained else None
     made_of = [trained, keys, length, session.precision]
-    if has_language(spec.setup):
+    if spec.setup.has_language:
         made_of += [spec.policy, {code: run.key for code, run in spec.language_runs.items() if code in keys}]
     folder = spec.workspace.store.cache / "pools" / digest(made_of, length=24)
     if not folder.is_dir():

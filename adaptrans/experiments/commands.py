@@ -16,7 +16,7 @@ from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
 from adaptrans.modeling.backbone import control_name, identify, outlined
-from adaptrans.modeling.setup.nodes import Setup, has_language, references
+from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs import presets
@@ -113,7 +113,7 @@ def plan_intermediate(
         method=DEFAULT_METHOD if whole_model else method,
         seed=seed,
     )
-    sources = references(parse(f"full({task})"))
+    sources = parse(f"full({task})").references()
     if any(source.address or source.run for source in sources):
         raise ConfigError(f'"{task}" is no task', remedy="name a task, for instance mnli or mnli[de,ru]")
     if len(sources) > 1:
@@ -243,7 +243,7 @@ def plan_mining(
     """
     parsed = parse(setup)
     check(parsed, method, retrieval=True)
-    if has_language(parsed):
+    if parsed.has_language:
         raise SetupError(f"{parsed}: the language of a text file is not known", remedy="leave {lang} out")
     planner = Planner(where, lambda name, whole: training_config({}), method=method, seed=seed, choose=stored)
     runs, before = planner.parents(parsed)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 from adaptrans import benchmarks, samples
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.modeling.setup.nodes import NINE, is_full, mix_name, parents_of, references
+from adaptrans.modeling.setup.nodes import NINE, mix_name
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
 from adaptrans.runs.presets import MIX
@@ -480,8 +480,8 @@ class Experiment(Strict):
                     raise UnknownNameError(f"target of {setup} under only in {where}", target, self.targets)
         if self.preset is not None:
             presets.get(self.preset)
-        named = {reference.name for setup in setups for reference in references(setup)}
-        mixes = {mix_name(sources) for setup in setups for sources in parents_of(setup) if len(sources) > 1}
+        named = {reference.name for setup in setups for reference in setup.references()}
+        mixes = {mix_name(sources) for setup in setups for sources in setup.parents() if len(sources) > 1}
         known = {*self.targets, *self.tasks, *named, *mixes}
         if self.given or self.extends:
             # The command line, or a file that extends another, may leave out what there are options for.
@@ -630,13 +630,13 @@ def _trainings(experiment: Experiment, kind: Callable[[str], str]) -> Iterator[t
     """Phase, task and whether the whole model is trained, of every training run."""
     setups = [parse(text) for text in experiment.setups]
     for setup in setups:
-        for sources in parents_of(setup):
+        for sources in setup.parents():
             if not any(source.run or source.address for source in sources):
                 names = mix_name(sources) if len(sources) > 1 else sources[0].name
-                yield "intermediate", names, is_full(setup)
+                yield "intermediate", names, setup.is_full
     for target in experiment.targets:
         if TASK_TYPES[kind(target)].trainable:
-            yield from (("target", target, is_full(setup)) for setup in setups)
+            yield from (("target", target, setup.is_full) for setup in setups)
 
 
 def _setting(experiment: Experiment) -> Explained:

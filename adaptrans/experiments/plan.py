@@ -20,16 +20,11 @@ from adaptrans.modeling.backbone import ABSENT, control_name, control_of
 from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
-    below_target,
-    has_fusion,
-    has_language,
-    is_full,
     language_parent,
     mix_name,
     parent_language,
-    parents_of,
 )
-from adaptrans.modeling.setup.parser import parse, with_references
+from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs.base import RunSpec, TransferSetting
 from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
@@ -164,7 +159,7 @@ class Planner:
 
     def untrained_language(self, setup: Setup) -> str:
         """The language whose adapter stands below a setup without training: that of its tasks, or English."""
-        for reference, *_ in parents_of(setup):
+        for reference, *_ in setup.parents():
             if reference.run is not None:
                 names = self.named(reference).config().get("parents", {})
             else:
@@ -201,11 +196,11 @@ class Planner:
         """Runs that a setup builds on, by reference, and those of them that this plan trains."""
         runs: dict[str, Run] = {}
         specs: list[TrainSpec] = []
-        for sources in parents_of(setup):
+        for sources in setup.parents():
             if sources[0].run is not None and len(sources) == 1:
                 runs[str(sources[0])] = self.named(sources[0])
                 continue
-            how = is_full(setup), has_language(setup)
+            how = setup.is_full, setup.has_language
             spec = self.mix(sources, *how) if len(sources) > 1 else self.intermediate(sources[0], *how)
             run = runs[spec.reference] = self.choose(spec)
             if not run.is_done or self.choose is exact:
@@ -228,7 +223,7 @@ class Planner:
             run = resolve(reference.address, where.store, where.backbone, self.tell)
             return Reference(TaskRef.parse(str(run.config().get("task", ""))).name, run=run.key)
 
-        return with_references(setup, run_of)
+        return setup.with_references(run_of)
 
     def named(self, reference: Reference) -> Run:
         """A finished run named by its key."""
@@ -251,14 +246,14 @@ class Planner:
         # How it is tested does not matter to how it is trained.
         setup = replace(self.settled(setup), policy=None)
         runs, before = self.parents(setup)
-        config = self.config_for(task.name, is_full(setup))
+        config = self.config_for(task.name, setup.is_full)
         if self.target_dev:
             config = config.model_copy(update={"select": "target_dev"})
         tested = self.languages if config.select == "target_dev" else ()
         spec = TrainSpec(
             self.workspace, "target", setup, task, self.method, config, self.seed, runs, tested=tested
         )
-        return self.above_language(spec) if has_language(setup) else spec, before
+        return self.above_language(spec) if setup.has_language else spec, before
 
     def evaluate(self, setup: Setup, task: Task) -> tuple[EvaluateSpec, list[TrainSpec]]:
         """The evaluation of a setup on a target, and all the training before it, in order."""
@@ -271,7 +266,7 @@ class Planner:
             return found, self._before(before, spec, trained)
         check(setup, self.method, retrieval=True)
         runs, before = self.parents(setup)
-        if has_language(setup):
+        if setup.has_language:
             runs |= self.language_below(self.untrained_language(setup), setup)
         return self.evaluation_of(setup, task, None, runs), before
 
@@ -291,7 +286,7 @@ class Planner:
         base, before = self.target(setup, task)
         start = self.choose(base)
         zero_shot = self.evaluation_of(setup, task, start, {})
-        config = (self.shots_for or self.config_for)(task.name, is_full(setup))
+        config = (self.shots_for or self.config_for)(task.name, setup.is_full)
         specs = shot_specs(base, start, zero_shot.wanted_languages, shots, config)
         if not specs:
             return None, []
@@ -331,7 +326,7 @@ class Planner:
             languages,
             self.method,
             self.seed,
-            self.language_runs if has_language(setup) else {},
+            self.language_runs if setup.has_language else {},
             transfer=transfer,
         )
 
@@ -509,16 +504,16 @@ def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool) -> str | No
     if is_retrieval(task):
         if shots or target_dev:
             return f"{task.name} has no training, so only zero-shot rows"
-        if has_fusion(setup):
+        if setup.fusions:
             return f"{setup} has no score on {task.name}, which has no training for a fusion"
-    if shots and has_language(setup):
+    if shots and setup.has_language:
         return f"{setup} has no few-shot rows: its language adapter is another one in each language"
     return None
 
 
 def _without_method(setup: Setup, task: Task) -> bool:
     """Whether a cell is the same with every adapter method: a whole model, or the bare backbone."""
-    return is_full(setup) or (is_retrieval(task) and not below_target(setup))
+    return setup.is_full or (is_retrieval(task) and not setup.below_target())
 
 
 def _no_method(setup: Setup, task: Task, method: str) -> str | None:

@@ -23,7 +23,6 @@ from adaptrans.modeling.import_adapter import CONFIG
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest, subtracts_nothing
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import write_tensors
-from adaptrans.modeling.setup.nodes import has_language
 from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import DEFAULT_STORE, Store
@@ -120,7 +119,7 @@ def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -
     """Artifacts of the language adapters that go along, by language."""
     if not languages:
         return {}
-    if not has_language(manifest.setup):
+    if not manifest.setup.has_language:
         raise ConfigError(
             f"{manifest.setup} has no language adapter",
             remedy="leave the languages out, or export another run",
@@ -179,7 +178,7 @@ def _no_plain_model(assembled: SetupModel, head: str | None, languages: Mapping[
 
     if len(assembled.heads) > 1 and head is None:
         return "it has several heads, and none was chosen"
-    if has_language(assembled.setup) and len(languages) != 1:
+    if assembled.setup.has_language and len(languages) != 1:
         return "its language adapter changes with the language, and not one was chosen"
     return obstacle(assembled) or ""
 
@@ -207,7 +206,7 @@ def _plain(
         if head not in named:
             raise UnknownNameError("head", head, named)
         assembled = with_head(assembled, named[head])
-    if has_language(assembled.setup):
+    if assembled.setup.has_language:
         if len(languages) != 1:
             raise ConfigError(
                 f"{assembled.setup}: a plain model has one language adapter",

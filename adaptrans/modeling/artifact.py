@@ -27,15 +27,7 @@ from adaptrans.modeling.efficiency import quantization
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.manifest import NAME, OWN_KEYS, Manifest, check_backbone, read_manifest
 from adaptrans.modeling.model import SetupModel, assemble
-from adaptrans.modeling.setup.nodes import (
-    Adapter,
-    Continue,
-    Full,
-    Setup,
-    mix_name,
-    parent_language,
-    parents_of,
-)
+from adaptrans.modeling.setup.nodes import mix_name, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.utils.environment import package_versions
 from adaptrans.utils.formats import ARTIFACT
@@ -108,7 +100,7 @@ def load_artifact(
     whole = manifest.adapter is None and not manifest.fusions
     assembled = assemble(
         base,
-        _skeleton(manifest.setup),
+        manifest.setup.fresh(),
         target=manifest.target,
         head=_head(manifest.head),
         method=manifest.method,
@@ -176,20 +168,8 @@ def _parent(path: Path, folder: Path, *, needed: bool) -> dict[str, Any]:
 
 def _frozen(assembled: SetupModel) -> set[str]:
     """References whose adapters answer together with what was trained."""
-    if isinstance(assembled.setup.layers[-1], Continue | Full):
-        return set()
     languages = {name for name in assembled.parents if parent_language(name)}
-    return languages | {mix_name(sources) for sources in parents_of(assembled.setup)}
-
-
-def _skeleton(setup: Setup) -> Setup:
-    """The setup without the starting weights, which the trained ones replace."""
-    match setup.layers:
-        case (Full(),):
-            return Setup((Full(),))
-        case (Continue(),):
-            return Setup((Adapter(),))
-    return setup
+    return languages | {mix_name(sources) for sources in assembled.setup.fresh().parents()}
 
 
 def _parents(manifest: Manifest, given: Mapping[str, Path]) -> dict[str, Path]:

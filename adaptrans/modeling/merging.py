@@ -20,26 +20,9 @@ from adaptrans.errors import ArtifactError, SetupError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapters import Model, canonical_name
 from adaptrans.modeling.safetensors_io import copy_tensors, read_tensors
-from adaptrans.modeling.setup.nodes import Arithmetic, Average, Reference
 
 # Source: `average_adapter` of adapters 1.3.0, which ignores the same two.
 FREE_OPTIONS = ("dropout", "init_weights")
-
-
-def terms(layer: Average | Arithmetic) -> list[tuple[Reference, float]]:
-    """The references of a merge with their weights; those of a mean add up to 1.
-
-    Example:
-        >>> from adaptrans.modeling.setup.parser import parse
-        >>> [weight for _, weight in terms(parse("average(3*mnli, 1*qqp) > target").layers[0])]
-        [0.75, 0.25]
-        >>> [(str(source), weight) for source, weight in terms(parse("a + b - c > target").layers[0])]
-        [('a', 1.0), ('b', 1.0), ('c', -1.0)]
-    """
-    if isinstance(layer, Arithmetic):
-        return [(source, float(sign)) for sign, source in layer.terms]
-    weights = layer.weights or (1.0,) * len(layer.sources)
-    return [(source, weight / sum(weights)) for source, weight in zip(layer.sources, weights, strict=True)]
 
 
 def add_merged(model: Model, name: str, folders: Sequence[Path], weights: Sequence[float]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaptrans.errors import ArtifactError, ConfigError, SetupError
-from adaptrans.modeling import adapter_methods, adapters, encoder_files, merging
+from adaptrans.modeling import adapter_methods, adapters, encoder_files
 from adaptrans.modeling.adapters import Fused, adapter_name, module_name
 from adaptrans.modeling.backbone import Backbone, weight_files
 from adaptrans.modeling.efficiency import quantization, weight_sharing
@@ -34,11 +34,7 @@ from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
     Target,
-    Trained,
-    below_target,
-    has_language,
     mix_name,
-    sources_of,
 )
 from adaptrans.modeling.setup.validation import UNQUANTIZED, check, check_quantized
 
@@ -247,11 +243,11 @@ def assemble(
             remedy="a head is named as its target; retrieval has neither",
         )
     check(setup, method, retrieval=target is None)
-    layers = below_target(setup) if target is None else setup.layers
+    layers = setup.below_target() if target is None else setup.layers
     if any(item is not None and item.form.fills_masks for item in (head, *more_heads)):
         tokens = None
     builder = _Builder(backbone, setup, parents, seed, tuple(more_heads), tokens, quantize)
-    if any(isinstance(layer, Full) for layer in layers) or not layers:
+    if any(layer.FULL for layer in layers) or not layers:
         if head is not None:
             check_quantized(quantize, adapter_methods.FULL, str(setup))
         return builder.whole(layers, head)
@@ -323,7 +319,7 @@ class _Builder:
                     members = [self.member(source, "Fuse", stack.below) for source in sources]
                     stack.fuse([stack.load(manifest) for manifest in members], self.seed)
                 case Average() | Arithmetic():
-                    terms = merging.terms(layer)
+                    terms = layer.terms()
                     members = [self.member(source, "Merge", stack.below) for source, _ in terms]
                     stack.merge(members, [weight for _, weight in terms])
                 case Continue(source) if adapter is not None:
@@ -338,9 +334,9 @@ class _Builder:
         own = adapter if adapter in stack.layers else None
         return self.finish(model, stack.layers, own, head, str(method))
 
-    def member(self, reference: Trained, block: str | None, below: Sequence[Manifest | None]) -> Manifest:
+    def member(self, reference: Layer, block: str | None, below: Sequence[Manifest | None]) -> Manifest:
         """The checked artifact of an adapter that takes part in a block."""
-        manifest = self.parent(mix_name(sources_of(reference)))
+        manifest = self.parent(mix_name(reference.references()))
         self.check_below(reference, manifest, below)
         if block is not None and manifest.adapter is not None:
             reason = adapter_methods.parse(manifest.method).obstacle(block)
@@ -351,17 +347,17 @@ class _Builder:
                 )
         return manifest
 
-    def check_below(self, reference: Trained, manifest: Manifest, below: Sequence[Manifest | None]) -> None:
+    def check_below(self, reference: Layer, manifest: Manifest, below: Sequence[Manifest | None]) -> None:
         """Refuse an adapter without those that it was trained on top of."""
         lower = manifest.setup.layers[:-1]
-        if (LanguageSlot() in lower) != has_language(self.setup):
+        if (LanguageSlot() in lower) != self.setup.has_language:
             which = "above" if LanguageSlot() in lower else "without"
             raise SetupError(
                 f"{self.setup}: '{reference}' was trained {which} a language adapter",
                 remedy="use it as it was trained, or name the task alone, which is then trained to fit",
             )
         lower = tuple(layer for layer in lower if layer != LanguageSlot())
-        if not all(isinstance(layer, Reference) for layer in lower):
+        if not all(layer.SINGLE for layer in lower):
             raise SetupError(
                 f"{self.setup}: '{reference}' was trained as '{manifest.setup}', and works only so",
                 remedy="name an adapter that was trained alone or on top of stored adapters",

@@ -13,7 +13,7 @@ from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.languages import unknown
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.backbone import Backbone, check_length
-from adaptrans.modeling.setup.nodes import Policy, Setup, below_target, has_fusion, has_language, is_full
+from adaptrans.modeling.setup.nodes import Policy, Setup
 from adaptrans.runs.base import (
     ANSWERING,
     RETRIEVAL,
@@ -47,7 +47,7 @@ def answering(setup: Setup, task: Task) -> str:
     """
     if not is_retrieval(task):
         return str(setup)
-    below = below_target(setup)
+    below = setup.below_target()
     return str(Setup(below)) if below else BARE
 
 
@@ -144,7 +144,7 @@ class EvaluateSpec(RunSpec):
         """`full`, the adapter method, or nothing for the bare backbone."""
         if self.answering == BARE:
             return "none"
-        return "full" if is_full(self.setup) else self.method
+        return "full" if self.setup.is_full else self.method
 
     @functools.cached_property
     def layer(self) -> int | None:
@@ -183,7 +183,7 @@ class EvaluateSpec(RunSpec):
             values |= {"quantize": self.config.quantize}
         if self.shots:
             values |= {"shots": {code: spec.run.key for code, spec in sorted(self.shots.items())}}
-        if has_language(self.setup):
+        if self.setup.has_language:
             swapped = self.language_runs if self.policy == "swap" else {}
             further = self.task.type.other_languages(self.task.languages)
             spoken = (*self.wanted_languages, *further)
@@ -270,7 +270,7 @@ class EvaluateSpec(RunSpec):
     def fits_beside(self, other: EvaluateSpec) -> bool:
         """Whether two setups answer the same inputs, around the same frozen backbone."""
         alone = any(
-            spec.shots or is_full(spec.setup) or has_language(spec.setup) or has_fusion(spec.setup)
+            spec.shots or spec.setup.is_full or spec.setup.has_language or spec.setup.fusions
             for spec in (self, other)
         )
         return (

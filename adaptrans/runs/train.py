@@ -13,7 +13,7 @@ from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.languages import unknown
 from adaptrans.modeling.backbone import check_length
 from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS, Case, shape_of
-from adaptrans.modeling.setup.nodes import Reference, Setup, has_fusion, is_full, mix_name
+from adaptrans.modeling.setup.nodes import Reference, Setup, mix_name
 from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec, data_of, passes, published_size
 from adaptrans.runs.store import Run
@@ -165,7 +165,7 @@ class TrainSpec(TrainingSpec):
     @property
     def whole_model(self) -> bool:
         """Whether every weight is trained."""
-        return is_full(self.setup)
+        return self.setup.is_full
 
     @functools.cached_property
     def train_languages(self) -> tuple[str, ...]:
@@ -251,7 +251,7 @@ class TrainSpec(TrainingSpec):
             "method": self.effective_method,
             "config": self.config.inputs(
                 self.whole_model,
-                fusion=has_fusion(self.setup),
+                fusion=bool(self.setup.fusions),
                 mix=bool(self.others),
                 text=any(is_text(part.task) for part in self.parts),
             ),

@@ -5,7 +5,6 @@ import pytest
 from adaptrans import samples
 from adaptrans.errors import AdaptransError
 from adaptrans.experiments.config import load_experiment
-from adaptrans.modeling.setup.nodes import references
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.tasks import catalogue
@@ -37,7 +36,7 @@ def test_every_shipped_experiment_loads_with_its_tasks_and_setups(path):
     inline = experiment.inline_tasks(folders)
     for setup in map(parse, experiment.setups):
         check(setup, experiment.method)
-        for name in [*experiment.targets, *(reference.name for reference in references(setup))]:
+        for name in [*experiment.targets, *(reference.name for reference in setup.references())]:
             assert name in inline or catalogue.get(name, folders)
     assert path.read_text(encoding="utf-8").startswith("# adaptrans ")
 

@@ -10,7 +10,6 @@ from adaptrans.errors import AdaptransError, ArtifactError, ConfigError
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.hub.resolve import resolve
 from adaptrans.modeling.backbone import identify
-from adaptrans.modeling.setup.nodes import references
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Store
@@ -127,7 +126,7 @@ def test_what_adopt_says_can_be_said_in_a_setup(base, saved, tmp_path, own, call
     run = adopt(folder, Store(tmp_path), base)
     assert run.config()["task"] == called
     for text in ("{} > target", "continue({})", "fuse({}, squad)", "average(2*{}, 1*squad) > target"):
-        (found, *_) = references(parse(text.format(f"{called}#{run.key}")))
+        (found, *_) = parse(text.format(f"{called}#{run.key}")).references()
         assert (found.name, found.run) == (called, run.key)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adaptrans.errors import SetupError
-from adaptrans.modeling import adapters, merging
+from adaptrans.modeling import adapters
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.model import hidden_states
@@ -143,4 +143,4 @@ def test_unlike_adapters_and_other_methods_are_not_merged(build, parents, tools,
 
 def test_terms_are_what_was_written():
     layer = parse("average(0.2*a, 0.6*b) > target").layers[0]
-    assert [weight for _, weight in merging.terms(layer)] == pytest.approx([0.25, 0.75])
+    assert [weight for _, weight in layer.terms()] == pytest.approx([0.25, 0.75])

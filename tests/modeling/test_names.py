@@ -125,9 +125,7 @@ def test_a_name_without_a_problem_is_what_setups_read(name):
 
 
 def sources(layer):
-    from adaptrans.modeling.setup.nodes import sources_of
-
-    return sources_of(layer)
+    return layer.references()
 
 
 @given(st.text(max_size=12))

@@ -21,9 +21,6 @@ from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
     Target,
-    below_target,
-    is_full,
-    references,
 )
 from adaptrans.modeling.setup.parser import WORDS as RESERVED
 from adaptrans.modeling.setup.parser import parse
@@ -95,8 +92,8 @@ def test_tree_of_a_chain():
         Target(),
     )
     assert tree.policy == "swap"
-    assert references(tree) == tree.layers[1:3]
-    assert not is_full(tree)
+    assert tree.references() == tree.layers[1:3]
+    assert not tree.is_full
     with pytest.raises(AttributeError):
         tree.policy = "none"
 
@@ -220,7 +217,7 @@ def test_the_nearest_setup_of_a_refusal_runs(tree, method, retrieval):
     refusal = attempt(lambda: check(tree, method, retrieval=retrieval))
     if refusal:
         nearest = refusal.rpartition("nearest that runs: '")[2].rstrip("'")
-        method = "full" if is_full(parse(nearest)) else method
+        method = "full" if parse(nearest).is_full else method
         assert check(parse(nearest), method, retrieval=retrieval) is None
 
 
@@ -295,7 +292,7 @@ def test_message_names_position_and_remedy(text, message):
     ],
 )
 def test_what_is_below_the_target(text, below):
-    assert [str(layer) for layer in below_target(parse(text))] == below
+    assert [str(layer) for layer in parse(text).below_target()] == below
 
 
 @pytest.mark.parametrize("method", ["seq_bn", "lora", "prefix_tuning", "seq_bn[reduction_factor=8]"])

@@ -20,7 +20,7 @@ from adaptrans.modeling.backbone import check_length, load_tokenizer, tokenizer_
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.model import SetupModel, assemble
-from adaptrans.modeling.setup.nodes import Setup, below_target
+from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.store import Run
 from adaptrans.runs.workspace import Workspace
@@ -117,7 +117,7 @@ def setup_model(
         method: Adapter method of parts that say none.
         seed: Seed of what no part holds.
     """
-    below = below_target(setup)
+    below = setup.below_target()
 
     def load() -> SetupModel:
         return assemble(

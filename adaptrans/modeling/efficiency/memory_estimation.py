@@ -26,7 +26,7 @@ from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.memory_case import Case, Forecast
 from adaptrans.modeling.efficiency.quantization import OUTLINES, quantize
 from adaptrans.modeling.heads import HEADS, HeadSpec
-from adaptrans.modeling.setup.nodes import Adapter, Continue, Full, Fuse, Target, is_full
+from adaptrans.modeling.setup.nodes import Adapter, Continue, Full, Fuse, Target
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.utils.devices import autocast
 
@@ -133,7 +133,7 @@ def dry_run_step(case: Case) -> Forecast:
     depth = case.shape.depth
     left = adapter_methods.left_out(options["leave_out"], depth) if options.get("leave_out") else []
     # Of a whole model the peak is before the gradients are there or after, and which of them, depth decides.
-    alike = "layers" not in options and left == list(range(len(left))) and not is_full(parse(case.setup))
+    alike = "layers" not in options and left == list(range(len(left))) and not parse(case.setup).is_full
     if not alike or depth - len(left) <= SHALLOW or 0 < len(left) < SHALLOW:
         return _counted(case)
     # Layers without an adapter at the bottom are alike, and those above them.

@@ -27,7 +27,6 @@ from adaptrans.modeling.setup.nodes import (
     Reference,
     Setup,
     Target,
-    sources_of,
 )
 from adaptrans.tasks.names import NAME, SLOT, WORDS, name_problem
 
@@ -320,23 +319,23 @@ class Parser:
         last = len(layers) - 1
         named: set[Reference] = set()
         for place, (layer, start) in enumerate(zip(layers, starts, strict=True)):
-            if isinstance(layer, Full | Adapter | Continue) and last > 0:
+            if layer.ALONE and last > 0:
                 raise self.error(f"'{layer}' stands alone", f"nearest: '{layer}'", start)
-            if isinstance(layer, Target) and place < last:
+            if layer == Target() and place < last:
                 raise self.error(
                     "'target' is the last layer", "put what it builds on before it: 'mnli > target'", start
                 )
-            if isinstance(layer, LanguageSlot) and place > 0:
+            if layer == LanguageSlot() and place > 0:
                 raise self.error("'{lang}' is the lowest layer", "write '{lang} > mnli > target'", start)
-            for source in sources_of(layer):
+            for source in layer.references():
                 if source in named:
                     raise self.error(f"'{source}' is named twice", "name each stored run once", start)
                 named.add(source)
-        if isinstance(layers[last], Target) and last == 0:
+        if layers == [Target()]:
             raise self.error(
                 "nothing stands below 'target'", "write 'adapter' for a target adapter alone", starts[0]
             )
-        if not isinstance(layers[last], Full | Adapter | Continue | Target | Fuse):
+        if not layers[last].ENDS:
             raise self.error(*self.ending(layers), starts[last])
 
     def ending(self, layers: list[Layer]) -> tuple[str, str]:
@@ -388,34 +387,3 @@ def split(text: str) -> tuple[list[Token], int | None]:
             tokens.append(Token(match.lastgroup, match[match.lastgroup], position))
         position = match.end()
     return [*tokens, Token("end", "", len(text))], None
-
-
-def with_references(setup: Setup, change: Callable[[Reference], Reference]) -> Setup:
-    """The same setup with every reference changed.
-
-    Example:
-        >>> from adaptrans.modeling.setup.parser import parse
-        >>> setup = parse("fuse(hf://ann/mnli, qqp) > target")
-        >>> str(with_references(setup, lambda item: Reference("mnli", run="1f") if item.address else item))
-        'fuse(mnli#1f, qqp) > target'
-    """
-
-    def changed(layer: Layer) -> Layer:
-        match layer:
-            case Reference():
-                return change(layer)
-            case Continue(source):
-                return Continue(change(source))
-            case Full(sources):
-                return Full(tuple(map(change, sources)))
-            case Mix(sources):
-                return Mix(tuple(map(change, sources)))
-            case Fuse(sources):
-                return Fuse(tuple(map(change, sources)))
-            case Average(sources, weights):
-                return Average(tuple(map(change, sources)), weights)
-            case Arithmetic(terms):
-                return Arithmetic(tuple((sign, change(source)) for sign, source in terms))
-        return layer
-
-    return Setup(tuple(map(changed, setup.layers)), setup.policy)

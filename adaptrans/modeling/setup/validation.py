@@ -6,25 +6,7 @@ from importlib.util import find_spec
 
 from adaptrans.errors import ConfigError, SetupError
 from adaptrans.modeling import adapter_methods
-from adaptrans.modeling.setup.nodes import (
-    Adapter,
-    Arithmetic,
-    Average,
-    Continue,
-    Full,
-    Fuse,
-    LanguageSlot,
-    Layer,
-    Mix,
-    Reference,
-    Setup,
-    Target,
-    below_target,
-    has_fusion,
-    has_language,
-    is_full,
-    parents_of,
-)
+from adaptrans.modeling.setup.nodes import Adapter, Full, LanguageSlot, Layer, Reference, Setup, Target
 
 
 def check(setup: Setup, method: str, *, retrieval: bool = False) -> None:
@@ -42,24 +24,25 @@ def check(setup: Setup, method: str, *, retrieval: bool = False) -> None:
         UnknownNameError: If the method or one of its options is unknown.
 
     Example:
-        >>> check(Setup((Fuse((Reference("a"), Reference("b"))),)), "lora")  # doctest: +ELLIPSIS
+        >>> from adaptrans.modeling.setup.parser import parse
+        >>> check(parse("fuse(a, b)"), "lora")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         adaptrans.errors.SetupError: fuse(a, b): the adapters library does not implement Fuse of lora; ...
     """
-    if is_full(setup):
+    if setup.is_full:
         _refuse(setup, _untrained(setup), nearest_full(setup))
         return
     if method == adapter_methods.FULL:
         _refuse(setup, "the method 'full' trains the whole model, not an adapter", nearest_full(setup))
     parsed = adapter_methods.parse(method)
-    layers = below_target(setup) if retrieval else setup.layers
+    layers = setup.below_target() if retrieval else setup.layers
     nearest = nearest_adapter(setup, parsed, retrieval)
     for block in blocks(layers):
         _refuse(setup, parsed.obstacle(block), nearest)
     if parsed.inverts and len(layers) > 1:
         reason = f"the invertible part of {parsed.name} has no effect above another adapter"
         _refuse(setup, reason, nearest)
-    if retrieval and has_fusion(setup):
+    if retrieval and setup.fusions:
         reason = "a fusion is trained with its target, and a retrieval target has no training"
         _refuse(setup, reason, nearest)
     _refuse(setup, _untrained(setup), nearest)
@@ -72,67 +55,42 @@ def _refuse(setup: Setup, reason: str | None, nearest: str) -> None:
 
 def blocks(layers: tuple[Layer, ...]) -> list[str]:
     """The blocks of the table in `adaptrans.modeling.adapter_methods` that a chain of layers needs."""
-    needed: list[str] = []
-    for place, layer in enumerate(layers):
-        match layer:
-            case Fuse():
-                needed.append("Fuse")
-                needed += ["Stack(l, Fuse)"] if place > 0 else []
-                needed += ["Stack(Fuse, t)"] if place + 1 < len(layers) else []
-            case Average() | Arithmetic():
-                needed.append("Merge")
-    if len(layers) > 1:
-        needed.append("Stack")
-    return needed
+    last = len(layers) - 1
+    needed = [block for place, layer in enumerate(layers) for block in layer.blocks(place < last, place > 0)]
+    return [*needed, *(["Stack"] if last > 0 else [])]
 
 
 def _untrained(setup: Setup) -> str | None:
     """Why this version does not train a setup, or None."""
-    for layer in setup.layers:
-        match layer:
-            case Full(sources) | Mix(sources) if len(sources) > 1 and any(map(_is_stored, sources)):
-                return "a mix is trained from tasks, not from stored runs"
-    if setup.policy and not has_language(setup):
+    if any(_has_stored_run(sources) for sources in setup.parents()):
+        return "a mix is trained from tasks, not from stored runs"
+    if setup.policy and not setup.has_language:
         return f"the policy '{setup.policy}' has no language adapter to act on"
     return None
 
 
-def _is_stored(source: Reference) -> bool:
-    """Whether a reference names one run, not a task."""
-    return source.run is not None or source.address is not None
+def _has_stored_run(sources: tuple[Reference, ...]) -> bool:
+    """Whether a mix names one run, not a task."""
+    return len(sources) > 1 and any(source.is_run for source in sources)
 
 
 def nearest_full(setup: Setup) -> str:
     """The nearest setup that trains the whole model."""
-    sources = next(iter(parents_of(setup)), ())
-    stored = len(sources) > 1 and any(map(_is_stored, sources))
-    return str(Setup((Full(sources[:1] if stored else sources),)))
+    sources = next(iter(setup.parents()), ())
+    return str(Setup((Full(sources[:1] if _has_stored_run(sources) else sources),)))
 
 
 def nearest_adapter(setup: Setup, method: adapter_methods.Method, retrieval: bool) -> str:
     """The nearest adapter setup that the library composes and this version trains."""
-    kept: list[Layer] = []
-    for layer in setup.layers:
-        match layer:
-            case Reference():
-                kept.append(layer)
-            case Mix(sources):
-                kept.append(sources[0] if any(map(_is_stored, sources)) else layer)
-            case Fuse(sources):
-                merges = method.obstacle("Merge") is None
-                kept.append(Average(sources) if merges else sources[0])
-            case Average(sources):
-                kept.append(sources[0])
-            case Arithmetic(terms):
-                kept.append(terms[0][1])
-            case Continue():
-                return str(layer)
-    if not kept:
-        return str(Adapter())
-    if has_language(setup) and not (method.obstacle("Stack") or method.inverts):
+    merges = method.obstacle("Merge") is None
+    stacks = method.obstacle("Stack") is None and not method.inverts
+    kept = [near for layer in setup.layers if (near := layer.nearest(merges)) is not None]
+    if not kept or kept[0].ALONE:
+        return str(kept[0] if kept else Adapter())
+    if setup.has_language and stacks:
         kept = [LanguageSlot(), *kept]
-    if (method.obstacle("Stack") or method.inverts) and not (retrieval and len(kept) == 1):
-        return str(Continue(kept[-1])) if isinstance(kept[-1], Reference) else str(Adapter())
+    if not stacks and not (retrieval and len(kept) == 1):
+        return str(kept[-1].continued())
     return str(Setup((*kept, Target())))
 
 
