@@ -19,6 +19,7 @@ import typer
 
 from adaptrans_cli import (
     adopt,
+    backbones,
     compare,
     config,
     doctor,
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(config.app, name="config")
 app.add_typer(hub.app, name="hub")
+app.add_typer(backbones.app, name="backbones")
 for command in (
     run.quickstart,
     train.language,

@@ -93,6 +93,7 @@ def _rows() -> int:
 def _checked(case: Case) -> Case:
     """Refuse what no run would take."""
     from adaptrans.errors import ConfigError, UnknownNameError
+    from adaptrans.modeling.encoder import spec_of
     from adaptrans.modeling.heads import HEADS
     from adaptrans.modeling.setup.parser import parse
     from adaptrans.modeling.setup.validation import QUANTIZED, check, check_quantized
@@ -101,10 +102,11 @@ def _checked(case: Case) -> Case:
         raise UnknownNameError("head", case.head, HEADS.names())
     if case.precision not in ("fp32", "bf16"):
         raise UnknownNameError("precision", case.precision, ("fp32", "bf16"))
-    if case.length > case.shape.positions - 2:
+    config = case.shape.as_config()
+    longest = spec_of(config).longest_input(config)
+    if case.length > longest:
         raise ConfigError(
-            f"--length {case.length} is more than the encoder takes",
-            remedy=f"at most {case.shape.positions - 2}",
+            f"--length {case.length} is more than the encoder takes", remedy=f"at most {longest}"
         )
     check(parse(case.setup), case.method)
     if case.quantize not in ("none", *QUANTIZED):

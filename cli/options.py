@@ -24,7 +24,7 @@ Backbone: TypeAlias = Annotated[
     typer.Option(
         "--backbone",
         envvar="ADAPTRANS_BACKBONE",
-        help="Folder or hub id of an XLM-R or BERT encoder; mini is bundled, e5-small is an extra.",
+        help="Folder, hub id or short name of an encoder: mini is bundled, adaptrans backbones list.",
     ),
 ]
 Data: TypeAlias = Annotated[

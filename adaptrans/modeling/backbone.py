@@ -16,6 +16,7 @@ from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.modeling import e5_small
 from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding, refuse_repositories
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec, spec_of
+from adaptrans.modeling.known_backbones import find, known, suggestion
 from adaptrans.tasks.locate import hub_cache
 from adaptrans.utils.io import atomic_write, cache_folder, cached_sha256, digest
 from adaptrans.utils.safetensors_header import SIZES, Damaged, read_header
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 OUTLINED = "xlm-roberta"
-"""The architecture of the encoders in `SHAPES`."""
+"""The architecture that a message names an example of."""
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = (
@@ -125,7 +126,7 @@ def identify(
     Raises:
         ArtifactError: If there is no such backbone, or none that can be used.
     """
-    name = str(name_or_folder)
+    name = full_name(str(name_or_folder))
     shuffled = None if Path(name).is_dir() else control_of(name)
     folder, revision = (
         _locate(name, fetch) if shuffled is None else _control(shuffled, cache, controls, fetch)
@@ -138,9 +139,7 @@ def identify(
             f"backbone {name} is of type {architecture!r}",
             remedy=f"supported: {', '.join(ENCODERS)}, for instance {ENCODERS[OUTLINED].example}",
         )
-    depth, width, vocabulary = (
-        _count(config, key, name) for key in ("num_hidden_layers", "hidden_size", "vocab_size")
-    )
+    depth, width, vocabulary = (_count(config, key, name) for key in SHAPE_KEYS)
     check_encoder(config, name)
     hashes = cached_sha256(weight_files(folder, name), cache)
     return Backbone(
@@ -187,9 +186,10 @@ def recommended_layer(config: Mapping[str, Any], name: str) -> int | None:
         ArtifactError: If it is no layer of this encoder.
 
     Example:
-        >>> recommended_layer({"num_hidden_layers": 12, "retrieval_layer": 12}, "mine")
+        >>> config = {"model_type": "bert", "num_hidden_layers": 12, "retrieval_layer": 12}
+        >>> recommended_layer(config, "mine")
         12
-        >>> recommended_layer({"num_hidden_layers": 12}, "mine")
+        >>> recommended_layer({"model_type": "bert", "num_hidden_layers": 12}, "mine")
     """
     layer = config.get(RETRIEVAL_LAYER)
     if layer is None:
@@ -324,6 +324,25 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> 
         )
 
 
+def full_name(name: str) -> str:
+    """The name on the hub that a short name stands for; any other name as it is.
+
+    A folder of that name wins, and so does a repository of that name in the hub cache: the hub's own old
+    names, such as `xlm-roberta-base`, are among the short ones.
+
+    Example:
+        >>> full_name("labse"), full_name("random(labse)"), full_name("mini")
+        ('sentence-transformers/LaBSE', 'random(sentence-transformers/LaBSE)', 'mini')
+    """
+    if Path(name).is_dir():
+        return name
+    of = control_of(name)
+    if of is not None:
+        return control_name(full_name(of))
+    short = known().get(name)
+    return name if short is None or (hub_cache() / f"models--{name}").is_dir() else short.backbone
+
+
 def _locate(name: str, fetch: bool = True) -> tuple[Path, str | None]:
     """Folder and revision of a backbone; a folder wins over one that the package has."""
     folder = Path(name).expanduser()
@@ -351,7 +370,7 @@ def _from_hub(name: str, fetch: bool = True) -> tuple[Path, str]:
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub did not give it"
     raise NotFetchedError(
         f"backbone {name!r} is neither a folder nor in the hub cache, and {reason}",
-        remedy=f"fetch it where there is a network: huggingface-cli download {name}",
+        remedy=suggestion(name) or f"fetch it where there is a network: huggingface-cli download {name}",
     )
 
 
@@ -394,7 +413,7 @@ def _longest(config: dict[str, Any], name: str) -> int:
 
 
 def _count(config: Mapping[str, Any], key: str, name: str) -> int:
-    value = config.get(key)
+    value = spec_of(config).value(config, key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ArtifactError(f"backbone {name}: config.json has no {key}", remedy="fetch it again")
     return value
@@ -402,16 +421,6 @@ def _count(config: Mapping[str, Any], key: str, name: str) -> int:
 
 ABSENT = "absent:"
 """What stands for the hash of content that is not here begins with it; no hash does."""
-
-BASE, LARGE = (12, 768, 250002), (24, 1024, 250002)
-
-SHAPES = {
-    "FacebookAI/xlm-roberta-base": BASE,
-    "FacebookAI/xlm-roberta-large": LARGE,
-    "xlm-roberta-base": BASE,
-    "xlm-roberta-large": LARGE,
-}
-"""Layers, width, vocabulary by hub name. Source: their `config.json`; Conneau et al. 2020 (1911.02116)."""
 
 
 def outlined(name_or_folder: str | Path, controls: Path | None = None) -> Backbone:
@@ -431,24 +440,25 @@ def outlined(name_or_folder: str | Path, controls: Path | None = None) -> Backbo
         >>> outlined("mini").fetched
         True
     """
-    name = str(name_or_folder)
+    name = full_name(str(name_or_folder))
     of = control_of(name) or name
     # The hub's client takes longer to import than a plan: it is asked only where it may have something.
     places = (Path(of), hub_cache() / f"models--{of.replace('/', '--')}")
     try:
-        if of not in SHAPES or any(place.is_dir() for place in places):
+        if of in PROVIDED or find(of) is None or any(place.is_dir() for place in places):
             return identify(name, controls=controls, fetch=False)
-    except NotFetchedError:
+    except (NotFetchedError, e5_small.MissingExtraError):
         pass
     config = _config(of)
+    depth, width, vocabulary = (_count(config, key, name) for key in SHAPE_KEYS)
     return Backbone(
         name,
         Path(),
         None,
-        config.get("model_type", OUTLINED),
-        config["num_hidden_layers"],
-        config["hidden_size"],
-        config["vocab_size"],
+        config["model_type"],
+        depth,
+        width,
+        vocabulary,
         f"{ABSENT}{name}",
         fetched=False,
         longest=spec_of(config).longest_input(config),
@@ -461,18 +471,16 @@ SHAPE_KEYS = ("num_hidden_layers", "hidden_size", "vocab_size")
 
 def _config(name: str) -> dict[str, Any]:
     """What the configuration of a backbone of the hub says of its shape; at most that file is read."""
-    if name in SHAPES:
-        known = dict(zip(SHAPE_KEYS, SHAPES[name], strict=True))
-        spec = ENCODERS[OUTLINED]
-        further = {"max_position_embeddings": spec.positions_for(mini.LONGEST), "pad_token_id": spec.pad}
-        return {**known, **further, "model_type": OUTLINED}
+    known = find(name)
+    if known is not None and known.spec is not None:
+        return dict(known.config)
     from huggingface_hub import constants, hf_hub_download
 
     try:
         path = hf_hub_download(name, "config.json", local_files_only=constants.HF_HUB_OFFLINE)
         config = json.loads(Path(path).read_text(encoding="utf-8"))
         spec_of(config).longest_input(config)
-        return {**config, **{key: int(config[key]) for key in SHAPE_KEYS}}
+        return {**config, **{spec_of(config).key(key): _count(config, key, name) for key in SHAPE_KEYS}}
     except Exception as error:  # the client raises a dozen kinds for "no network" and "no such repository"
         raise ArtifactError(
             f"backbone {name!r} is neither a folder nor in the hub cache, and nothing is known of its shape",

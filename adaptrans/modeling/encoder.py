@@ -61,6 +61,8 @@ class EncoderSpec:
         pair_types: Whether the second text of a pair has a token type of its own.
         embeddings: The word embeddings, from the encoder.
         layers: Its layers, from the encoder.
+        config_names: Keys of BERT's configuration that are called otherwise in this one's.
+        shape_keys: Keys of its configuration beside BERT's that decide how much memory it takes.
         former: Endings of tensors in old files, and what they are called now.
         features: What of `FEATURES` works on it.
     """
@@ -78,6 +80,8 @@ class EncoderSpec:
     pair_types: bool = False
     embeddings: str = "embeddings.word_embeddings"
     layers: str = "encoder.layer"
+    config_names: Mapping[str, str] = field(default_factory=dict)
+    shape_keys: tuple[str, ...] = ()
     former: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset(FEATURES)
 
@@ -115,6 +119,14 @@ class EncoderSpec:
     def model_inputs(self) -> tuple[str, ...]:
         """What its tokenizer gives it."""
         return ("input_ids", *(("token_type_ids",) if self.pair_types else ()), "attention_mask")
+
+    def key(self, name: str) -> str:
+        """What a key of BERT's configuration is called in this architecture's."""
+        return self.config_names.get(name, name)
+
+    def value(self, config: Mapping[str, Any], name: str) -> Any:
+        """The value of a key of BERT's configuration; None where the configuration does not say it."""
+        return config.get(self.key(name))
 
     def name_in_model(self, key: str) -> str:
         """The name in a model of a tensor of a checkpoint, bare or under any head.

@@ -10,6 +10,7 @@ COMMANDS = {
     "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain", "score",
     "mine",
     "inspect", "methods", "language", "quickstart", "report", "export", "adopt", "hub", "config", "memory",
+    "backbones",
 }  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from adaptrans.errors import ConfigError
-from adaptrans.modeling.backbone import Backbone
-from adaptrans.modeling.encoder import ENCODERS
+from adaptrans.modeling.backbone import Backbone, control_of
+from adaptrans.modeling.encoder import ENCODERS, spec_of
+from adaptrans.modeling.known_backbones import find
 
 TRIMMED_ROWS = 40_000
 
@@ -27,6 +29,7 @@ class Shape:
         vocabulary: Rows of the embedding matrix.
         positions: Rows of the position embeddings.
         architecture: Its `model_type`.
+        further: What else of its configuration decides it, `EncoderSpec.shape_keys`, as pairs.
     """
 
     depth: int
@@ -36,12 +39,12 @@ class Shape:
     vocabulary: int
     positions: int = 514
     architecture: str = "xlm-roberta"
+    further: tuple[tuple[str, Any], ...] = ()
 
     def as_config(self, vocabulary: int | None = None) -> dict[str, Any]:
         """The keys of `config.json`, with all rows of the embedding matrix or so many."""
         spec = ENCODERS[self.architecture]
-        return {
-            "model_type": self.architecture,
+        sizes = {
             "num_hidden_layers": self.depth,
             "hidden_size": self.width,
             "num_attention_heads": self.heads,
@@ -52,6 +55,13 @@ class Shape:
             "layer_norm_eps": 1e-5,
             "pad_token_id": spec.pad,
         }
+        named = {spec.key(name): value for name, value in sizes.items()}
+        return {"model_type": self.architecture, **named, **plain(self.further)}
+
+
+def plain(further: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Pairs of a `Shape` as keys of a configuration: tuples, which can be hashed, are its lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in further}
 
 
 @dataclass(frozen=True)
@@ -118,17 +128,44 @@ class Forecast:
 
 
 def shape_of(backbone: Backbone) -> Shape:
-    """The shape of a backbone; of one that is not at hand, what XLM-R's would be at its depth and width."""
+    """The shape of a backbone; of one that is not at hand, what its architecture's would be at its size."""
     path = backbone.path / "config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if path.is_file():
+        return shape_from(json.loads(path.read_text(encoding="utf-8")))
+    known = find(control_of(backbone.name) or backbone.name)
+    if known is not None:
+        return shape_from(known.config)
+    spec = backbone.spec
     return Shape(
         backbone.depth,
         backbone.width,
-        config.get("num_attention_heads", backbone.width // HEAD_WIDTH),
-        config.get("intermediate_size", 4 * backbone.width),
+        backbone.width // HEAD_WIDTH,
+        4 * backbone.width,
         backbone.vocabulary,
-        config.get("max_position_embeddings", backbone.spec.positions_for(backbone.longest)),
+        spec.positions_for(backbone.longest),
         backbone.architecture,
+    )
+
+
+def shape_from(config: Mapping[str, Any]) -> Shape:
+    """The shape that a configuration says.
+
+    Args:
+        config: What `config.json` holds.
+    """
+    spec = spec_of(config)
+    width = int(spec.value(config, "hidden_size"))
+    positions = spec.value(config, "max_position_embeddings")
+    further = {key: config[key] for key in spec.shape_keys if key in config}
+    return Shape(
+        int(spec.value(config, "num_hidden_layers")),
+        width,
+        int(spec.value(config, "num_attention_heads") or width // HEAD_WIDTH),
+        int(spec.value(config, "intermediate_size") or 4 * width),
+        int(spec.value(config, "vocab_size")),
+        int(positions or spec.positions),
+        spec.architecture,
+        tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in further.items()),
     )
 
 

@@ -301,6 +301,22 @@ class Size:
     problem: str = ""
 
 
+def encoder_parameters(config: Mapping[str, Any]) -> int:
+    """How many parameters an encoder has, without pooler and head; nothing is loaded.
+
+    Args:
+        config: The keys of `config.json` that decide its shape.
+
+    Example:
+        >>> sizes = {"num_hidden_layers": 1, "hidden_size": 4, "num_attention_heads": 2, "vocab_size": 9}
+        >>> further = {"intermediate_size": 8, "max_position_embeddings": 6}
+        >>> encoder_parameters({"model_type": "bert", **sizes, **further})
+        248
+    """
+    with torch.device("meta"):
+        return _parameters(adapters.encoder_tensors(adapters.shaped_model(config)))
+
+
 def sizes(backbone: Backbone, further: Sequence[str] = ()) -> list[Size]:
     """The cost of every method with its default options, of the whole model, and of a fusion over seq_bn.
 

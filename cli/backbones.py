@@ -1,0 +1,173 @@
+"""`adaptrans backbones`: which encoders are known by name, what they are and what works on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptrans_cli import options
+
+if TYPE_CHECKING:
+    from adaptrans.modeling.known_backbones import KnownBackbone
+
+app = typer.Typer(
+    name="backbones",
+    help="Encoders that are known by a short name: list, show.",
+    no_args_is_help=True,
+)
+UNKNOWN = "unknown"
+SOURCES = {"bundled": "bundled", "extra": "an extra", "hub": "hub"}
+TYPICAL = {
+    "adapter": "train an adapter (seq_bn), 32 x 128 tokens, fp32",
+    "full": "train the whole model, 32 x 128 tokens, fp32",
+    "answer": "answer, 32 x 128 tokens, fp32",
+}
+"""Runs whose memory is forecast; classification into three labels, the vocabulary trimmed for an adapter."""
+
+
+@app.command("list")
+def list_(
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Also forecast the memory of typical runs; takes a minute.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show every encoder that is known by a short name."""
+    from adaptrans.modeling.known_backbones import known
+    from adaptrans.utils.progress import progress
+
+    rows = [item.as_json() for item in known().values()]
+    if memory:
+        with progress("forecast", len(rows)) as meter:
+            for number, item in enumerate(known().values(), start=1):
+                rows[number - 1]["memory"] = _memory(item)
+                meter.to(number)
+    if as_json:
+        options.print_json({"backbones": rows})
+        return
+    _print_list(rows, memory)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Short name, or full name on the hub.")],
+    as_json: options.Json = False,
+) -> None:
+    """Show one encoder: shape, license, what works on it, memory of typical runs; nothing is downloaded."""
+    from adaptrans.modeling.known_backbones import get
+
+    item = get(name)
+    row = {**item.as_json(), "memory": _memory(item)}
+    if as_json:
+        options.print_json(row)
+        return
+    _print_one(row)
+
+
+def _memory(item: KnownBackbone) -> dict[str, int] | None:
+    """Peak bytes of the typical runs; None where the architecture is not supported."""
+    if item.spec is None:
+        return None
+    from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS, Case, shape_from
+    from adaptrans.modeling.efficiency.memory_estimation import forecast
+
+    shape = shape_from(item.config)
+    rows = TRIMMED_ROWS if item.spec.supports("vocab_trimming") else None
+    cases = {
+        "adapter": Case(shape, vocabulary=rows),
+        "full": Case(shape, setup="full"),
+        "answer": Case(shape, setup="full", vocabulary=rows, training=False),
+    }
+    return {name: forecast(cases[name]).peak for name in TYPICAL}
+
+
+def _text(value: Any) -> str:
+    """A fact as it is printed."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print_list(rows: list[dict[str, Any]], memory: bool) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    from adaptrans_cli.tables import console
+
+    table = Table(box=SIMPLE)
+    for name in ("name", "from", "architecture"):
+        table.add_column(name)
+    counted = ("layers", "width", "parameters", "vocabulary", "tokens", "languages")
+    for name in (*counted, *(TYPICAL if memory else ())):
+        table.add_column(name, justify="right")
+    for name in ("head", "license"):
+        table.add_column(name)
+    for row in rows:
+        supported = row["supported"]
+        millions = UNKNOWN if row["parameters"] is None else f"{row['parameters'] / 1e6:,.0f} M"
+        sizes = [_text(row.get("layers")), _text(row.get("width")), millions, _text(row.get("vocabulary"))]
+        cells = [
+            row["name"],
+            SOURCES[row["source"]],
+            row["architecture"] + ("" if supported else " (not supported)"),
+            *(sizes if supported else ["-"] * len(sizes)),
+            _text(row.get("max_tokens")) if supported else "-",
+            _text(row["languages"]),
+            *([_gigabytes(row["memory"], name) for name in TYPICAL] if memory else []),
+            _text(row["head"]),
+            _text(row["license"]),
+        ]
+        table.add_row(*map(Text, cells))
+    out = console()
+    out.print(table)
+    notes = ["head: masked language model head in the files; tokens: of the longest input"]
+    notes += (
+        [f"{name}: {what}; GB at the peak, a forecast" for name, what in TYPICAL.items()] if memory else []
+    )
+    notes.append(
+        "any folder or hub name of a supported architecture works as well; adaptrans backbones show NAME"
+    )
+    for note in notes:
+        out.print(Text(note))
+
+
+def _gigabytes(memory: dict[str, int] | None, name: str) -> str:
+    return "-" if memory is None else f"{memory[name] / 1e9:.1f}"
+
+
+def _print_one(row: dict[str, Any]) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    from adaptrans_cli.tables import console
+
+    facts = {
+        "what": row["about"],
+        "from": {
+            "bundled": "bundled with the package",
+            "extra": f"an extra of the package; on the hub {row['hub']}",
+            "hub": f"https://huggingface.co/{row['hub']}",
+        }[row["source"]],
+        "architecture": row["architecture"] + ("" if row["supported"] else ", which is not supported"),
+        **{name: _text(row[name]) for name in ("layers", "width", "heads", "vocabulary") if name in row},
+        "parameters": _text(row["parameters"]),
+        **({"longest input": f"{row['max_tokens']:,} tokens"} if row["supported"] else {}),
+        "languages": _text(row["languages"]),
+        "license": _text(row["license"]),
+        "described in": _text(row["paper"]),
+        "trained with": " or ".join(repr(text) for text in row["prefixes"]) or "no text prefix",
+    }
+    table = Table(box=SIMPLE, show_header=False, title=Text(row["name"], "bold"), title_justify="left")
+    for name, value in facts.items():
+        table.add_row(Text(name), Text(value))
+    for name, works in row["works"].items():
+        word = UNKNOWN if works is None else "works" if works else "does not work"
+        table.add_row(Text(word), Text(name))
+    for name, what in TYPICAL.items() if row["memory"] else ():
+        table.add_row(Text(f"{_gigabytes(row['memory'], name)} GB"), Text(what))
+    console().print(table)
