@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -131,6 +131,20 @@ class ShotSpec(TrainingSpec):
         return {"start": self.start}
 
     @property
+    def parts(self) -> tuple[ShotSpec, ...]:
+        """The one task that it trains."""
+        return (self,)
+
+    @property
+    def train_languages(self) -> tuple[str, ...]:
+        """The language of the examples."""
+        return (self.language,)
+
+    def data_keys(self, split: Literal["train"]) -> dict[str, str]:  # noqa: ARG002
+        """Fingerprint of the data that the examples are drawn from, by language."""
+        return {self.language: self.workspace.data_key(self.task, self.split, self.language)}
+
+    @property
     def max_length(self) -> int:
         """Pieces per model input."""
         return self.config.max_length or self.task.max_length
@@ -156,7 +170,7 @@ class ShotSpec(TrainingSpec):
             "start_target_dev": self.transfer.target_dev,
             "language": self.language,
             "split": self.split,
-            "train": {self.language: self.workspace.data_key(self.task, self.split, self.language)},
+            "train": self.data_keys("train"),
             "config": replace_selection(self.config).inputs(self.base.whole_model),
             "max_length": self.max_length,
             "seed": self.seed,

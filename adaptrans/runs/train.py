@@ -145,6 +145,7 @@ class TrainSpec(TrainingSpec):
     tested: tuple[str, ...] = ()
 
     PREPARE: ClassVar[str] = "adaptrans.training.train:tasks"
+    split: ClassVar[str] = "train"
 
     def __post_init__(self) -> None:
         # Refused before anything is planned, fetched or read.

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -159,12 +158,6 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
         write_tensors(temporary, weights)
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read the weights of the best step."""
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
 class TrainingLog:
     """Appends to `log.jsonl` and to TensorBoard's event files.
 
@@ -187,15 +180,16 @@ class TrainingLog:
             return self
         from torch.utils.tensorboard import SummaryWriter
 
-        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= self._resumed_at]
+        lines = self._path.read_text(encoding="utf-8").splitlines(True) if self._path.is_file() else []
+        # A kill may have cut the last one off.
+        whole = [line for line in lines if line.endswith("\n")]
+        kept = [line for line in whole if json.loads(line)["step"] <= self._resumed_at]
         with atomic_write(self._path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
         self._writer = SummaryWriter(str(self._events), purge_step=self._resumed_at + 1)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._writer is not None:
             self._writer.close()
 
@@ -208,12 +202,3 @@ class TrainingLog:
         for name, value in values.items():
             if self._writer is not None and type(value) in (int, float):
                 self._writer.add_scalar(name, value, step)
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of a log, without a last one that a kill cut off."""
-    if not path.is_file():
-        return []
-    return [
-        line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
-    ]

@@ -29,22 +29,15 @@ from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress, remark
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 
-GIB = 2**30
-
-BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-"""Bytes of one number by precision."""
-
-
-def torch_type(precision: str) -> torch.dtype:
-    """The type of stored numbers in torch."""
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Types of stored numbers by precision."""
 
 
 @dataclass(frozen=True)
-class TrunkFile:
+class StatesFile:
     """The states of all inputs of a data set.
 
     Args:
@@ -64,10 +57,10 @@ class TrunkFile:
         """Bytes of the file, known before it is made.
 
         Example:
-            >>> TrunkFile(Path("states"), np.array([3, 5]), 768, "bf16").size
+            >>> StatesFile(Path("states"), np.array([3, 5]), 768, "bf16").size
             12288
         """
-        return int(self.lengths.sum()) * self.width * BYTES[self.precision]
+        return int(self.lengths.sum()) * self.width * TYPES[self.precision].itemsize
 
     @property
     def is_there(self) -> bool:
@@ -77,7 +70,7 @@ class TrunkFile:
     def fits(self, limit: float) -> bool:
         """Whether the file may be made: it stays below a limit in GiB, and leaves as much disk free again."""
         folder = next(parent for parent in self.path.parents if parent.is_dir())
-        return self.size <= limit * GIB and 2 * self.size <= shutil.disk_usage(folder).free
+        return self.size <= limit * 2**30 and 2 * self.size <= shutil.disk_usage(folder).free
 
     def write(self, found: Iterable[tuple[Sequence[int], Tensor]]) -> None:
         """Make the file.
@@ -88,34 +81,27 @@ class TrunkFile:
         """
         starts = self._starts
         with atomic_write(self.path) as temporary:
-            shape = (int(starts[-1]), self.width * BYTES[self.precision])
+            shape = (int(starts[-1]), self.width * TYPES[self.precision].itemsize)
             rows = np.memmap(temporary, np.uint8, "w+", shape=shape)
             for items, states in found:
-                for item, own in zip(items, _raw(states.to(torch_type(self.precision))), strict=True):
+                stored = states.detach().to(TYPES[self.precision]).cpu().contiguous().view(torch.uint8)
+                for item, own in zip(items, stored.numpy(), strict=True):
                     rows[starts[item] : starts[item + 1]] = own[: self.lengths[item]]
             rows.flush()
             del rows
 
     def read(self, items: Sequence[int], tokens: int) -> Tensor:
         """States of some inputs, shape (inputs, tokens, width), zero behind the end of each."""
-        rows, starts = self._rows, self._starts
+        starts = self._starts
+        rows = np.memmap(self.path, np.uint8, "r").reshape(-1, self.width * TYPES[self.precision].itemsize)
         found = np.zeros((len(items), tokens, rows.shape[1]), dtype=np.uint8)
         for place, item in enumerate(items):
             found[place, : self.lengths[item]] = rows[starts[item] : starts[item + 1]]
-        return torch.from_numpy(found).view(torch_type(self.precision))
-
-    @property
-    def _rows(self) -> np.ndarray:
-        return np.memmap(self.path, np.uint8, "r").reshape(-1, self.width * BYTES[self.precision])
+        return torch.from_numpy(found).view(TYPES[self.precision])
 
     @property
     def _starts(self) -> np.ndarray:
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
-
-
-def _raw(states: Tensor) -> np.ndarray:
-    """The bytes of states, shape (inputs, tokens, bytes)."""
-    return states.detach().cpu().contiguous().view(torch.uint8).numpy()
 
 
 POOL = 4_096
@@ -123,7 +109,7 @@ POOL = 4_096
 
 
 @dataclass(frozen=True)
-class Trunk:
+class FrozenPrefix:
     """What the part of an encoder below the first adapter of a run gives.
 
     Args:
@@ -135,7 +121,7 @@ class Trunk:
     """
 
     place: LayerPosition
-    file: TrunkFile
+    file: StatesFile
     stored: bool
     device: torch.device
     precision: str
@@ -144,30 +130,30 @@ class Trunk:
         """What reaches the place for the inputs of a batch, shape (inputs, tokens, numbers), float32."""
         if self.stored:
             return self.file.read(items, batch["input_ids"].shape[1]).to(self.device).float()
-        return compute(self, assembled, batch).to(torch_type(self.file.precision)).float()
+        return compute(self, assembled, batch).to(TYPES[self.file.precision]).float()
 
     def logits(self, assembled: SetupModel, batch: dict[str, Tensor]) -> Any:
         """What the head answers above the states of a batch."""
         states = batch["below"].split(assembled.backbone.width, dim=-1)
         if self.place.inside:
             # As the linear layer gives it, whose precision decides that of what follows.
-            states = (states[0].to(torch_type(self.precision)), states[1])
+            states = (states[0].to(TYPES[self.precision]), states[1])
         with resumed_at(assembled.model, self.place, tuple(states)):
             return logits(assembled, batch)
 
 
 @torch.no_grad()
-def compute(trunk: Trunk, assembled: SetupModel, batch: dict[str, Tensor]) -> Tensor:
+def compute(prefix: FrozenPrefix, assembled: SetupModel, batch: dict[str, Tensor]) -> Tensor:
     """States of a batch, without dropout, side by side where there are several; float32."""
     model, training = assembled.model, assembled.model.training
     model.eval()
-    with autocast(trunk.device, trunk.precision):
-        found = states_below(assembled, trunk.place, batch)
+    with autocast(prefix.device, prefix.precision):
+        found = states_below(assembled, prefix.place, batch)
     model.train(training)
     return torch.cat([states.float() for states in found], dim=-1)
 
 
-def above_trunk(
+def with_frozen_prefix(
     sources: Sequence[TrainingTask],
     config: TrainingConfig,
     cache: Path,
@@ -194,12 +180,14 @@ def above_trunk(
     for source in sources:
         place = _first_place(source.assembled, source.kind)
         file = _file(source, place, config.frozen_prefix_cache, cache, device, precision)
-        trunk = Trunk(place, file, file.is_there or file.fits(config.frozen_prefix_gib), device, precision)
+        prefix = FrozenPrefix(
+            place, file, file.is_there or file.fits(config.frozen_prefix_gib), device, precision
+        )
         with distributed.main_process_first():
-            _tell(source.name, trunk, config.frozen_prefix_gib)
-            if trunk.stored and not file.is_there:
-                _make(source, trunk, config.tokens_per_batch, padding_id)
-        found.append(replace(source, trunk=trunk))
+            _tell(source.name, prefix, config.frozen_prefix_gib)
+            if prefix.stored and not file.is_there:
+                _make(source, prefix, config.tokens_per_batch, padding_id)
+        found.append(replace(source, prefix=prefix))
     return tuple(found)
 
 
@@ -226,7 +214,7 @@ def _file(
     cache: Path,
     device: torch.device,
     precision: str,
-) -> TrunkFile:
+) -> StatesFile:
     """Where the states of a data set lie, named by all that decides them."""
     encoding = Path(source.features.cache_files[0]["filename"]).stem
     backbone = source.assembled.backbone
@@ -234,15 +222,15 @@ def _file(
     key = digest([backbone.fingerprint, str(place), encoding, *made], 24)
     lengths = np.asarray(source.features["length"][:])
     width = backbone.width * (2 if place.inside else 1)
-    return TrunkFile(cache / "trunks" / f"{key}.states", lengths, width, stored_as)
+    return StatesFile(cache / "trunks" / f"{key}.states", lengths, width, stored_as)
 
 
-def _tell(name: str, trunk: Trunk, limit: float) -> None:
-    size = format_size(trunk.file.size)
-    what = f"{name}: states below {trunk.place}, without dropout"
-    if trunk.file.is_there:
+def _tell(name: str, prefix: FrozenPrefix, limit: float) -> None:
+    size = format_size(prefix.file.size)
+    what = f"{name}: states below {prefix.place}, without dropout"
+    if prefix.file.is_there:
         remark(f"{what}: from the cache, {size}")
-    elif trunk.stored:
+    elif prefix.stored:
         remark(f"{what}: made once now, {size} on disk")
     else:
         remark(
@@ -251,23 +239,19 @@ def _tell(name: str, trunk: Trunk, limit: float) -> None:
         )
 
 
-def _make(source: TrainingTask, trunk: Trunk, tokens_per_batch: int, padding_id: int) -> None:
-    lengths = trunk.file.lengths.tolist()
+def _make(source: TrainingTask, prefix: FrozenPrefix, tokens_per_batch: int, padding_id: int) -> None:
+    lengths = prefix.file.lengths.tolist()
     with progress(f"frozen states of {source.name}", len(lengths)) as meter:
 
         def batches() -> Iterator[tuple[Sequence[int], Tensor]]:
             for start in range(0, len(lengths), POOL):
                 pool = range(start, min(start + POOL, len(lengths)))
                 for part in micro_batches(pool, lengths, tokens_per_batch):
-                    batch = collated(source.kind, _features(source.features, part), padding_id, trunk.device)
-                    yield part, compute(trunk, source.assembled, batch)
+                    features = rows(source.features, part)
+                    for item, feature in zip(part, features, strict=True):
+                        feature["draw"] = (0, 0, item)
+                    batch = collated(source.kind, features, padding_id, prefix.device)
+                    yield part, compute(prefix, source.assembled, batch)
                     meter.advance(len(part))
 
-        trunk.file.write(batches())
-
-
-def _features(features: Dataset, part: Sequence[int]) -> list[dict[str, Any]]:
-    found = rows(features, part)
-    for item, feature in zip(part, found, strict=True):
-        feature["draw"] = (0, 0, item)
-    return found
+        prefix.file.write(batches())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.fusion import is_value, regularization
 from adaptrans.modeling.model import SetupModel, load_trained_state, trained_state
+from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types.tensors import collated
 from adaptrans.training import checkpoint
@@ -36,13 +37,7 @@ if TYPE_CHECKING:
 
 
 def decays(model: nn.Module, name: str, parameter: Tensor) -> bool:
-    """Whether weight decay may act on a parameter.
-
-    Args:
-        model: The model.
-        name: Name of the parameter in it.
-        parameter: The parameter.
-    """
+    """Whether weight decay may act on a parameter of a model: not on one that is neutral at another value."""
     path, _, last = name.rpartition(".")
     if parameter.dim() < 2 or ".parametrizations." in name or is_value(name):
         return False
@@ -55,12 +50,12 @@ def decays(model: nn.Module, name: str, parameter: Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """All that a training run needs.
 
     Args:
         description: What is trained, for the progress bar.
-        assembled: The model under its setup.
+        assembled: The model under its setup, on its device.
         sources: The tasks that are trained, one in each step; mostly a single one.
         config: The options, rates filled in.
         seed: Seed of batches and dropout.
@@ -80,11 +75,11 @@ class Job:
     padding_id: int
     device: torch.device
     precision: str
-    dev_score: Callable[[SetupModel], float] | None
+    dev_score: Callable[[SetupModel], float] | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """The arithmetic of a run: how many steps, and when what happens."""
 
     steps_per_epoch: int
@@ -93,12 +88,12 @@ class Plan:
     evaluate_every: int
 
     @classmethod
-    def of(cls, config: TrainingConfig, items: int) -> Plan:
-        """The plan for this many model inputs.
+    def of(cls, config: TrainingConfig, items: int) -> Schedule:
+        """The schedule for this many model inputs.
 
         Example:
-            >>> Plan.of(TrainingConfig(epochs=2, batch_size=4, warmup=0.5), items=10)
-            Plan(steps_per_epoch=3, total_steps=6, warmup_steps=3, evaluate_every=3)
+            >>> Schedule.of(TrainingConfig(epochs=2, batch_size=4, warmup=0.5), items=10)
+            Schedule(steps_per_epoch=3, total_steps=6, warmup_steps=3, evaluate_every=3)
         """
         per_epoch = math.ceil(items / config.batch_size)
         total = max(1, round(per_epoch * config.epochs))
@@ -112,7 +107,7 @@ class Plan:
         """Share of the peak rate at a 0-based step: linear rise, then linear fall or none.
 
         Example:
-            >>> plan = Plan(5, 10, 2, 5)
+            >>> plan = Schedule(5, 10, 2, 5)
             >>> [plan.rate_factor(step, "linear") for step in (0, 1, 2, 6)]
             [0.5, 1.0, 1.0, 0.5]
         """
@@ -123,8 +118,8 @@ class Plan:
         return (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps)
 
 
-def fit(job: Job, accelerator: Accelerator) -> TrainerState:
-    """Train until the plan ends or patience does; go on from a checkpoint if there is one.
+def fit(job: TrainingJob, accelerator: Accelerator) -> TrainerState:
+    """Train until the schedule ends or patience does; go on from a checkpoint if there is one.
 
     Afterwards the model holds the weights of the best dev score (or of the last
     step, if `keep_best` is off or there is no dev set).
@@ -142,21 +137,58 @@ def fit(job: Job, accelerator: Accelerator) -> TrainerState:
         TrainingLog(job.folder, run.place.step) as log,
         progress(job.description, run.plan.total_steps, start=run.place.step) as meter,
     ):
-        run.steps(log, meter)
+        run.streams.start(run.place.step, run.plan.total_steps)
+        while not run.place.finished:
+            run.one_step(run.streams.take(), log, meter)
     # The other processes' weights are of no further use.
     if job.config.keep_best and run.place.best_step is not None and distributed.is_main():
-        load_trained_state(job.assembled, checkpoint.load_weights(run.best_file))
+        load_trained_state(job.assembled, read_tensors(run.best_file))
     return run.place
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What is known of a step when its gradients are there.
+
+    Args:
+        loss: Sum of the loss over all terms.
+        terms: Their number.
+        parts: The parts that this process computed.
+        failed: Items of the parts whose loss is not a finite number, of all processes.
+    """
+
+    loss: float
+    terms: int
+    parts: list[list[int]]
+    failed: list[int]
+
+    @property
+    def mean(self) -> float:
+        """The mean loss of the step."""
+        return self.loss / max(self.terms, 1)
+
+
+@dataclass
+class Limit:
+    """How much of a step is computed at once; lowered when the memory is short.
+
+    Args:
+        tokens: Padded tokens per part.
+        recomputed: Whether activations are computed again for the gradients instead of kept.
+    """
+
+    tokens: int
+    recomputed: bool = False
 
 
 class _Training:
     """The state of one run of `fit`."""
 
-    def __init__(self, job: Job, accelerator: Accelerator) -> None:
+    def __init__(self, job: TrainingJob, accelerator: Accelerator) -> None:
         self.job = job
         self.accelerator = accelerator
         self.streams = Streams(job.sources, job.config, job.seed)
-        self.plan = Plan.of(job.config, self.streams.items)
+        self.plan = Schedule.of(job.config, self.streams.items)
         named = dict(job.assembled.model.named_parameters())
         self.parameters = {name: named[name] for name in job.assembled.trained}
         self.optimizer = _optimizer(self.parameters, job.assembled, job.config)
@@ -165,21 +197,9 @@ class _Training:
         self.place = TrainerState(precision=job.precision, device=job.device.type)
         self.saved_at = time.monotonic()
         self.limit = Limit(job.config.tokens_per_batch)
+        self.changes: list[str] = []
         if job.config.gradient_checkpointing is True:
             self.recompute()
-        self.changes: list[str] = []
-        self.computing = Gradients(
-            job.assembled,
-            self.parameters,
-            self.limit,
-            recompute=self.recompute if job.config.gradient_checkpointing == "auto" else None,
-            tell=self.changes.append,
-            seed=job.seed,
-            padding_id=job.padding_id,
-            device=job.device,
-            precision=job.precision,
-            accelerator=accelerator,
-        )
 
     def resume(self) -> None:
         """Take up the newest checkpoint, or start from the seed."""
@@ -231,11 +251,6 @@ class _Training:
         checkpoint_activations(self.job.assembled.model)
         self.limit.recomputed = True
 
-    def steps(self, log: TrainingLog, meter: Meter) -> None:
-        self.streams.start(self.place.step, self.plan.total_steps)
-        while not self.place.finished:
-            self.one_step(self.streams.take(), log, meter)
-
     def one_step(self, draw: TrainingBatch, log: TrainingLog, meter: Meter) -> None:
         """Train one batch of one task."""
         began = time.monotonic()
@@ -268,13 +283,9 @@ class _Training:
         self.after_step(log)
 
     def gradients(self, draw: TrainingBatch, log: TrainingLog) -> tuple[Summed, dict[str, float], float]:
-        """Gradients of the step's mean loss and what is added to it, clipped.
-
-        Returns:
-            What is known of the step, what is added to its loss by name, and the norm before clipping.
-        """
+        """Gradients of the step's mean loss and what is added to it by name; their norm before clipping."""
         source = self.job.sources[draw.task]
-        summed = self.computing.of(source, draw, self.streams.lengths[draw.task])
+        summed = self.summed(source, draw, self.streams.lengths[draw.task])
         if self.changes:
             self.place.tokens_per_batch, self.place.recomputed = self.limit.tokens, self.limit.recomputed
             log.add(self.place.step + 1, notes=self.changes.copy())
@@ -289,6 +300,95 @@ class _Training:
         if not math.isfinite(norm):
             self.stop(log, source, f"the gradient norm is {norm}", draw.items)
         return summed, extra, norm
+
+    def summed(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> Summed:
+        """Leave the gradient of the mean loss of a step in the parameters; `lengths` are tokens of each item.
+
+        When the memory ends, the same step is computed again from the same random state, in smaller parts.
+        """
+        self.job.assembled.model.train()
+        state = checkpoint.random_state(self.job.device)
+        while True:
+            parts = self._parts(source, draw, lengths)
+            try:
+                losses, terms = self._backward(source, draw, parts)
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or not self._smaller(source, parts, lengths):
+                    raise
+            # The failed tensors are let go only outside of the handler, which holds their frames.
+            for parameter in self.parameters.values():
+                parameter.grad = None
+            release_memory(self.job.device)
+            checkpoint.restore_random_state(state, self.job.device)
+        pairs = zip(parts, losses, strict=True)
+        failed = [item for part, loss in pairs if not math.isfinite(loss) for item in part]
+        return self._shared(sum(losses), terms, parts, failed)
+
+    def _parts(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> list[list[int]]:
+        """What of a step this process computes, in parts."""
+        if source.kind.whole:
+            # Its inputs are each other's wrong answers, so that nothing can be divided.
+            return [draw.items] if distributed.is_main() else []
+        items = own_share(draw.items, lengths, distributed.rank(), distributed.count())
+        return micro_batches(items, lengths, self.limit.tokens)
+
+    def _backward(
+        self, source: TrainingTask, draw: TrainingBatch, parts: Sequence[Sequence[int]]
+    ) -> tuple[list[float], int]:
+        """Add up the gradients of some parts; returns the summed loss of each, and the number of terms."""
+        losses: list[Tensor] = []
+        terms = 0
+        for part in parts:
+            batch = self._batch(source, draw, part)
+            with autocast(self.job.device, self.job.precision):
+                output = source.logits(batch)
+            loss, number = source.kind.loss(output, batch)
+            self.accelerator.backward(loss)
+            losses.append(loss.detach())
+            terms += number
+        # Asked for at the end, so that a GPU need not wait for this process in between.
+        return torch.stack(losses).tolist() if losses else [], terms
+
+    def _batch(self, source: TrainingTask, draw: TrainingBatch, part: Sequence[int]) -> Any:
+        features = rows(source.features, part)
+        # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
+        for item, feature in zip(part, features, strict=True):
+            feature["draw"] = (self.job.seed, draw.number, item)
+        batch = collated(source.kind, features, self.job.padding_id, self.job.device)
+        if source.prefix is not None:
+            batch["below"] = source.prefix.states(source.assembled, part, batch)
+        return batch
+
+    def _smaller(self, source: TrainingTask, parts: Sequence[Sequence[int]], lengths: Sequence[int]) -> bool:
+        """Lower the limit after the memory ended; whether there was something to lower."""
+        widest = max(len(part) * max(lengths[item] for item in part) for part in parts)
+        if not source.kind.whole and max(map(len, parts)) > 1:
+            self.limit.tokens = max(16, min(self.limit.tokens, widest) // 2)
+            self.changes.append(f"out of memory: from here on {self.limit.tokens} padded tokens at once")
+            return True
+        if self.job.config.gradient_checkpointing == "auto" and not self.limit.recomputed:
+            self.recompute()
+            self.changes.append("out of memory: from here on activations are computed again instead of kept")
+            return True
+        return False
+
+    def _shared(self, loss: float, terms: int, parts: list[list[int]], failed: list[int]) -> Summed:
+        """Add up the sums of all processes, and divide the gradients by the terms."""
+        if distributed.count() > 1:
+            present = [float(parameter.grad is not None) for parameter in self.parameters.values()]
+            sums = distributed.all_reduce(torch.tensor([loss, terms, *present], dtype=torch.float64)).tolist()
+            loss, terms = sums[0], round(sums[1])
+            reached = [
+                item for item, number in zip(self.parameters.values(), sums[2:], strict=True) if number
+            ]
+            _add_up(reached)
+            if not math.isfinite(loss):
+                failed = [item for items in distributed.all_gather(failed) for item in items]
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                parameter.grad.div_(max(terms, 1))
+        return Summed(loss, terms, parts, failed)
 
     def check_adapter(self) -> None:
         """Stop before the first step where nothing of the adapter can learn, whatever else is trained."""
@@ -329,13 +429,12 @@ class _Training:
     def score(self, log: TrainingLog) -> None:
         assert self.job.dev_score is not None
         place = self.place
-        value = distributed.broadcast(
-            self.job.dev_score(self.job.assembled) if distributed.is_main() else 0.0
-        )
+        main = distributed.is_main()
+        value = distributed.broadcast(self.job.dev_score(self.job.assembled) if main else 0.0)
         log.add(place.step, dev_score=value)
         if place.best_score is None or value > place.best_score:
             place.best_score, place.best_step, place.stale = value, place.step, 0
-            if self.job.config.keep_best and distributed.is_main():
+            if self.job.config.keep_best and main:
                 checkpoint.save_weights(self.best_file, trained_state(self.job.assembled))
         else:
             place.stale += 1
@@ -388,178 +487,6 @@ def _optimizer(
 
 BUCKET = 2**24
 """Numbers that the processes add up at once: 64 MiB in float32."""
-
-
-@dataclass(frozen=True)
-class Summed:
-    """What is known of a step when its gradients are there.
-
-    Args:
-        loss: Sum of the loss over all terms.
-        terms: Their number.
-        parts: The parts that this process computed.
-        failed: Items of the parts whose loss is not a finite number, of all processes.
-    """
-
-    loss: float
-    terms: int
-    parts: list[list[int]]
-    failed: list[int]
-
-    @property
-    def mean(self) -> float:
-        """The mean loss of the step."""
-        return self.loss / max(self.terms, 1)
-
-
-@dataclass
-class Limit:
-    """How much of a step is computed at once; lowered when the memory is short.
-
-    Args:
-        tokens: Padded tokens per part.
-        recomputed: Whether activations are computed again for the gradients instead of kept.
-    """
-
-    tokens: int
-    recomputed: bool = False
-
-
-class Gradients:
-    """Computes the gradients of steps.
-
-    Args:
-        assembled: The model whose gradients are wanted; those of all sources are its own.
-        parameters: Its trained parameters.
-        limit: How much is computed at once, changed in place.
-        recompute: Lets activations be computed again, for when one input does not fit; None for never.
-        tell: Called with what was changed because the memory was short.
-        seed: Seed of the run.
-        padding_id: Id of the padding token.
-        device: Where it runs.
-        precision: `fp32` or `bf16`.
-        accelerator: What runs the backward pass.
-    """
-
-    def __init__(
-        self,
-        assembled: SetupModel,
-        parameters: Mapping[str, Tensor],
-        limit: Limit,
-        *,
-        recompute: Callable[[], None] | None,
-        tell: Callable[[str], None],
-        seed: int,
-        padding_id: int,
-        device: torch.device,
-        precision: str,
-        accelerator: Accelerator,
-    ) -> None:
-        self.limit = limit
-        self._model = assembled.model
-        self._parameters = list(parameters.values())
-        self._recompute = recompute
-        self._tell = tell
-        self._seed = seed
-        self._padding_id = padding_id
-        self._device = device
-        self._precision = precision
-        self._accelerator = accelerator
-
-    def of(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> Summed:
-        """Leave the gradient of the mean loss of a step in the parameters.
-
-        When the memory ends, the same step is computed again from the same random state, in smaller parts.
-
-        Args:
-            source: The task of the step.
-            draw: Its batch.
-            lengths: Tokens of each item of the task.
-        """
-        self._model.train()
-        state = checkpoint.random_state(self._device)
-        while True:
-            parts = self._parts(source, draw, lengths)
-            try:
-                losses, terms = self._backward(source, draw, parts)
-                break
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or not self._smaller(source, parts, lengths):
-                    raise
-            # The failed tensors are let go only outside of the handler, which holds their frames.
-            self._clear()
-            checkpoint.restore_random_state(state, self._device)
-        pairs = zip(parts, losses, strict=True)
-        failed = [item for part, loss in pairs if not math.isfinite(loss) for item in part]
-        return self._shared(sum(losses), terms, parts, failed)
-
-    def _parts(self, source: TrainingTask, draw: TrainingBatch, lengths: Sequence[int]) -> list[list[int]]:
-        """What of a step this process computes, in parts."""
-        if source.kind.whole:
-            # Its inputs are each other's wrong answers, so that nothing can be divided.
-            return [draw.items] if distributed.is_main() else []
-        items = own_share(draw.items, lengths, distributed.rank(), distributed.count())
-        return micro_batches(items, lengths, self.limit.tokens)
-
-    def _backward(
-        self, source: TrainingTask, draw: TrainingBatch, parts: Sequence[Sequence[int]]
-    ) -> tuple[list[float], int]:
-        """Add up the gradients of some parts; returns the summed loss of each, and the number of terms."""
-        losses: list[Tensor] = []
-        terms = 0
-        for part in parts:
-            batch = self._batch(source, draw, part)
-            with autocast(self._device, self._precision):
-                output = source.logits(batch)
-            loss, number = source.kind.loss(output, batch)
-            self._accelerator.backward(loss)
-            losses.append(loss.detach())
-            terms += number
-        # Asked for at the end, so that a GPU need not wait for this process in between.
-        return torch.stack(losses).tolist() if losses else [], terms
-
-    def _batch(self, source: TrainingTask, draw: TrainingBatch, part: Sequence[int]) -> Any:
-        features = rows(source.features, part)
-        # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
-        for item, feature in zip(part, features, strict=True):
-            feature["draw"] = (self._seed, draw.number, item)
-        batch = collated(source.kind, features, self._padding_id, self._device)
-        if source.trunk is not None:
-            batch["below"] = source.trunk.states(source.assembled, part, batch)
-        return batch
-
-    def _smaller(self, source: TrainingTask, parts: Sequence[Sequence[int]], lengths: Sequence[int]) -> bool:
-        """Lower the limit after the memory ended; whether there was something to lower."""
-        widest = max(len(part) * max(lengths[item] for item in part) for part in parts)
-        if not source.kind.whole and max(map(len, parts)) > 1:
-            self.limit.tokens = max(16, min(self.limit.tokens, widest) // 2)
-            self._tell(f"out of memory: from here on {self.limit.tokens} padded tokens at once")
-            return True
-        if self._recompute is not None and not self.limit.recomputed:
-            self._recompute()
-            self._tell("out of memory: from here on activations are computed again instead of kept")
-            return True
-        return False
-
-    def _clear(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
-        release_memory(self._device)
-
-    def _shared(self, loss: float, terms: int, parts: list[list[int]], failed: list[int]) -> Summed:
-        """Add up the sums of all processes, and divide the gradients by the terms."""
-        if distributed.count() > 1:
-            present = [float(parameter.grad is not None) for parameter in self._parameters]
-            sums = distributed.all_reduce(torch.tensor([loss, terms, *present], dtype=torch.float64)).tolist()
-            loss, terms = sums[0], round(sums[1])
-            reached = [item for item, number in zip(self._parameters, sums[2:], strict=True) if number]
-            _add_up(reached)
-            if not math.isfinite(loss):
-                failed = [item for items in distributed.all_gather(failed) for item in items]
-        for parameter in self._parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(max(terms, 1))
-        return Summed(loss, terms, parts, failed)
 
 
 def _add_up(parameters: Sequence[Tensor]) -> None:

@@ -41,7 +41,7 @@ class TrainingTask:
         example_ids: Ids of the examples, so that a failure names them.
         groups: Number of the language of each input, where languages are drawn by smoothed size.
         forward: What gives the logits of a batch; by default the model's own head.
-        trunk: What gives the states below the first adapter, where they are not computed in every step.
+        prefix: What gives the states below the first adapter, where they are not computed in every step.
     """
 
     name: str
@@ -51,11 +51,11 @@ class TrainingTask:
     example_ids: Sequence[str]
     forward: Callable[[SetupModel, Any], Any] | None = None
     groups: Sequence[int] | None = None
-    trunk: FrozenStates | None = None
+    prefix: FrozenStates | None = None
 
     def logits(self, batch: Any) -> Any:
         """What the task's head answers to a batch."""
-        forward = self.forward or (self.trunk.logits if self.trunk is not None else logits)
+        forward = self.forward or (self.prefix.logits if self.prefix is not None else logits)
         return forward(self.assembled, batch)
 
 
@@ -102,11 +102,10 @@ class Streams:
 
         A task with a share of its own does not make it longer for the others: it adds what its share takes.
         """
-        sizes = [len(lengths) for lengths in self.lengths]
+        sizes, own = [len(lengths) for lengths in self.lengths], self._own
         if len(sizes) == 1:
             return sizes[0]
         capped = capped_sizes(sizes, self._config.mixing_cap)
-        own = self._own
         others = sum(size for size, share in zip(capped, own, strict=True) if share is None)
         return math.ceil(others / (1 - sum(filter(None, own)))) if others else sum(capped)
 
@@ -118,19 +117,18 @@ class Streams:
     @property
     def shares(self) -> list[float]:
         """How often each task is drawn."""
-        return with_own(self._by_size, self._own) if len(self.sources) > 1 else [1.0]
-
-    @property
-    def _by_size(self) -> list[float]:
-        """The same before any task has a share of its own."""
-        config = self._config
-        if config.mixing_weights is not None and len(self.sources) > 1:
+        config, number = self._config, len(self.sources)
+        if number == 1:
+            return [1.0]
+        if config.mixing_weights is not None:
             weights = [config.mixing_weights.get(source.name, 0.0) for source in self.sources]
-            return [weight / sum(weights) for weight in weights]
-        if config.mixing == "uniform":
-            return [1 / len(self.sources)] * len(self.sources)
-        sizes = [len(lengths) for lengths in self.lengths]
-        return shares(sizes, cap=config.mixing_cap, temperature=config.mixing_temperature)
+            found = [weight / sum(weights) for weight in weights]
+        elif config.mixing == "uniform":
+            found = [1 / number] * number
+        else:
+            sizes = [len(lengths) for lengths in self.lengths]
+            found = shares(sizes, cap=config.mixing_cap, temperature=config.mixing_temperature)
+        return with_own(found, self._own)
 
     def start(self, step: int, total: int) -> None:
         """Go to a step of a run of so many."""

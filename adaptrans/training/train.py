@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from adaptrans.data.encoding import Encoder, encode
-from adaptrans.errors import MissingDataError, TrainingError
+from adaptrans.errors import ConfigError, MissingDataError, TrainingError
 from adaptrans.evaluation.inference import Predictor
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.hub.package import sources_of
 from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import load_tokenizer, tokenizer_fingerprint
+from adaptrans.modeling.efficiency.memory_case import Case, bytes_of
+from adaptrans.modeling.efficiency.memory_estimation import forecast, most_items
 from adaptrans.modeling.efficiency.vocab_trimming import tokens_of
-from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.heads import HEADS, HeadSpec
 from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.modeling.model import SetupModel, assemble, with_head, without_embeddings
 from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
@@ -35,9 +37,9 @@ from adaptrans.task_types.recipes import ANSWERING, rules
 from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import loading
 from adaptrans.tasks.readers.text import read_lines
-from adaptrans.training.auto_batch import within_budget
-from adaptrans.training.frozen_prefix import above_trunk
-from adaptrans.training.loop import Job, fit
+from adaptrans.tasks.schema import Task
+from adaptrans.training.frozen_prefix import with_frozen_prefix
+from adaptrans.training.loop import TrainingJob, fit
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast, pick_device, pick_precision
@@ -51,31 +53,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What a run trains, ready for the loop, and what is recorded with it.
-
-    Args:
-        description: What is trained, for the progress bar.
-        assembled: The model under its setup, on its device.
-        sources: The tasks that are trained, one in each step.
-        config: The options, where no rate is given the default ones.
-        precision: `fp32` or `bf16`.
-        padding_id: Id of the padding token.
-        dev_score: Score on the dev set, higher is better; None where there is none.
-        about: What the artifact says about how it was made.
-        facts: What the run says besides scores and time.
-    """
-
-    description: str
-    assembled: SetupModel
-    sources: tuple[TrainingTask, ...]
-    config: TrainingConfig
-    precision: str
-    padding_id: int
-    dev_score: Callable[[SetupModel], float] | None
-    about: dict[str, Any]
-    facts: dict[str, Any]
+Prepared = tuple[TrainingJob, dict[str, Any], dict[str, Any]]
+"""What a run trains, what its artifact says about how it was made, and what the run says besides scores and
+time."""
 
 
 def train(spec: TrainingSpec, run: Run) -> None:
@@ -95,33 +75,25 @@ def train(spec: TrainingSpec, run: Run) -> None:
     require_bitsandbytes(spec.quantize)
     device = pick_device(spec.workspace.device)
     accelerator = accelerator_for(device)
-    ready: Prepared = imported(spec.PREPARE)(spec, device, pick_precision(spec.config.precision, device))
-    run.log_environment(environment(str(device), ready.precision))
-    state = fit(
-        Job(
-            description=ready.description,
-            assembled=ready.assembled,
-            sources=ready.sources,
-            config=ready.config.resolved(spec.whole_model),
-            seed=spec.seed,
-            folder=run.path,
-            padding_id=ready.padding_id,
-            device=device,
-            precision=ready.precision,
-            dev_score=ready.dev_score,
-        ),
-        accelerator,
-    )
+    prepare: Callable[[TrainingSpec, torch.device, str], Prepared] = imported(spec.PREPARE)
+    job, about, facts = prepare(spec, device, pick_precision(spec.config.precision, device))
+    run.log_environment(environment(str(device), job.precision))
+    state = fit(replace(job, config=job.config.resolved(spec.whole_model)), accelerator)
     # Of several processes the first one saves.
     if not distributed.is_main():
         return
-    assembled = ready.assembled
     scores = {"dev": state.best_score, "dev_step": state.best_step, "steps": state.step}
-    save_artifact(assembled, run.artifact, {**ready.about, "trained_by": run.key, "scores": scores})
-    parameters = dict(assembled.model.named_parameters())
-    trained = sum(parameters[name].numel() for name in assembled.trained)
-    run.finish({**scores, "trained_parameters": trained, "seconds": state.seconds, **ready.facts})
+    save_artifact(job.assembled, run.artifact, {**about, "trained_by": run.key, "scores": scores})
+    parameters = dict(job.assembled.model.named_parameters())
+    trained = sum(parameters[name].numel() for name in job.assembled.trained)
+    run.finish({**scores, "trained_parameters": trained, "seconds": state.seconds, **facts})
     run.sweep()
+
+
+def padding_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Id of the padding token, which every backbone has."""
+    assert tokenizer.pad_token_id is not None
+    return int(tokenizer.pad_token_id)
 
 
 def accelerator_for(device: torch.device) -> Accelerator:
@@ -158,44 +130,48 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
         )
         for place, data, (examples, features) in zip(spec.heads, parts, splits, strict=True)
     )
-    cache, padding_id = spec.workspace.store.cache, parts[0].padding_id
-    sources = above_trunk(sources, config, cache, padding_id, device, precision)
+    padding = padding_id(parts[0].tokenizer)
+    sources = with_frozen_prefix(sources, config, spec.workspace.store.cache, padding, device, precision)
     dev_scores = [
         data.dev_score(device, precision) if chosen else None
         for data, chosen in zip(parts, selecting(spec.parts), strict=True)
     ]
-    sizes = [len(examples) for examples, _ in splits]
-    return Prepared(
-        description=f"{spec.phase} {spec.reference} ({spec.setup})",
-        assembled=assembled,
-        sources=sources,
-        config=config,
-        precision=precision,
-        padding_id=padding_id,
-        dev_score=_mean_dev_score(sources, dev_scores),
-        about=_described(spec),
-        facts={
-            "examples": sum(sizes),
-            "source_languages": source_languages(spec),
-            "notes": training_notes(spec, [note for data in parts for note in data.notes], sizes),
-        },
+    job = TrainingJob(
+        f"{spec.phase} {spec.reference} ({spec.setup})",
+        assembled,
+        sources,
+        config,
+        spec.seed,
+        spec.run.path,
+        padding,
+        device,
+        precision,
+        _mean_dev_score(sources, dev_scores),
     )
+    sizes = [len(examples) for examples, _ in splits]
+    facts = {
+        "examples": sum(sizes),
+        "source_languages": source_languages(spec),
+        "notes": training_notes(spec, [note for data in parts for note in data.notes], sizes),
+    }
+    about = _described(spec, provenance=provenance(spec.parts))
+    return job, about | ({"mix": [part.reference for part in spec.parts]} if spec.others else {}), facts
 
 
 def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
     """A finished target run, ready to go on training on a few examples of one language."""
     config = replace_selection(spec.config)
-    data = _Encoded(spec, spec.task.labels)
-    every = spec.workspace.examples(spec.task, spec.split, spec.language, None, data.notes)
-    places = spec.places(every, data.kind.gold)
+    kind, tokenizer, notes = spec.task.type, load_tokenizer(spec.workspace.backbone), list[str]()
+    every = spec.workspace.examples(spec.task, spec.split, spec.language, None, notes)
+    places = spec.places(every, kind.gold)
     examples = [every[place] for place in places]
     if not examples:
         raise MissingDataError(
             f"{spec.task.name} {spec.split} has no examples in {spec.language}",
             remedy="check the data folder",
         )
-    key = digest([spec.inputs["train"], spec.split, places])
-    features = data.encoded(examples, spec.split, key, training=True)
+    key = digest([spec.data_keys("train"), spec.split, places])
+    features = _encoded(spec, spec.task, tokenizer, examples, spec.split, key, training=True)
     backbone, trims = spec.workspace.backbone, config.trims(spec.whole_model)
     tokens = tokens_of([features], backbone.vocabulary) if trims else None
     assembled = load_artifact(spec.start.artifact, backbone, tokens=tokens, quantize=spec.quantize)
@@ -204,24 +180,26 @@ def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
     assembled.model.to(device)
     name = f"{spec.task.name} {spec.language} {spec.shots}-shot"
     ids = [example.id for example in examples]
-    source = TrainingTask(name, assembled, data.kind, features, ids)
-    cache = spec.workspace.store.cache
-    return Prepared(
-        description=f"{name} ({spec.base.setup})",
-        assembled=assembled,
-        sources=above_trunk([source], config, cache, data.padding_id, device, precision),
-        config=config,
-        precision=precision,
-        padding_id=data.padding_id,
-        dev_score=None,
-        about=_shots_described(spec),
-        facts={
-            "examples": len(examples),
-            "example_ids": ids,
-            "source_languages": sorted({spec.language, *spec.start.result()["source_languages"]}),
-            "notes": [*_shots_notes(spec), *data.notes],
-        },
+    source = TrainingTask(name, assembled, kind, features, ids)
+    padding = padding_id(tokenizer)
+    job = TrainingJob(
+        f"{name} ({spec.base.setup})",
+        assembled,
+        with_frozen_prefix([source], config, spec.workspace.store.cache, padding, device, precision),
+        config,
+        spec.seed,
+        spec.run.path,
+        padding,
+        device,
+        precision,
     )
+    facts = {
+        "examples": len(examples),
+        "example_ids": ids,
+        "source_languages": source_languages(spec),
+        "notes": [*_shots_notes(spec), *notes],
+    }
+    return job, {**_described(spec), "shots": spec.shots}, facts
 
 
 def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -> Prepared:
@@ -232,29 +210,31 @@ def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -
         DataError: If a line of it cannot be read.
         ArtifactError: If the backbone has no masked language model head.
     """
-    tokenizer = load_tokenizer(spec.workspace.backbone)
-    training, dev = split(blocks(spec, tokenizer))
-    head = MaskedLMHead(spec.workspace.backbone).to(device)
-    assembled = assemble_language(
-        spec.workspace.backbone, spec.language, spec.method, spec.seed, spec.quantize
-    )
+    from datasets import Dataset
+
+    backbone = spec.workspace.backbone
+    tokenizer = load_tokenizer(backbone)
+    training, dev = (_features(part, vocabulary(tokenizer)) for part in split(blocks(spec, tokenizer)))
+    head = MaskedLMHead(backbone).to(device)
+    assembled = assemble_language(backbone, spec.language, spec.method, spec.seed, spec.quantize)
     assembled.model.to(device)
-    assert tokenizer.pad_token_id is not None
-    about = vocabulary(tokenizer)
-    features = _as_dataset(training, about)
     names = [f"block {number}" for number in range(len(training))]
+    features = Dataset.from_list(training)
     source = TrainingTask(spec.language, assembled, MaskedLM(), features, names, forward=head)
-    return Prepared(
-        description=f"language {spec.language}",
-        assembled=assembled,
-        sources=(source,),
-        config=spec.config,
-        precision=precision,
-        padding_id=tokenizer.pad_token_id,
-        dev_score=partial(dev_score, head, _batches(dev, about), tokenizer.pad_token_id, device, precision),
-        about={"language": spec.language},
-        facts={"examples": len(training), "source_languages": [], "notes": []},
+    job = TrainingJob(
+        f"language {spec.language}",
+        assembled,
+        (source,),
+        spec.config,
+        spec.seed,
+        spec.run.path,
+        padding_id(tokenizer),
+        device,
+        precision,
+        partial(dev_score, head, dev, padding_id(tokenizer), device, precision),
     )
+    facts = {"examples": len(training), "source_languages": [], "notes": []}
+    return job, {"language": spec.language}, facts
 
 
 def _assembled(
@@ -285,12 +265,12 @@ def _assembled(
     return assembled, dict(zip(owners, assembled.heads, strict=True))
 
 
-def _described(spec: TrainSpec) -> dict[str, Any]:
+def _described(spec: TrainSpec | ShotSpec, **training_data: Any) -> dict[str, Any]:
     """What the artifact of a run says about how it was made."""
     sources = [
         source.model_dump(mode="json")
         for part in spec.parts
-        for source in sources_of(part.task, "train", part.train_languages, part.data_keys("train"))
+        for source in sources_of(part.task, part.split, part.train_languages, part.data_keys("train"))
     ]
     return {
         "task_version": spec.task.version,
@@ -299,26 +279,8 @@ def _described(spec: TrainSpec) -> dict[str, Any]:
         "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
         "training_data": {
             "languages": _train_languages(spec),
-            "provenance": provenance(spec.parts),
+            **training_data,
             "sources": sources,
-            "note": spec.task.note,
-        },
-        **({"mix": [part.reference for part in spec.parts]} if spec.others else {}),
-    }
-
-
-def _shots_described(spec: ShotSpec) -> dict[str, Any]:
-    """What the artifact of a few-shot run says about how it was made."""
-    sources = sources_of(spec.task, spec.split, [spec.language], spec.inputs["train"])
-    return {
-        "task_version": spec.task.version,
-        "kind": spec.task.kind,
-        ANSWERING: {spec.task.name: rules(spec.task, spec.max_length)},
-        "parent_keys": {"start": spec.start.key},
-        "shots": spec.shots,
-        "training_data": {
-            "languages": [spec.language],
-            "sources": [source.model_dump(mode="json") for source in sources],
             "note": spec.task.note,
         },
     }
@@ -335,13 +297,13 @@ def _shots_notes(spec: ShotSpec) -> list[str]:
     return [*inherited, own]
 
 
-def source_languages(spec: TrainSpec) -> list[str]:
+def source_languages(spec: TrainSpec | ShotSpec) -> list[str]:
     """Languages that had labels in this run or in one it builds on."""
     inherited = [code for parent in spec.parents.values() for code in parent.result()["source_languages"]]
     return sorted({*_train_languages(spec), *inherited})
 
 
-def _train_languages(spec: TrainSpec) -> list[str]:
+def _train_languages(spec: TrainSpec | ShotSpec) -> list[str]:
     """Languages of the training data of all its tasks."""
     return list(dict.fromkeys(code for part in spec.parts for code in part.train_languages))
 
@@ -363,9 +325,8 @@ def training_notes(spec: TrainSpec, read: Sequence[str], sizes: Sequence[int]) -
         if spec.config.limit_train is not None:
             notes[f"{part.task.name}: trained on {size:,} examples only"] = None
         if part.has_dev and not set(part.train_languages) <= set(part.dev_languages):
-            notes[f"{part.reference}: selected on the dev set of {', '.join(part.dev_languages)} alone"] = (
-                None
-            )
+            alone = ", ".join(part.dev_languages)
+            notes[f"{part.reference}: selected on the dev set of {alone} alone"] = None
     if spec.config.quantize != UNQUANTIZED:
         notes[f"{spec.reference}: trained around a base in {spec.config.quantize}"] = None
     lacking = [part.task.name for part in spec.parts if not part.has_dev]
@@ -393,47 +354,38 @@ def _mean_dev_score(
     return lambda _: sum(score(source.assembled) for source, score in pairs) / len(pairs)
 
 
-S = TypeVar("S", TrainSpec, ShotSpec)
+def _encoded(
+    spec: TrainSpec | ShotSpec,
+    task: Task,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[Any],
+    split: str,
+    key: str,
+    *,
+    training: bool,
+) -> Dataset:
+    """The encoding of examples of a split; the key says which they are."""
+    about = tokenizer_fingerprint(spec.workspace.backbone)
+    encoder = Encoder(task.type, task, tokenizer, about, spec.max_length, training=training)
+    # Of several processes the first one encodes, and the others find it.
+    with distributed.main_process_first(), progress(f"encoding {task.name} {split}", len(examples)) as meter:
+        return encode(encoder, examples, key, spec.workspace.store.cache, tick=meter.to)
 
 
-class _Encoded(Generic[S]):
-    """Encodings of the examples of a run of one task.
+class _Data:
+    """Examples and encodings of a training spec of one task.
 
     Args:
         spec: The run.
         labels: Its labels in the order of the head.
     """
 
-    def __init__(self, spec: S, labels: tuple[str, ...]) -> None:
-        self.spec: S = spec
+    def __init__(self, spec: TrainSpec, labels: tuple[str, ...]) -> None:
+        self.spec = spec
         self.task = spec.task.model_copy(update={"labels": labels})
         self.kind: TaskType = spec.task.type
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(spec.workspace.backbone)
-        assert self.tokenizer.pad_token_id is not None
-        self.padding_id: int = self.tokenizer.pad_token_id
         self.notes: list[str] = []
-
-    def encoded(self, examples: list[Any], split: str, key: str, *, training: bool) -> Dataset:
-        """The encoding of examples of a split; the key says which they are."""
-        spec = self.spec
-        encoder = Encoder(
-            self.kind,
-            self.task,
-            self.tokenizer,
-            tokenizer_fingerprint(spec.workspace.backbone),
-            spec.max_length,
-            training=training,
-        )
-        # Of several processes the first one encodes, and the others find it.
-        with (
-            distributed.main_process_first(),
-            progress(f"encoding {spec.task.name} {split}", len(examples)) as meter,
-        ):
-            return encode(encoder, examples, key, spec.workspace.store.cache, tick=meter.to)
-
-
-class _Data(_Encoded[TrainSpec]):
-    """Examples and encodings of a training spec of one task."""
 
     def split(self, split: str, limit: int | None, *, training: bool) -> tuple[list[Any], Dataset]:
         """Examples of all training languages of a split, and their encoding."""
@@ -452,7 +404,7 @@ class _Data(_Encoded[TrainSpec]):
                 else "check the data folder",
             )
         key = digest([keys, split, limit, loading.rule(limit)])
-        return examples, self.encoded(examples, split, key, training=training)
+        return examples, _encoded(spec, self.task, self.tokenizer, examples, split, key, training=training)
 
     def head(self, examples: Sequence[Any]) -> HeadSpec:
         """The fresh head of the task; choices are counted in the training data."""
@@ -475,7 +427,7 @@ class _Data(_Encoded[TrainSpec]):
                 assembled,
                 self.kind,
                 labels,
-                self.padding_id,
+                padding_id(self.tokenizer),
                 self.spec.config.tokens_per_batch,
                 device,
                 precision,
@@ -487,8 +439,8 @@ class _Data(_Encoded[TrainSpec]):
         return score
 
 
-DEV_SHARE, DEV_BLOCKS = 20, 200
-"""One block in so many is held out for the dev loss, and at most so many blocks."""
+DEV_SHARE, DEV_BLOCKS, DEV_BATCH = 20, 200, 16
+"""One block in so many is held out for the dev loss, at most so many blocks, scored so many at a time."""
 
 
 def blocks(spec: LanguageSpec, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
@@ -528,7 +480,7 @@ def split(found: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
 
 def dev_score(
     head: MaskedLMHead,
-    batches: Sequence[Sequence[Feature]],
+    held_out: Sequence[Feature],
     padding_id: int,
     device: torch.device,
     precision: str,
@@ -538,26 +490,99 @@ def dev_score(
     total, terms = 0.0, 0
     assembled.model.eval()
     with torch.inference_mode():
-        for features in batches:
-            batch = collated(MaskedLM(), features, padding_id, device)
+        for start in range(0, len(held_out), DEV_BATCH):
+            batch = collated(MaskedLM(), held_out[start : start + DEV_BATCH], padding_id, device)
             with autocast(device, precision):
                 value, number = MaskedLM().loss(head(assembled, batch), batch)
             total, terms = total + value.item(), terms + number
     return -total / max(terms, 1)
 
 
-def _batches(found: list[list[int]], about: Mapping[str, int], size: int = 16) -> list[list[Feature]]:
-    features = _features(found, about)
-    return [features[start : start + size] for start in range(0, len(features), size)]
-
-
-def _features(found: list[list[int]], about: Mapping[str, int]) -> list[Feature]:
+def _features(found: Sequence[list[int]], about: Mapping[str, int]) -> list[Feature]:
     return [
         {"example": number, "length": len(ids), "input_ids": ids, **about} for number, ids in enumerate(found)
     ]
 
 
-def _as_dataset(found: list[list[int]], about: Mapping[str, int]) -> Any:
-    from datasets import Dataset
+ENOUGH = 512
+"""Padded tokens at once from which on smaller parts are preferred to computing activations again: below, a
+step takes longer than the third that it costs to compute them again."""
 
-    return Dataset.from_list(_features(found, about))
+
+def within_budget(
+    spec: TrainSpec, datasets: Sequence[Dataset], precision: str
+) -> tuple[TrainingConfig, str, str | None]:
+    """The options of a run, and its precision, such that its forecast stays below the budget.
+
+    Options that were given are kept. In this order: a trimmed vocabulary (where that changes no result),
+    fewer tokens at once, activations computed again, bf16.
+
+    Args:
+        spec: The run.
+        datasets: The encoded training data of its tasks.
+        precision: What the run's precision stands for on its device.
+
+    Returns:
+        The options, the precision, and what was chosen in words; None without a budget.
+
+    Raises:
+        ConfigError: If the budget is too small for a single input.
+    """
+    config = spec.config
+    if config.memory_budget is None:
+        return config, precision, None
+    budget = bytes_of(config.memory_budget)
+    if spec.whole_model and config.trim_vocabulary is None and not config.weight_decay:
+        config = config.model_copy(update={"trim_vocabulary": True})
+    trims = config.trims(spec.whole_model)
+    rows = len(tokens_of(datasets, spec.workspace.backbone.vocabulary)) if trims else None
+    longest = [max(features["length"]) for features in datasets]
+    cases = {
+        _as_it_is(replace(part, config=config), length, rows, precision): length
+        for part, length in zip(spec.parts, longest, strict=True)
+    }
+    asked = config.gradient_checkpointing
+    precisions = [precision, "bf16"] if config.precision == "auto" and precision == "fp32" else [precision]
+    ways = list(product(precisions, [False, True] if asked == "auto" else [asked is True]))
+    found: list[tuple[int, bool, str, bool]] = []
+    with progress("forecast of memory", len(ways)) as meter:
+        for name, recomputed in ways:
+            items = {replace(case, precision=name, checkpointing=recomputed): cases[case] for case in cases}
+            most = {case: most_items(case, budget) for case in items}
+            tokens = min(most[case] * length for case, length in items.items())
+            whole = all(most[case] >= case.items for case in items)
+            found.append((tokens, whole, name, recomputed))
+            meter.advance()
+            if tokens >= ENOUGH or whole:
+                break
+        else:
+            # None fits well: the way that fits most.
+            found.append(max(found, key=lambda way: way[0]))
+    tokens, whole, name, recomputed = found[-1]
+    if not tokens:
+        smallest = [replace(case, items=1, checkpointing=asked is not False) for case in cases]
+        least = max(forecast(case).peak for case in smallest)
+        raise ConfigError(
+            f"{spec.reference} ({spec.setup}) takes {least / 1e9:.2f} GB for one input of "
+            f"{max(cases.values())} pieces, and memory_budget is {config.memory_budget}",
+            remedy="give more, or a smaller max_length, an adapter setup or a smaller backbone",
+        )
+    tokens = config.tokens_per_batch if whole else max(16, tokens)
+    changes = {"tokens_per_batch": tokens, "gradient_checkpointing": recomputed or asked}
+    again = ", activations computed again" if recomputed else ""
+    told = f"memory_budget {config.memory_budget}: {tokens} padded tokens at once in {name}{again}"
+    return config.model_copy(update=changes), name, told
+
+
+def _as_it_is(part: TrainSpec, length: int, rows: int | None, precision: str) -> Case:
+    """The case of a run with the data at hand: their length and pieces, as many inputs as come at once."""
+    case, config = part.memory_case(), part.config
+    head = HEADS[case.head]
+    return replace(
+        case,
+        precision=precision,
+        items=min(config.batch_size, -(-config.tokens_per_batch // length)),
+        # The length of an input with choices is that of all of them.
+        length=length // case.labels if head.picks_rows else length,
+        vocabulary=None if head.fills_masks else rows,
+    )

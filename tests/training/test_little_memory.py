@@ -17,7 +17,7 @@ from adaptrans.modeling.model import assemble, logits
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.training import auto_batch, loop, multitask
+from adaptrans.training import loop, multitask, train
 
 METHODS = [
     "seq_bn",
@@ -195,18 +195,14 @@ def test_a_budget_chooses_what_costs_least(planner, monkeypatch):
         assert case.vocabulary < 1000
         return 10**6 / (1 + case.checkpointing) / (1 + (case.precision == "bf16"))
 
-    monkeypatch.setattr(
-        auto_batch, "most_items", lambda case, most: min(case.items, int(most / per_item(case)))
-    )
-    monkeypatch.setattr(
-        auto_batch, "forecast", lambda case: SimpleNamespace(peak=case.items * per_item(case))
-    )
-    monkeypatch.setattr(auto_batch, "ENOUGH", 100)
+    monkeypatch.setattr(train, "most_items", lambda case, most: min(case.items, int(most / per_item(case))))
+    monkeypatch.setattr(train, "forecast", lambda case: SimpleNamespace(peak=case.items * per_item(case)))
+    monkeypatch.setattr(train, "ENOUGH", 100)
     features = datasets.Dataset.from_dict({"input_ids": [[5] * 20, [6] * 40], "length": [20, 40]})
 
     def chosen(size, **options):
         spec = spec_of(planner, memory_budget=size, **options)
-        config, precision, told = auto_batch.within_budget(spec, [features], "fp32")
+        config, precision, told = train.within_budget(spec, [features], "fp32")
         assert told.startswith(f"memory_budget {size}: {config.tokens_per_batch} padded tokens")
         return config.tokens_per_batch, config.gradient_checkpointing, precision
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.training.checkpoint import TrainingLog
-from adaptrans.training.loop import Plan
+from adaptrans.training.loop import Schedule
 
 
 @given(
@@ -18,7 +18,7 @@ from adaptrans.training.loop import Plan
 )
 def test_rates_rise_to_the_peak_and_fall_to_nearly_nothing(items, batch, epochs, warmup, limit):
     config = TrainingConfig(batch_size=batch, epochs=epochs, warmup=warmup, max_steps=limit)
-    plan = Plan.of(config, items)
+    plan = Schedule.of(config, items)
     assert 1 <= plan.total_steps <= (limit or 10**9)
     factors = [plan.rate_factor(step, "linear") for step in range(plan.total_steps)]
     assert all(0 < factor <= 1 for factor in factors)

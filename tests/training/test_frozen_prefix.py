@@ -14,7 +14,7 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import frozen_prefix
-from adaptrans.training.frozen_prefix import TrunkFile
+from adaptrans.training.frozen_prefix import StatesFile
 
 HALF = "seq_bn[leave_out='first:2']"
 
@@ -72,7 +72,7 @@ def test_without_dropout_the_states_change_nothing(planner, monkeypatch):
     assert losses(plain) == pytest.approx(losses(above), rel=1e-5)
 
 
-def test_what_has_no_frozen_trunk_is_refused(planner):
+def test_what_has_no_frozen_prefix_is_refused(planner):
     with pytest.raises(ConfigError, match="no layer below an adapter; give the method leave_out"):
         run_of(planner, method="seq_bn", frozen_prefix_cache="fp32")
     with pytest.raises(ConfigError, match="does not work for multiple_choice"):
@@ -89,7 +89,7 @@ def test_the_room_of_the_cache_is_in_no_key():
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_rows_come_back_as_they_were_stored(tmp_path, precision):
     lengths = np.array([3, 1, 4])
-    file = TrunkFile(tmp_path / "x.states", lengths, 5, precision)
+    file = StatesFile(tmp_path / "x.states", lengths, 5, precision)
     assert not file.is_there
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(3, 4, 5, generator=generator)
