@@ -18,9 +18,16 @@ from adaptrans.evaluation.metrics.score import Score
 from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
 from adaptrans.runs.base import TransferSetting
 from adaptrans.runs.store import Run
-from adaptrans.stats.bootstrap import Resampled, System, differing_examples, resample
-from adaptrans.stats.intervals import Difference, Interval, holm_correction
-from adaptrans.stats.seeds import Spread, difference_of_medians, median_of, spread_of
+from adaptrans.stats.bootstrap import Resampled, resample
+from adaptrans.stats.intervals import (
+    Difference,
+    Interval,
+    Spread,
+    difference_of_medians,
+    holm_correction,
+    median_of,
+    spread_of,
+)
 from adaptrans.utils.formats import COMPARISON, RECIPE
 from adaptrans.utils.io import atomic_write, digest
 
@@ -370,14 +377,12 @@ class BootstrapSamples:
     """Runs that were scored on the same examples.
 
     Args:
-        places: Where each run stands in `counts` and `scores`, by its folder.
-        counts: Counts of each run.
+        places: Where each run stands in `scores`, by its folder.
         scores: Their scores, as observed and in each resample.
         spreads: Medians over seeds that were asked for, by the seeds' places and the language.
     """
 
     places: Mapping[Path, int]
-    counts: tuple[System, ...]
     scores: Resampled
     spreads: dict[tuple[tuple[int, ...], str | None], Spread] = field(default_factory=dict, repr=False)
 
@@ -387,29 +392,21 @@ class BootstrapSamples:
 
     def median(self, runs: Sequence[Run], language: str | None = None) -> Interval:
         """Median over seeds of the score in a language, or of the mean over languages."""
-        return median_of(self._spread(self._places(runs), language))
+        return median_of(self._spread(runs, language))
 
     def difference(self, a: Sequence[Run], b: Sequence[Run], language: str | None = None) -> Difference:
         """Difference of the medians over seeds of two setups, paired by example."""
-        places = [self._places(runs) for runs in (a, b)]
-        one, other = ([self._only(at, language) for at in own] for own in places)
-        differing = differing_examples(one, other, self.scores.parallel)
-        first, second = (self._spread(own, language) for own in places)
-        return difference_of_medians(first, second, differing)
+        return difference_of_medians(self._spread(a, language), self._spread(b, language))
 
-    def _spread(self, places: tuple[int, ...], language: str | None) -> Spread:
-        key = (places, language)
+    def _spread(self, runs: Sequence[Run], language: str | None) -> Spread:
+        key = (self._places(runs), language)
         if key not in self.spreads:
-            self.spreads[key] = spread_of(self.scores.means(places, language))
+            self.spreads[key] = spread_of(self.scores.means(*key))
         return self.spreads[key]
 
     def _places(self, runs: Sequence[Run]) -> tuple[int, ...]:
         """Where runs stand; one that answers for several seeds stands once."""
         return tuple(dict.fromkeys(self.places[run.path] for run in runs))
-
-    def _only(self, place: int, language: str | None) -> System:
-        own = self.counts[place]
-        return own if language is None else {language: own[language]}
 
 
 def bootstrap_samples(
@@ -426,12 +423,12 @@ def bootstrap_samples(
             languages are of one size too.
     """
     own = {run.path: run for run in runs}
-    counts = tuple(
+    counts = [
         {code: _compact(load_statistics(run, code, rule.name)) for code in languages} for run in own.values()
-    )
+    ]
     jointly = bool(parallel) and len({len(rows) for rows in counts[0].values()}) == 1
     scores = resample(counts, rule.reduce, 0, samples, 0, parallel=jointly, weigh=rule.weigh)
-    return BootstrapSamples({path: place for place, path in enumerate(own)}, counts, scores)
+    return BootstrapSamples({path: place for place, path in enumerate(own)}, scores)
 
 
 def _compact(counts: np.ndarray) -> np.ndarray:

@@ -231,36 +231,6 @@ def values_of(sums: np.ndarray, reduce: Reduce, part: int) -> np.ndarray:
     return np.asarray(reduce(sums))[..., part]
 
 
-def in_order(statistics: System) -> dict[str, np.ndarray]:
-    """Languages by name, so that the order in which they were scored has no effect."""
-    return {name: np.asarray(statistics[name], dtype=np.float64) for name in sorted(statistics)}
-
-
-def differing_examples(a: Sequence[System], b: Sequence[System], parallel: bool, most: int = 60) -> int:
-    """Number of examples (items, if parallel) on which two systems differ, each averaged over its seeds.
-
-    Args:
-        a: One or more seeds of a system.
-        b: The same of another one.
-        parallel: Whether row i is the same item in every language.
-        most: Where the beginning of the test sets holds so many, the rest is not looked at.
-    """
-    count = 0
-    # A thousand rows settle it nearly always.
-    for part in (slice(1000), slice(None)):
-        rows = [np.any(_total(a, name, part) != _total(b, name, part), axis=1) for name in a[0]]
-        count = int(np.any(rows, axis=0).sum()) if parallel else int(sum(row.sum() for row in rows))
-        if count >= most:
-            break
-    return count
-
-
-def _total(systems: Sequence[System], name: str, part: slice) -> np.ndarray:
-    if len(systems) == 1:
-        return systems[0][name][part]
-    return np.asarray(np.mean([system[name][part] for system in systems], axis=0, dtype=np.float64))
-
-
 def check_options(samples: int, level: float) -> None:
     """Refuse options of a bootstrap that cannot be."""
     if samples < 1:

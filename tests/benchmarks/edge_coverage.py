@@ -5,7 +5,7 @@
 Each cell draws that many test sets from a population whose truth is known (seeds are fixed, so the same
 numbers come out), computes the interval as a user would, and prints the share of intervals that hold the
 truth, in percent, and their mean width in points. `--plain` prints the percentile bootstrap alone, without
-what is done where few items differ. Some of the cells are a test (tests/evaluation/test_edges.py).
+what is done where few items differ. Some of the cells are a test (tests/stats/test_edges.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
 from adaptrans.stats import edges
-from adaptrans.stats.bootstrap import differing_examples, resample
-from adaptrans.stats.seeds import difference_of_medians, median_of, spread_of
+from adaptrans.stats.bootstrap import resample
+from adaptrans.stats.intervals import difference_of_medians, median_of, spread_of
 
 RATES = (0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
 SIZES = (20, 50, 100, 200, 500, 1000)
@@ -143,8 +143,7 @@ def bounds(
         for first in range(0, number * systems, systems):
             if case in PAIRED:
                 a, b = (spread_of(found.means([at])) for at in (first, first + 1))
-                differing = differing_examples([every[first]], [every[first + 1]], parallel)
-                gap = difference_of_medians(a, b, differing)
+                gap = difference_of_medians(a, b)
                 yield gap.low, gap.high, gap.p_value
             else:
                 own = median_of(spread_of(found.means(range(first, first + systems))))

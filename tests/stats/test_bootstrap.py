@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import load_statistics, statistics_path
 from adaptrans.runs.store import Run
-from adaptrans.stats.bootstrap import differing_examples, resample
+from adaptrans.stats.bootstrap import resample
+from adaptrans.stats.edges import Sample
 
 F1 = SCORES["chunk_f1"]
 
@@ -70,10 +71,15 @@ def test_differing_examples_are_counted_up_to_what_matters(number, n):
     base = np.zeros((n, 1))
     other = base.copy()
     other[np.random.default_rng(n).permutation(n)[:number]] = 1
-    found = differing_examples([{"x": base}], [{"x": other}], False)
+
+    def differing(a, b, parallel):
+        one, two = (Sample(seeds, F1.reduce, 0, parallel) for seeds in (a, b))
+        return one.beside(two).differing()
+
+    found = differing([[base]], [[other]], False)
     assert found == number or 60 <= found <= number
     # Seeds are averaged before they are compared.
-    assert differing_examples([{"x": base}, {"x": other}], [{"x": other}, {"x": base}], True) == 0
+    assert differing([[base], [other]], [[other], [base]], True) == 0
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

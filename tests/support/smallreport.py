@@ -6,7 +6,7 @@ from adaptrans.analysis.comparison import Row, TargetTable
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import LanguageResult
 from adaptrans.report.content import Content, Cost, Curve, Fusion
-from adaptrans.stats.intervals import interval, paired_difference
+from adaptrans.stats.intervals import difference_over_seeds, interval
 
 SETUPS = ("full", "mnli > target", "fuse(a_rather_long_name, another_name) > target")
 LANGUAGES = ("en", "de", "sw", "zh")
@@ -28,7 +28,7 @@ def _row(setup: str, share: float, chance: float) -> Row:
         results[code] = LanguageResult(
             code, 200, {"accuracy": found.value}, found.low, found.high, "data", "fp32", chance=chance
         )
-    one = lambda a, b, code: paired_difference({code: a[code]}, {code: b[code]}, rule, parallel=False)  # noqa: E731
+    one = lambda a, b, code: difference_over_seeds([{code: a[code]}], [{code: b[code]}], rule, parallel=False)  # noqa: E731
     mean = interval(np.vstack(list(own.values())), rule)
     first = setup == "full"
     return Row(
@@ -36,11 +36,11 @@ def _row(setup: str, share: float, chance: float) -> Row:
         f"task.{setup}-0123456789ab",
         mean,
         mean.value,
-        None if first else paired_difference(own, base, rule, parallel=True),
+        None if first else difference_over_seeds([own], [base], rule, parallel=True),
         results,
         {} if first else {code: one(own, base, code) for code in LANGUAGES},
         dict.fromkeys(LANGUAGES, 30.0),
-        paired_difference(own, control, rule, parallel=True),
+        difference_over_seeds([own], [control], rule, parallel=True),
         {code: one(own, control, code) for code in LANGUAGES},
     )
 

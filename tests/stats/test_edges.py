@@ -11,8 +11,7 @@ from scipy.special import betaincinv
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.stats import edges
 from adaptrans.stats.bootstrap import resample
-from adaptrans.stats.intervals import interval, mean_interval, paired_difference
-from adaptrans.stats.seeds import median_over_seeds
+from adaptrans.stats.intervals import difference_over_seeds, interval, median_over_seeds
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from edge_coverage import CASES, coverage
@@ -51,36 +50,36 @@ def test_away_from_the_edges_it_is_the_bootstrap_to_the_last_bit(number, n):
 
 def test_a_mean_over_languages_has_as_much_width_as_its_smallest_perfect_language_asks_for():
     large = {"a": right(990, 1000), "b": right(50, 50)}
-    found = mean_interval(large, REDUCE, parallel=False)
+    found = median_over_seeds([large], REDUCE, parallel=False)
     # The second language's own interval begins at 92.9, half of which counts.
     assert 3.3 < found.value - found.low < 5
-    alike = mean_interval({code: right(50, 50) for code in "abcde"}, REDUCE, parallel=False)
+    alike = median_over_seeds([{code: right(50, 50) for code in "abcde"}], REDUCE, parallel=False)
     # Languages of their own are 250 items, shared items are 50.
     assert alike.low == pytest.approx(100 * 0.025 ** (1 / 250), abs=0.01)
-    joint = mean_interval({code: right(50, 50) for code in "abcde"}, REDUCE, parallel=True)
+    joint = median_over_seeds([{code: right(50, 50) for code in "abcde"}], REDUCE, parallel=True)
     assert joint.low == pytest.approx(100 * 0.025 ** (1 / 50), abs=0.01)
 
 
 def test_many_nearly_perfect_languages_are_no_edge():
     languages = {str(at): right(97, 100) for at in range(40)}
     draws = resample([languages], REDUCE, 0, 1000, 0, parallel=False).means([0]).draws[0]
-    found = mean_interval(languages, REDUCE, parallel=False)
+    found = median_over_seeds([languages], REDUCE, parallel=False)
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=1e-9)
 
 
 def test_two_systems_that_agree_on_every_item_may_differ_on_others():
     a, b = {"x": right(50, 50)}, {"x": right(50, 50)}
-    found = paired_difference(a, b, REDUCE, parallel=False)
+    found = difference_over_seeds([a], [b], REDUCE, parallel=False)
     assert (found.value, found.p_value) == (0, 1)
     assert (found.low, found.high) == (pytest.approx(-7.1, abs=0.05), pytest.approx(7.1, abs=0.05))
-    itself = paired_difference(a, a, REDUCE, parallel=False)
+    itself = difference_over_seeds([a], [a], REDUCE, parallel=False)
     assert (itself.low, itself.high) == (0, 0)
 
 
 def test_marks_of_few_differing_items_are_those_of_the_exact_test():
     base = np.column_stack([np.r_[np.ones(7), np.zeros(1), np.ones(92)] == 0, np.ones(100)]).astype(float)
     better = np.column_stack([np.r_[np.ones(7), np.zeros(93)], np.ones(100)])
-    found = paired_difference({"x": better}, {"x": base}, REDUCE, parallel=False)
+    found = difference_over_seeds([{"x": better}], [{"x": base}], REDUCE, parallel=False)
     # Seven for, one against: 2 x (1 + 8) / 2^8.
     assert found.p_value == pytest.approx(18 / 256)
     assert not found.significant
