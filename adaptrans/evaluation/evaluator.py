@@ -21,7 +21,8 @@ from adaptrans.evaluation.inference import (
     open_sessions,
 )
 from adaptrans.evaluation.layer_choice import chosen, chosen_layer, direction, direction_note, layer_note
-from adaptrans.evaluation.metrics.squad2 import Threshold, best_threshold, shifted
+from adaptrans.evaluation.metrics.question_answering import best_no_answer_threshold, shifted
+from adaptrans.evaluation.metrics.score import Threshold
 from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.results import (
     LanguageResult,
@@ -57,7 +58,7 @@ def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str]
     examples = spec.workspace.examples(task, "dev", language, spec.config.limit, [])
     key = spec.workspace.data_key(task, "dev", language)
     outcome = session.answer(language, f"dev:{key}", examples, lambda done: None)
-    return best_threshold(outcome.golds, list(outcome.predictions)), language
+    return best_no_answer_threshold(outcome.golds, list(outcome.predictions)), language
 
 
 def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:

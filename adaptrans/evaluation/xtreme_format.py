@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.evaluation.metrics import retrieval
-from adaptrans.evaluation.metrics.squad2 import answered
+from adaptrans.evaluation.metrics.question_answering import answered
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks.readers.tables import IdLines
 from adaptrans.tasks.readers.text import open_bytes, parsed_json

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from adaptrans.data.encoding import rows
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, without_repeated
 from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
-from adaptrans.evaluation.metrics.retrieval import by_source
+from adaptrans.evaluation.metrics.retrieval import best_margin_threshold, by_source
+from adaptrans.evaluation.metrics.score import Threshold
 from adaptrans.evaluation.prediction_files import Outcome
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _threshold(
                 f"{spec.task.name} {split} has no gold pairs in {language} to tune the threshold on",
                 remedy="give one, as --threshold 1.06",
             )
-        return _tuned(best_threshold(pairs, scores, golds), f"the gold of {split} itself")
+        return _tuned(best_margin_threshold(pairs, scores, golds), f"the gold of {split} itself")
     try:
         examples = spec.workspace.examples(spec.task, "dev", language, None, [])
         data_key = spec.workspace.data_key(spec.task, "dev", language)
@@ -111,7 +111,9 @@ def _threshold(
             remedy="give one, as --threshold 1.06, or say --threshold own to tune on the scored split",
         ) from None
     dev_pairs, dev_scores, _ = candidates(session, language, data_key, examples, lambda done: None, layer)
-    return _tuned(best_threshold(dev_pairs, dev_scores, _golds(examples) or set()), f"dev [{language}]")
+    return _tuned(
+        best_margin_threshold(dev_pairs, dev_scores, _golds(examples) or set()), f"dev [{language}]"
+    )
 
 
 def _tuned(found: Threshold, where: str) -> tuple[float, str]:
@@ -145,59 +147,6 @@ def _encoder(session: Session, layer: int) -> SentenceEncoder:
 
 
 Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A margin and what it reaches on the gold it was tuned on.
-
-    Attributes:
-        value: Candidates that score this or more are extracted.
-        f1: F1 x 100 at the best place, 0 if no candidate is right.
-        precision: Precision x 100 there.
-        recall: Recall x 100 there.
-    """
-
-    value: float
-    f1: float
-    precision: float
-    recall: float
-
-
-def best_threshold(pairs: Sequence[Pair], scores: Sequence[float], golds: Collection[Pair]) -> Threshold:
-    """The threshold with the best F1.
-
-    After each candidate, the best first, F1 is taken of all so far; a strictly better one sets the
-    threshold midway between this score and the next one. If that is after the last candidate, its own
-    score is the threshold; the reference fails there. Without a right candidate it is 0.
-
-    Args:
-        pairs: Candidate pairs of ids, in the order of their scores, the best first.
-        scores: Their margins.
-        golds: Reference pairs; repetitions count once.
-
-    Source: google-research/xtreme third_party/utils_retrieve.py.
-
-    Example:
-        >>> best_threshold([("a", "x"), ("b", "y")], [1.2, 1.0], {("a", "x")})
-        Threshold(value=1.1, f1=100.0, precision=100.0, recall=100.0)
-        >>> best_threshold([("a", "x")], [1.2], {("a", "x"), ("b", "y")}).value
-        1.2
-    """
-    wanted = set(golds)
-    correct = 0
-    value = best = best_precision = best_recall = 0.0
-    for place, pair in enumerate(pairs):
-        correct += pair in wanted
-        if not correct:
-            continue
-        precision, recall = correct / (place + 1), correct / len(wanted)
-        f1 = 2 * precision * recall / (precision + recall)
-        if f1 > best:
-            following = scores[place + 1] if place + 1 < len(scores) else scores[place]
-            value = (scores[place] + following) / 2
-            best, best_precision, best_recall = f1, precision, recall
-    return Threshold(value, 100 * best, 100 * best_precision, 100 * best_recall)
 
 
 def extracted(pairs: Sequence[Pair], scores: Sequence[float], threshold: float) -> list[Pair]:

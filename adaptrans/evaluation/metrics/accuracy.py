@@ -1,4 +1,4 @@
-"""Accuracy of labels: XNLI, PAWS-X, XCOPA, Tatoeba. No torch."""
+"""Accuracy of labels (XNLI, PAWS-X, XCOPA, Tatoeba) and of masked tokens. No torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, quotient
 
 
 def statistics(golds: Sequence[str | int], predictions: Sequence[str | int]) -> np.ndarray:
@@ -32,35 +32,16 @@ def statistics(golds: Sequence[str | int], predictions: Sequence[str | int]) -> 
                 f"example {row}: gold label {gold!r} and prediction {prediction!r} are of different types",
                 remedy="give label names on both sides, or numbers on both sides",
             )
-        counts[row, 0] = _bare(gold) == _bare(prediction)
+        gold, prediction = (each.strip() if isinstance(each, str) else each for each in (gold, prediction))
+        counts[row, 0] = gold == prediction
     return counts
 
 
-def reduce(sums: np.ndarray) -> np.ndarray:
-    """Percentage right from sums of shape (..., 2), shape (..., 1)."""
-    return 100 * ratio(sums[..., :1], sums[..., 1:])
-
-
-def accuracy(golds: Sequence[str | int], predictions: Sequence[str | int]) -> float:
-    """Percentage of predictions that equal their reference label.
-
-    Example:
-        >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
-        75.0
-    """
-    return SCORE.compute(golds, predictions)["accuracy"]
-
-
-def _bare(label: str | int) -> str | int:
-    return label.strip() if isinstance(label, str) else label
-
-
-SCORE = Score(
+ACCURACY = Score(
     name="accuracy",
     parts=("accuracy",),
-    higher_is_better=True,
     statistics=statistics,
-    reduce=reduce,
+    reduce=quotient,
     source="google-research/xtreme, evaluate.py: equal pairs / predictions",
 )
 
@@ -78,17 +59,11 @@ def masked_statistics(golds: Sequence[Any], predictions: Sequence[Sequence[int]]
     return np.asarray(predictions, dtype=np.float64).reshape(len(golds), 2)
 
 
-def masked_reduce(sums: np.ndarray) -> np.ndarray:
-    """Percentage right from sums of shape (..., 2), shape (..., 1)."""
-    return 100 * ratio(sums[..., :1], sums[..., 1:])
-
-
 MASKED_SUBWORDS = Score(
     name="masked_pieces",
     parts=("masked_pieces",),
-    higher_is_better=True,
     statistics=masked_statistics,
-    reduce=masked_reduce,
+    reduce=quotient,
     source="pieces guessed right / pieces hidden, by the masks of adaptrans.task_types.masked_lm",
     weigh=last_column,
 )

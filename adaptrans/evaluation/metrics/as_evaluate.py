@@ -20,25 +20,22 @@ NUMBER = datasets.Value("int64")
 TEXTS = datasets.Sequence(TEXT)
 
 
-def _features(references: Any, predictions: Any) -> datasets.Features:
-    return datasets.Features({"references": references, "predictions": predictions})
+SIGNATURES = {
+    ("accuracy",): [(TEXT, TEXT), (NUMBER, NUMBER)],
+    ("chunk_f1", "entity_f1", "token_accuracy", "bucc_f1", "map_at_20", "mrr_at_20"): [(TEXTS, TEXTS)],
+    ("squad", "squad_characters", "mlqa"): [(TEXTS, TEXT)],
+    ("squad2", "squad2_best"): [
+        (TEXTS, TEXT),
+        (TEXTS, {"text": TEXT, "no_answer": datasets.Value("float64")}),
+    ],
+    ("masked_pieces",): [(TEXT, datasets.Sequence(NUMBER))],
+}
+"""What one reference and one prediction look like; the first that fits a batch is taken."""
 
-
-# What one reference and one prediction look like; the first that fits a batch is taken.
 FEATURES: Registry[list[datasets.Features]] = Registry("score")
-FEATURES.add("accuracy", [_features(TEXT, TEXT), _features(NUMBER, NUMBER)])
-FEATURES.add("chunk_f1", [_features(TEXTS, TEXTS)])
-FEATURES.add("entity_f1", [_features(TEXTS, TEXTS)])
-FEATURES.add("token_accuracy", [_features(TEXTS, TEXTS)])
-FEATURES.add("squad", [_features(TEXTS, TEXT)])
-FEATURES.add("squad_characters", [_features(TEXTS, TEXT)])
-ANSWER_OR_NONE = {"text": TEXT, "no_answer": datasets.Value("float64")}
-FEATURES.add("squad2", [_features(TEXTS, TEXT), _features(TEXTS, ANSWER_OR_NONE)])
-FEATURES.add("squad2_best", [_features(TEXTS, TEXT), _features(TEXTS, ANSWER_OR_NONE)])
-for _name in ("bucc_f1", "map_at_20", "mrr_at_20"):
-    FEATURES.add(_name, [_features(TEXTS, TEXTS)])
-FEATURES.add("mlqa", [_features(TEXTS, TEXT)])
-FEATURES.add("masked_pieces", [_features(TEXT, datasets.Sequence(NUMBER))])
+for _names, _pairs in SIGNATURES.items():
+    for _name in _names:
+        FEATURES.add(_name, [datasets.Features({"references": a, "predictions": b}) for a, b in _pairs])
 
 
 class ScoreMetric(evaluate.Metric):

@@ -1,13 +1,14 @@
-"""F1 of extracted sentence pairs: BUCC 2018. No torch."""
+"""Scores of what is searched: F1 of extracted sentence pairs (BUCC 2018), ranked passages. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, ratio
+from adaptrans.evaluation.metrics.score import Score, Threshold, check_counts, quotient, ratio
 from adaptrans.evaluation.metrics.tagging import chunk_reduce, chunk_weights
 
 Partners = Sequence[Collection[Hashable]]
@@ -54,30 +55,47 @@ def aligned(
     return [golds.get(name, ()) for name in names], [predictions.get(name, ()) for name in names]
 
 
-def pair_f1(golds: Iterable[tuple[str, str]], predictions: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """F1, precision and recall x 100 of extracted pairs of ids.
-
-    Source: google-research/xtreme, evaluate.py: over the sets of pairs; 0 if none is right.
-
-    Example:
-        >>> pair_f1([("de-1", "en-1"), ("de-2", "en-2")], [("de-1", "en-1")])["recall"]
-        50.0
-    """
-    rows = aligned(by_source(golds), by_source(predictions))
-    if not rows[0]:
-        return dict.fromkeys(SCORE.parts, 0.0)
-    return SCORE.compute(*rows)
-
-
-SCORE = Score(
+BUCC_F1 = Score(
     name="bucc_f1",
     parts=("f1", "precision", "recall"),
-    higher_is_better=True,
     statistics=statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py: F1 over the sets of pairs",
     weigh=chunk_weights,
 )
+
+
+def best_margin_threshold(
+    pairs: Sequence[tuple[str, str]], margins: Sequence[float], golds: Collection[tuple[str, str]]
+) -> Threshold:
+    """The margin from which on candidate pairs are extracted with the best F1.
+
+    After each candidate, the best first, F1 is taken of all so far; a strictly better one sets the
+    threshold midway between this margin and the next one. If that is after the last candidate, its own
+    margin is the threshold; the reference fails there. Without a right candidate it is 0.
+
+    Args:
+        pairs: Candidate pairs of ids, in the order of their margins, the best first.
+        margins: Their margins.
+        golds: Reference pairs; repetitions count once.
+
+    Source: google-research/xtreme third_party/utils_retrieve.py.
+
+    Example:
+        >>> best_margin_threshold([("a", "x"), ("b", "y")], [1.2, 1.0], {("a", "x")})
+        Threshold(value=1.1, f1=100.0)
+        >>> best_margin_threshold([("a", "x")], [1.2], {("a", "x"), ("b", "y")}).value
+        1.2
+    """
+    wanted = set(golds)
+    correct = np.cumsum([pair in wanted for pair in pairs])
+    if not correct.any():
+        return Threshold(0.0, 0.0)
+    precision, recall = correct / np.arange(1, len(correct) + 1), correct / len(wanted)
+    f1 = ratio(2 * precision * recall, precision + recall)
+    best = int(np.argmax(f1))
+    following = margins[best + 1] if best + 1 < len(margins) else margins[best]
+    return Threshold((margins[best] + following) / 2, 100 * float(f1[best]))
 
 
 DEPTH = 20
@@ -142,67 +160,34 @@ Golds = Sequence[Collection[Hashable]]
 Rankings = Sequence[Sequence[Hashable]]
 
 
-def map_statistics(golds: Golds, predictions: Rankings) -> np.ndarray:
-    """Average precision and 1 of each query, shape (queries, 2).
+def statistics_of(value: Callable[..., float], golds: Golds, predictions: Rankings) -> np.ndarray:
+    """A value of each query's ranking, and 1, shape (queries, 2).
+
+    Args:
+        value: Of golds and ranking of a query.
+        golds: What is looked for.
+        predictions: What was found, the best first.
 
     Raises:
         AdaptransError: If the numbers differ, or a query has no gold.
     """
     check_counts(golds, predictions)
-    values = [average_precision(gold, ranking) for gold, ranking in zip(golds, predictions, strict=True)]
+    values = [value(gold, ranking) for gold, ranking in zip(golds, predictions, strict=True)]
     return np.column_stack([values, np.ones(len(values))])
-
-
-def mrr_statistics(golds: Golds, predictions: Rankings) -> np.ndarray:
-    """Reciprocal rank and 1 of each query, shape (queries, 2).
-
-    Raises:
-        AdaptransError: If the numbers differ, or a query has no gold.
-    """
-    check_counts(golds, predictions)
-    values = [reciprocal_rank(gold, ranking) for gold, ranking in zip(golds, predictions, strict=True)]
-    return np.column_stack([values, np.ones(len(values))])
-
-
-def reduce(sums: np.ndarray) -> np.ndarray:
-    """Mean x 100 from sums of shape (..., 2), shape (..., 1)."""
-    return 100 * ratio(sums[..., :1], sums[..., 1:])
-
-
-def map_at_20(golds: Golds, predictions: Rankings) -> float:
-    """Mean average precision x 100 over queries.
-
-    Example:
-        >>> map_at_20([["a"], ["b"]], [["a", "b"], ["a", "b"]])
-        75.0
-    """
-    return MAP_AT_20.compute(golds, predictions)["map_at_20"]
-
-
-def mrr_at_20(golds: Golds, predictions: Rankings) -> float:
-    """Mean reciprocal rank x 100 over queries.
-
-    Example:
-        >>> mrr_at_20([["a", "b"], ["b"]], [["b", "a"], ["a", "b"]])
-        75.0
-    """
-    return MRR_AT_20.compute(golds, predictions)["mrr_at_20"]
 
 
 MAP_AT_20 = Score(
     name="map_at_20",
     parts=("map_at_20",),
-    higher_is_better=True,
-    statistics=map_statistics,
-    reduce=reduce,
+    statistics=partial(statistics_of, average_precision),
+    reduce=quotient,
     source="google-research/xtreme, LAReQA: average precision within 20 / min(golds, 20)",
 )
 
 MRR_AT_20 = Score(
     name="mrr_at_20",
     parts=("mrr_at_20",),
-    higher_is_better=True,
-    statistics=mrr_statistics,
-    reduce=reduce,
+    statistics=partial(statistics_of, reciprocal_rank),
+    reduce=quotient,
     source="google-research/xtreme, Mewsli-X: map@20 of one gold, which is its reciprocal rank",
 )

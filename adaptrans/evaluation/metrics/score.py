@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,6 @@ class Score:
     Attributes:
         name: Name in task files and results.
         parts: Names of the reported values; the first is the primary one.
-        higher_is_better: Whether a larger primary value is the better one.
         statistics: Golds and predictions to additive counts, shape (examples, k), float64.
         reduce: Sums of counts, shape (..., k), to values x 100, shape (..., parts).
         source: Where the rule comes from.
@@ -35,6 +34,7 @@ class Score:
         whole: Whether the counts of an example depend on the others, so that all are counted at once.
         weigh: Counts, shape (examples, k), to the weight of each example in the primary value, which is the
             mean of the examples' own values by these weights; by default all alike.
+        higher_is_better: Whether a larger primary value is the better one.
 
     Example:
         >>> from adaptrans.evaluation.metrics import SCORES
@@ -44,13 +44,13 @@ class Score:
 
     name: str
     parts: tuple[str, ...]
-    higher_is_better: bool
     statistics: Statistics
     reduce: Callable[[np.ndarray], np.ndarray]
     source: str
     in_language: Callable[[str], Statistics] | None = None
     whole: bool = False
     weigh: Weigh = alike
+    higher_is_better: bool = True
 
     @property
     def primary(self) -> str:
@@ -99,6 +99,13 @@ class Score:
         return {part: float(value) for part, value in zip(self.parts, reduced, strict=True)}
 
 
+class Threshold(NamedTuple):
+    """A threshold of a score, and the F1 x 100 that it reaches where it was tuned."""
+
+    value: float
+    f1: float
+
+
 def check_counts(golds: Sequence[Any], predictions: Sequence[Any]) -> None:
     """Refuse golds and predictions of different number.
 
@@ -123,6 +130,11 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     )
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+
+
+def quotient(sums: np.ndarray) -> np.ndarray:
+    """The first of two sums by the second, x 100, from sums of shape (..., 2), shape (..., 1)."""
+    return 100 * ratio(sums[..., :1], sums[..., 1:])
 
 
 def last_column(counts: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, ratio
+from adaptrans.evaluation.metrics.score import Score, check_counts, last_column, quotient, ratio
 from adaptrans.tasks.tag_schemes import BEGINS, ENDS, OUTSIDE, SINGLE, last_part, taken_apart
 
 Tags = Sequence[str]
@@ -121,28 +121,8 @@ def chunk_weights(counts: np.ndarray) -> np.ndarray:
     return np.asarray(counts[:, 1] + counts[:, 2], dtype=np.float64)
 
 
-def chunk_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
-    """Micro F1, precision and recall x 100 over the chunks of all sentences.
-
-    Example:
-        >>> chunk_f1([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "B-LOC"]])["precision"]
-        50.0
-    """
-    return CHUNK_F1.compute(golds, predictions)
-
-
-def entity_f1(golds: Sequence[Tags], predictions: Sequence[Tags]) -> dict[str, float]:
-    """Micro F1, precision and recall x 100 over the spans of all sentences, see `entities`.
-
-    Example:
-        >>> entity_f1([["B-location-other", "O"]], [["B-person-other", "O"]])["f1"]
-        0.0
-    """
-    return ENTITY_F1.compute(golds, predictions)
-
-
 def token_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.ndarray:
-    """Right tags and tags of each sentence, shape (sentences, 2).
+    """Right tags, `O` included, and tags of each sentence, shape (sentences, 2).
 
     Raises:
         AdaptransError: If the numbers of sentences, or of tags in a sentence, differ.
@@ -151,21 +131,6 @@ def token_statistics(golds: Sequence[Tags], predictions: Sequence[Tags]) -> np.n
     for row, gold, prediction in _pairs(golds, predictions):
         counts[row] = sum(a == b for a, b in zip(gold, prediction, strict=True)), len(gold)
     return counts
-
-
-def token_reduce(sums: np.ndarray) -> np.ndarray:
-    """Percentage of right tags from sums of shape (..., 2), shape (..., 1)."""
-    return 100 * ratio(sums[..., :1], sums[..., 1:])
-
-
-def token_accuracy(golds: Sequence[Tags], predictions: Sequence[Tags]) -> float:
-    """Percentage of right tags over all sentences, `O` included.
-
-    Example:
-        >>> token_accuracy([["NOUN", "VERB"]], [["NOUN", "NOUN"]])
-        50.0
-    """
-    return TOKEN_ACCURACY.compute(golds, predictions)["token_accuracy"]
 
 
 def _pairs(golds: Sequence[Tags], predictions: Sequence[Tags]) -> Iterator[tuple[int, Tags, Tags]]:
@@ -183,7 +148,6 @@ def _pairs(golds: Sequence[Tags], predictions: Sequence[Tags]) -> Iterator[tuple
 CHUNK_F1 = Score(
     name="chunk_f1",
     parts=("f1", "precision", "recall"),
-    higher_is_better=True,
     statistics=chunk_statistics,
     reduce=chunk_reduce,
     source="google-research/xtreme, evaluate.py with seqeval 0.0.12",
@@ -193,7 +157,6 @@ CHUNK_F1 = Score(
 ENTITY_F1 = Score(
     name="entity_f1",
     parts=("f1", "precision", "recall"),
-    higher_is_better=True,
     statistics=partial(chunk_statistics, spans=entities),
     reduce=chunk_reduce,
     source="conlleval of CoNLL-2000, and seqeval 1.2.2 in its default mode",
@@ -203,9 +166,8 @@ ENTITY_F1 = Score(
 TOKEN_ACCURACY = Score(
     name="token_accuracy",
     parts=("token_accuracy",),
-    higher_is_better=True,
     statistics=token_statistics,
-    reduce=token_reduce,
+    reduce=quotient,
     source="right tags / tags",
     weigh=last_column,
 )

@@ -8,8 +8,8 @@ import pytest
 from adaptrans import benchmarks
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.bitext_mining import answer as answering
-from adaptrans.evaluation.bitext_mining.answer import best_threshold
 from adaptrans.evaluation.evaluator import evaluate
+from adaptrans.evaluation.metrics.retrieval import best_margin_threshold
 from adaptrans.evaluation.scoring import score_folder
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import EvaluationConfig, Select
@@ -73,9 +73,9 @@ def test_scores_from_the_submission_are_the_same_to_the_last_digit(mining):
 
 def test_the_scored_gold_is_used_only_if_asked(mining, monkeypatch):
     tuned = []
-    original = best_threshold
+    original = best_margin_threshold
     monkeypatch.setattr(
-        answering, "best_threshold", lambda *given: tuned.append(len(given[2])) or original(*given)
+        answering, "best_margin_threshold", lambda *given: tuned.append(len(given[2])) or original(*given)
     )
     evaluate(spec_of(mining))
     assert tuned == [5], "dev has 5 gold pairs, test 7"

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation import dense_retrieval as search
 from adaptrans.evaluation.bitext_mining import margin
-from adaptrans.evaluation.bitext_mining.answer import best_threshold, extracted
+from adaptrans.evaluation.bitext_mining.answer import extracted
 from adaptrans.evaluation.bitext_mining.margin import first_and_last, matched, mine, without_repeated
 from adaptrans.evaluation.dense_retrieval import Neighbors, nearest_both_ways
+from adaptrans.evaluation.metrics.retrieval import best_margin_threshold
 
 
 def unit(rng, number, width=8, shift=0.0):
@@ -217,7 +218,7 @@ def test_threshold_equals_the_rule(rows, missed):
     golds = {pair for pair, (_, right) in zip(pairs, rows, strict=True) if right}
     golds |= {(f"m{i}", f"m{i}") for i in range(missed)}
     scores = [score for score, _ in rows]
-    found = best_threshold(pairs, scores, golds)
+    found = best_margin_threshold(pairs, scores, golds)
     value, f1 = slow_threshold(scores, [right for _, right in rows], max(len(golds), 1))
     assert found.value == value
     assert found.f1 == pytest.approx(100 * f1, abs=1e-9)
@@ -229,13 +230,13 @@ def test_threshold_equals_the_rule(rows, missed):
 def test_the_edges_of_the_threshold():
     right, wrong = ("a", "x"), ("b", "y")
     # One candidate, right: its own score, F1 by the size of the gold.
-    one = best_threshold([right], [1.3], [right, ("c", "z")])
-    assert (one.value, one.recall) == (1.3, 50)
+    one = best_margin_threshold([right], [1.3], [right, ("c", "z")])
+    assert (one.value, one.f1) == (1.3, pytest.approx(200 / 3))
     # Equal scores on both sides of the cut: that score, and all are extracted.
-    equal = best_threshold([right, wrong], [1.1, 1.1], {right})
+    equal = best_margin_threshold([right, wrong], [1.1, 1.1], {right})
     assert equal.value == 1.1
     assert extracted([right, wrong], [1.1, 1.1], equal.value) == [right, wrong]
     # Repeated gold counts once; no right candidate gives 0.
-    assert best_threshold([right], [1.0], [right, right]).f1 == 100
-    assert best_threshold([wrong], [1.0], [right]) == best_threshold([], [], [right])
+    assert best_margin_threshold([right], [1.0], [right, right]).f1 == 100
+    assert best_margin_threshold([wrong], [1.0], [right]) == best_margin_threshold([], [], [right])
     assert margin.NEIGHBOURS == 4

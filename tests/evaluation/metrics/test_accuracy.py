@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError, UnknownNameError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.accuracy import accuracy
 from adaptrans.evaluation.metrics.score import ratio
+
+
+def accuracy(golds, predictions):
+    return SCORES["accuracy"].compute(golds, predictions)["accuracy"]
+
 
 HOSTILE = st.sampled_from(["entailment", "neutral", "O", "", "١", "１", "1", "e\u0301", "é", "\u200fא"])
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.tagging import chunk_f1, chunks, entities, entity_f1, token_accuracy
+from adaptrans.evaluation.metrics.tagging import chunks, entities
 
 UPOS_TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X _"
 UPOS = UPOS_TAGS.split()
@@ -149,23 +149,25 @@ def test_entities(tags, spans):
 
 def test_hyphenated_types_are_apart_in_entity_f1_alone():
     golds, found = [["B-location-other", "O"]], [["B-person-other", "O"]]
-    assert chunk_f1(golds, found)["f1"] == 100
-    assert entity_f1(golds, found) == {"f1": 0, "precision": 0, "recall": 0}
-    assert entity_f1(golds, golds)["f1"] == 100
+    assert SCORES["chunk_f1"].compute(golds, found)["f1"] == 100
+    assert SCORES["entity_f1"].compute(golds, found) == {"f1": 0, "precision": 0, "recall": 0}
+    assert SCORES["entity_f1"].compute(golds, golds)["f1"] == 100
 
 
 def test_worked_example_pos():
     gold = [["DET", "NOUN", "NOUN", "VERB", "SCONJ", "SCONJ", "PUNCT"]]
     predicted = [["DET", "NOUN", "PROPN", "VERB", "SCONJ", "SCONJ", "PUNCT"]]
-    values = chunk_f1(gold, predicted)
+    values = SCORES["chunk_f1"].compute(gold, predicted)
     assert values["precision"] == pytest.approx(100 * 5 / 7, abs=1e-12)
     assert values["recall"] == pytest.approx(100 * 5 / 6, abs=1e-12)
     assert values["f1"] == pytest.approx(100 * 10 / 13, abs=1e-12)
-    assert token_accuracy(gold, predicted) == pytest.approx(100 * 6 / 7, abs=1e-12)
+    assert SCORES["token_accuracy"].compute(gold, predicted)["token_accuracy"] == pytest.approx(
+        100 * 6 / 7, abs=1e-12
+    )
 
 
 def test_worked_example_ner():
-    values = chunk_f1(
+    values = SCORES["chunk_f1"].compute(
         [["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-ORG"]],
         [["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "I-ORG"]],
     )
@@ -182,7 +184,7 @@ def test_worked_example_ner():
 @example(([["NOUN"], ["NOUN"]], [["NOUN"], ["NOUN"]]))
 def test_chunk_f1_equals_the_rules(corpus):
     golds, predictions = corpus
-    values = chunk_f1(golds, predictions)
+    values = SCORES["chunk_f1"].compute(golds, predictions)
     for part, exact in slow_f1(golds, predictions).items():
         assert values[part] == pytest.approx(float(exact), abs=1e-10)
 
@@ -195,7 +197,11 @@ def test_chunk_f1_equals_the_corpus_formula_to_the_last_bit(corpus):
     p = correct / len(predicted) if predicted else 0
     r = correct / len(gold) if gold else 0
     f1 = 2 * p * r / (p + r) if p + r > 0 else 0
-    assert chunk_f1(golds, predictions) == {"f1": f1 * 100, "precision": p * 100, "recall": r * 100}
+    assert SCORES["chunk_f1"].compute(golds, predictions) == {
+        "f1": f1 * 100,
+        "precision": p * 100,
+        "recall": r * 100,
+    }
 
 
 @given(corpora(TAGS))
@@ -219,17 +225,17 @@ def test_token_accuracy_equals_a_flat_count(corpus):
         for a, b in zip(gold, found, strict=True)
     ]
     expected = sum(a == b for a, b in flat) / len(flat) * 100 if flat else 0
-    assert token_accuracy(golds, predictions) == expected
+    assert SCORES["token_accuracy"].compute(golds, predictions)["token_accuracy"] == expected
 
 
 def test_a_sentence_with_fewer_tags_is_refused():
     with pytest.raises(AdaptransError, match="sentence 1 has 2 gold tags and 1 predicted"):
-        chunk_f1([["O"], ["O", "O"]], [["O"], ["O"]])
+        SCORES["chunk_f1"].compute([["O"], ["O", "O"]], [["O"], ["O"]])
 
 
 def test_different_numbers_of_sentences_are_refused():
     with pytest.raises(AdaptransError, match="1 predictions for 2 examples"):
-        token_accuracy([["O"], ["O"]], [["O"]])
+        SCORES["token_accuracy"].compute([["O"], ["O"]], [["O"]])
 
 
 def test_real_panx_tags_score_100_against_themselves(data_folder):
@@ -246,8 +252,8 @@ def test_real_panx_tags_score_100_against_themselves(data_folder):
                 current = []
     sentences = sentences[:500]
     assert len(sentences) > 50
-    assert chunk_f1(sentences, sentences) == {"f1": 100, "precision": 100, "recall": 100}
+    assert SCORES["chunk_f1"].compute(sentences, sentences) == {"f1": 100, "precision": 100, "recall": 100}
     shifted = [tags[1:] + tags[:1] for tags in sentences]
-    values = chunk_f1(sentences, shifted)
+    values = SCORES["chunk_f1"].compute(sentences, shifted)
     for part, exact in slow_f1(sentences, shifted).items():
         assert values[part] == pytest.approx(float(exact), abs=1e-10)

@@ -1,4 +1,4 @@
-"""Ranking scores against exact fractions counted from the rules."""
+"""F1 of sentence pairs against sets of pairs; ranking scores against exact fractions."""
 
 from fractions import Fraction
 
@@ -8,7 +8,45 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.metrics import SCORES
-from adaptrans.evaluation.metrics.retrieval import average_precision, map_at_20, mrr_at_20, reciprocal_rank
+from adaptrans.evaluation.metrics.retrieval import aligned, average_precision, by_source, reciprocal_rank
+
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 4).map("de-{}".format), st.integers(0, 4).map("en-{}".format)), max_size=12
+)
+
+
+def pair_f1(golds, predictions):
+    """As prediction files of pairs are scored; the score of no sentence is not defined."""
+    rows = aligned(by_source(golds), by_source(predictions))
+    return SCORES["bucc_f1"].compute(*rows) if rows[0] else dict.fromkeys(("f1", "precision", "recall"), 0)
+
+
+@given(PAIRS, PAIRS)
+@example([], [])
+@example([("de-1", "en-1")], [])
+@example([("de-1", "en-1")] * 3, [("de-1", "en-1")] * 2)
+def test_equals_the_rule_to_the_last_bit(golds, predictions):
+    gold, found = set(golds), set(predictions)
+    correct = len(gold & found)
+    precision = correct / len(found) if correct else 0
+    recall = correct / len(gold) if correct else 0
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0
+    expected = {"f1": f1 * 100, "precision": precision * 100, "recall": recall * 100}
+    assert pair_f1(golds, predictions) == expected
+    assert expected["f1"] == pytest.approx(float(100 * Fraction(2 * correct, max(len(gold) + len(found), 1))))
+
+
+@given(PAIRS, PAIRS)
+def test_counts_add_up_over_sentences(golds, predictions):
+    counts = SCORES["bucc_f1"].statistics(*aligned(by_source(golds), by_source(predictions)))
+    gold, found = set(golds), set(predictions)
+    assert counts.sum(axis=0).tolist() == [len(gold & found), len(found), len(gold)]
+
+
+def test_different_numbers_are_refused():
+    with pytest.raises(AdaptransError, match="1 predictions for 2 examples"):
+        SCORES["bucc_f1"].compute([[], []], [[]])
+
 
 IDS = st.integers(0, 30).map(str)
 GOLDS = st.lists(IDS, min_size=1, max_size=30)
@@ -51,15 +89,17 @@ def test_with_one_gold_both_are_the_same(gold, ranking):
 def test_the_mean_is_over_queries(rows):
     golds, rankings = [gold for gold, _ in rows], [ranking for _, ranking in rows]
     exact = sum(slow_average_precision(*row) for row in rows) / len(rows)
-    assert map_at_20(golds, rankings) == pytest.approx(float(100 * exact), abs=1e-10)
-    assert mrr_at_20(golds, rankings) == pytest.approx(
+    assert SCORES["map_at_20"].compute(golds, rankings)["map_at_20"] == pytest.approx(
+        float(100 * exact), abs=1e-10
+    )
+    assert SCORES["mrr_at_20"].compute(golds, rankings)["mrr_at_20"] == pytest.approx(
         100 * sum(reciprocal_rank(*row) for row in rows) / len(rows), abs=1e-10
     )
 
 
 def test_a_perfect_ranking_of_more_golds_than_ranks_scores_100():
     golds = [str(i) for i in range(25)]
-    assert map_at_20([golds], [golds]) == 100
+    assert SCORES["map_at_20"].compute([golds], [golds]) == {"map_at_20": 100}
 
 
 def test_a_query_without_gold_is_refused():
