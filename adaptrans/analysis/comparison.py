@@ -237,6 +237,12 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     )
 
 
+def backbone_of(run: Run) -> str:
+    """Name of the encoder of an evaluation, or the beginning of its fingerprint."""
+    config = run.config()
+    return str(config.get("backbone_name") or config["backbone"][:12])
+
+
 def _transfer(run: Run) -> TransferSetting:
     """What the model of an evaluation had seen of the target languages."""
     return TransferSetting(**run.result().get("regime", {}))

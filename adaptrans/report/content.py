@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from adaptrans import benchmarks
 from adaptrans.analysis.aggregates import OverallTable, overall
-from adaptrans.analysis.comparison import Row, TargetTable
+from adaptrans.analysis.comparison import Row, TargetTable, backbone_of
 from adaptrans.analysis.published import PublishedBaselines, published_baselines, why_not
 from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention, mean_over_languages
 from adaptrans.experiments.config import Experiment
@@ -26,8 +27,8 @@ class Curve:
 
     Args:
         run: Name of the run.
-        phase: `intermediate` or `target`.
-        task: What it was trained on.
+        phase: `intermediate`, `target` or `language`.
+        task: What it was trained on; of a language adapter the language.
         setup: What was trained.
         loss: Loss by step.
         dev: Score on the dev set by step; empty where there is none.
@@ -68,8 +69,8 @@ class Fusion:
     """What the fusion of one setup attended to on one target.
 
     Args:
-        setup: The setup.
-        target: The target.
+        setup: Row of the table.
+        target: Column of the table.
         adapters: The fused adapters.
         layers: Share of each adapter by layer, averaged over languages.
         languages: Share of each adapter by language, averaged over layers.
@@ -93,11 +94,11 @@ class Content:
         baseline: The setup that differences are taken to.
         setups: Rows, in order.
         tables: One per target.
-        curves: Trainings.
-        costs: Cost of each score.
-        fusions: Attention of fusions; empty without any.
-        environment: What the runs ran on, one value per line.
-        commands: The commands that repeat it.
+        curves: How each training went, those of few-shot runs apart.
+        costs: What each score took.
+        fusions: What fusions attended to.
+        environment: What the runs ran on; several values where runs differ.
+        commands: The commands that made the runs, each once.
         notes: What the reader of the numbers has to know.
         published: What is published for each table; empty for none.
         benchmarks: Means of benchmarks of which a group is whole.
@@ -117,6 +118,14 @@ class Content:
     notes: tuple[str, ...] = ()
     published: tuple[PublishedBaselines, ...] = ()
     benchmarks: tuple[OverallTable, ...] = ()
+
+    @property
+    def rows(self) -> dict[str, list[Any]]:
+        """Each setup's row of every table; None where a table has none."""
+        return {
+            setup: [next((row for row in table.rows if row.setup == setup), None) for table in self.tables]
+            for setup in self.setups
+        }
 
     @property
     def published_rows(self) -> dict[str, list[float | None]]:
@@ -154,67 +163,57 @@ def content(
     """
     runs = {run.key: run for run in store.runs()}
     shown = [(table, row, runs[RunRef.parse(row.run).key]) for table in tables for row in table.rows]
-    setups = dict.fromkeys(row.setup for _, row, _ in shown)
-    before = {run.key: list(_ancestors(run, runs)) for _, _, run in shown}
-    trained = {run.key: run for found in before.values() for run in found}
+    before = {run.key: list(dict.fromkeys(_ancestors(run, runs))) for _, _, run in shown}
+    trained = {run.key: run for found in before.values() for run in found}.values()
+    starts = [line for run in (*(run for _, _, run in shown), *trained) for line in _log(run, "environment")]
     others = tuple(published_baselines(table, runs) for table in tables)
+    baseline = experiment.baseline if experiment else baseline
     notes = [note for table in tables for note in table.notes]
     notes += [line.note for found in others for line in found.lines]
-    wanted = experiment.baseline if experiment else baseline
-    notes += [note for table in tables if (note := _without_baseline(table, wanted))]
-    notes += [text] if (text := why_not(others)) else []
+    notes += [
+        f"{table.target}{f' ({table.which})' if table.which else ''}: no row is the baseline {baseline}, "
+        "so there are no differences"
+        for table in tables
+        if len(table.rows) > 1 and not any(row.difference for row in table.rows)
+    ]
     return Content(
         title=experiment.name if experiment else store.root.name,
         description=" ".join(experiment.description.split()) if experiment else "All finished evaluations.",
-        backbones=tuple(dict.fromkeys(_backbone(run) for _, _, run in shown)),
-        baseline=experiment.baseline if experiment else baseline,
-        setups=tuple(setups),
+        backbones=tuple(dict.fromkeys(backbone_of(run) for _, _, run in shown)),
+        baseline=baseline,
+        setups=tuple(dict.fromkeys(row.setup for _, row, _ in shown)),
         tables=tuple(tables),
         # Few-shot runs are a handful of steps each, one per language.
-        curves=tuple(_curve(run) for run in trained.values() if run.phase != SHOTS),
+        curves=tuple(_curve(run) for run in trained if run.phase != SHOTS),
         costs=tuple(_cost(table, row, before[run.key]) for table, row, run in shown if before[run.key]),
-        fusions=tuple(_fusions(shown)),
-        environment=_environment([run for _, _, run in shown] + list(trained.values())),
-        commands=tuple(_commands([run for _, _, run in shown] + list(trained.values()))),
-        notes=tuple(dict.fromkeys(notes)),
+        fusions=tuple(
+            fusion
+            for table, row, run in shown
+            if (run.path / "attention").is_dir()
+            for fusion in fusions_of(row.setup, table.target, load_attention(run))
+        ),
+        environment=_environment(starts),
+        commands=tuple(dict.fromkeys(shlex.join(line["command"]) for line in starts if line.get("command"))),
+        notes=tuple(filter(None, dict.fromkeys([*notes, why_not(others)]))),
         published=others,
         benchmarks=tuple(found for name in benchmarks.names() for found in overall(tables, name, runs)),
     )
 
 
-def _without_baseline(table: TargetTable, baseline: str) -> str:
-    """That a table has no differences, where it has several rows."""
-    if len(table.rows) == 1 or any(row.difference for row in table.rows):
-        return ""
-    which = f" ({table.which})" if table.which else ""
-    return f"{table.target}{which}: no row is the baseline {baseline}, so there are no differences"
-
-
-def _backbone(run: Run) -> str:
-    config = run.config()
-    return str(config.get("backbone_name") or config["backbone"][:12])
-
-
 def _ancestors(run: Run, runs: Mapping[str, Run]) -> Iterator[Run]:
-    """The training runs behind a run, the nearest first, each once."""
+    """The training runs behind a run, each followed by what it builds on."""
     config = run.config()
     shots = config.get("shots")
-    few = list(shots.values()) if isinstance(shots, dict) else []
-    keys = [config.get("trained"), *config.get("parents", {}).values(), *few]
-    seen = set()
-    for key in keys:
-        if key in runs and key not in seen:
-            seen.add(key)
+    few = shots.values() if isinstance(shots, dict) else ()
+    for key in (config.get("trained"), *config.get("parents", {}).values(), *few):
+        if key in runs:
             yield runs[key]
-            for older in _ancestors(runs[key], runs):
-                if older.key not in seen:
-                    seen.add(older.key)
-                    yield older
+            yield from _ancestors(runs[key], runs)
 
 
 def _curve(run: Run) -> Curve:
     config = run.config()
-    lines = _log(run.path / "log.jsonl")
+    lines = _log(run, "log")
     return Curve(
         run.name,
         run.phase,
@@ -226,14 +225,13 @@ def _curve(run: Run) -> Curve:
     )
 
 
-def _log(path: Path) -> list[dict[str, Any]]:
-    """Lines of a training log; one that is cut off is left out."""
+def _log(run: Run, name: str) -> list[dict[str, Any]]:
+    """Lines of a run's log; one that is cut off is left out."""
+    path = run.path / f"{name}.jsonl"
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
+        with suppress(ValueError):
             found.append(json.loads(line))
-        except ValueError:
-            continue
     return found
 
 
@@ -251,12 +249,6 @@ def _cost(table: TargetTable, row: Row, before: Sequence[Run]) -> Cost:
     )
 
 
-def _fusions(shown: Sequence[tuple[TargetTable, Row, Run]]) -> Iterator[Fusion]:
-    for table, row, run in shown:
-        if (run.path / "attention").is_dir():
-            yield from fusions_of(row.setup, table.target, load_attention(run))
-
-
 def fusions_of(setup: str, target: str, records: Mapping[str, AttentionRecord]) -> Iterator[Fusion]:
     """What each fusion of a setup attended to, of its records by language."""
     for fusion, adapters in next(iter(records.values())).adapters.items():
@@ -268,26 +260,12 @@ def fusions_of(setup: str, target: str, records: Mapping[str, AttentionRecord]) 
         yield Fusion(setup, target, adapters, layers, languages)
 
 
-def _lines(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    for run in runs:
-        yield from _log(run.path / "environment.jsonl")
-
-
-def _environment(runs: Sequence[Run]) -> dict[str, str]:
+def _environment(starts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Values of everything that can move a result; several where runs differ."""
     values: dict[str, dict[str, None]] = {}
-    for line in _lines(runs):
-        plain = {
-            name: line.get(name) for name in ("python", "platform", "device_name", "precision", "threads")
-        }
-        for name, value in {**plain, **line.get("packages", {})}.items():
+    for line in starts:
+        names = ("python", "platform", "device_name", "precision", "threads")
+        for name, value in {**{name: line.get(name) for name in names}, **line.get("packages", {})}.items():
             if value is not None:
                 values.setdefault(name, {})[str(value)] = None
     return {name: ", ".join(found) for name, found in values.items()}
-
-
-def _commands(runs: Sequence[Run]) -> list[str]:
-    """The commands that made the runs, each once."""
-    import shlex
-
-    return list(dict.fromkeys(shlex.join(line["command"]) for line in _lines(runs) if line.get("command")))

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import partial
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adaptrans.analysis.comparison import Row, TargetTable
+from adaptrans.analysis.comparison import TargetTable
 from adaptrans.experiments.config import Experiment
-from adaptrans.report.axes import Axis, line, scores_axis, smooth
-from adaptrans.report.charts import write_figures
-from adaptrans.report.content import Content, Cost, Curve, content
+from adaptrans.report.charts import color_of, inline, write_figures
+from adaptrans.report.content import Content, content
+from adaptrans.report.tables import cost_sheet, curve_sheet, language_sheet, panels
 from adaptrans.runs.store import Store
 from adaptrans.stats.intervals import SIGNIFICANT
-from adaptrans.utils.format import duration, size, thousands
+from adaptrans.utils.format import duration, size
 from adaptrans.utils.io import atomic_write
 
 FOLDER = Path(__file__).parent
-COLORS = 8
-BAR = 11
-"""Pixels from one bar to the next."""
 
 
 def write_page(
@@ -60,60 +56,46 @@ def render(page: Content) -> str:
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    color = partial(_color, page.setups)
-    rows = {setup: [_row(table, setup) for table in page.tables] for setup in page.setups}
-    differences = {setup: [row and row.difference for row in found] for setup, found in rows.items()}
-    controls = {setup: [row and row.above_control for row in found] for setup, found in rows.items()}
-    curves = _curves(page.curves, color)
-    costs = _costs(page.costs, page.tables, color)
+    rows = page.rows
+    heat = _heat({setup: [row and row.difference for row in found] for setup, found in rows.items()})
+    control = _heat({setup: [row and row.above_control for row in found] for setup, found in rows.items()})
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         significant=SIGNIFICANT,
-        color=color,
+        color=lambda setup: f"s{color_of(setup, page.setups)}",
         duration=duration,
         size=size,
         rows=rows,
-        chances=[_chance(table) for table in page.tables],
-        heat=_heat(differences),
-        control=_heat(controls),
-        plots=[_plot(table, color) for table in page.tables],
-        curves=curves,
-        costs=costs,
-        sections=_sections(page, bool(curves), bool(costs), bool(_heat(differences)["setups"])),
+        # The chance level of a target is the same for every setup that was scored on the same data.
+        chances=[table.rows[0].chance(table.scored) for table in page.tables],
+        heat=heat,
+        control=control,
+        bars=[(table, Markup(_bars(table, page))) for table in page.tables],
+        curves=[
+            (task, phase, Markup(_curves(phase, task, found, page)), found)
+            for phase, task, found in panels([curve for curve in page.curves if curve.loss])
+        ],
+        costs=[(table, charts) for table in page.tables if (charts := [*map(Markup, _costs(table, page))])],
+        sections=_sections(page, bool(heat["setups"])),
     )
 
 
-def _sections(page: Content, curves: bool, costs: bool, differences: bool) -> list[tuple[str, str]]:
+def _sections(page: Content, differences: bool) -> list[tuple[str, str]]:
     """Ids and names of the sections that the page has."""
     every = [
         ("means", "Means", True),
-        ("benchmarks", "Benchmarks", bool(page.benchmarks)),
+        ("benchmarks", "Benchmarks", page.benchmarks),
         ("differences", "Differences", differences),
         ("control", "Above the shuffled-weights baseline", page.has_control),
         ("languages", "By language", True),
-        ("curves", "Learning curves", curves),
-        ("cost", "Cost", costs),
-        ("fusion", "Fusion", bool(page.fusions)),
+        ("curves", "Learning curves", any(curve.loss for curve in page.curves)),
+        ("cost", "Cost", page.costs),
+        ("fusion", "Fusion", page.fusions),
         ("notes", "Notes", True),
         ("repeat", "To repeat it", True),
     ]
     return [(name, title) for name, title, there in every if there]
-
-
-def _color(setups: Sequence[str], setup: str) -> str:
-    """Class of a setup's color: its place in the table; others follow."""
-    place = setups.index(setup) if setup in setups else len(setups) + len(setup)
-    return f"s{place % COLORS}"
-
-
-def _row(table: TargetTable, setup: str) -> Row | None:
-    return next((row for row in table.rows if row.setup == setup), None)
-
-
-def _chance(table: TargetTable) -> float | None:
-    """Mean chance level of a target; the same for every setup that was scored on the same data."""
-    return table.rows[0].chance(table.scored)
 
 
 def _heat(cells: dict[str, list[Any]]) -> dict[str, Any]:
@@ -125,115 +107,23 @@ def _heat(cells: dict[str, list[Any]]) -> dict[str, Any]:
     return {"setups": list(shown), "cells": shown, "scale": max(scale, 1.0)}
 
 
-def _plot(table: TargetTable, color: Any) -> dict[str, Any]:
-    """One target by language: groups of bars with intervals, chance and shuffled-weights baseline."""
-    results = [row.languages[code] for row in table.rows for code in table.scored]
-    axis = scores_axis([value for result in results if (value := result.high) is not None])
-    ticks = [(axis.place(tick), f"{tick:g}") for tick in axis.ticks()]
-    return {
-        "table": table,
-        "grid": [place for place, _ in ticks],
-        "ticks": ticks,
-        "groups": [_group(table, code, axis, color) for code in table.scored],
-        "levels": {code: _level(table, code) for code in table.scored},
-    }
+def _bars(table: TargetTable, page: Content) -> str:
+    label = f"{table.target} by language: a bar for the score of each setup, with its interval"
+    return inline(language_sheet(table, page), page.setups, label)
 
 
-def _level(table: TargetTable, code: str) -> str:
-    level = table.rows[0].languages[code].chance
-    return "–" if level is None else f"{level:.1f}"
+def _curves(phase: str, task: str, curves: Sequence[Any], page: Content) -> str:
+    sheet = curve_sheet(phase, task, curves)
+    loss = tuple(row for row in sheet.rows if row[2] == "loss")
+    return inline(replace(sheet, rows=loss), page.setups, f"Loss of {task} by step")
 
 
-def _group(table: TargetTable, code: str, axis: Axis, color: Any) -> dict[str, Any]:
-    """The bars of one language."""
-    bars = []
-    for number, row in enumerate(table.rows):
-        result = row.languages[code]
-        value, low, high = result.value or 0.0, result.low or 0.0, result.high or 0.0
-        control = row.control.get(code)
-        bars.append(
-            {
-                "y": number * BAR + 2,
-                "width": axis.place(value),
-                "low": axis.place(low),
-                "high": axis.place(high),
-                "control": None if control is None else axis.place(control),
-                "color": color(row.setup),
-                "title": f"{row.setup}, {code}: {value:.1f} ({low:.1f} to {high:.1f})",
-            }
-        )
-    level = table.rows[0].languages[code].chance
-    return {
-        "language": code,
-        "height": len(bars) * BAR + 2,
-        "bars": bars,
-        "chance": None if level is None else axis.place(level),
-        "label": f"{table.target} {code}: " + "; ".join(str(bar["title"]) for bar in bars),
-    }
-
-
-def _curves(curves: Sequence[Curve], color: Any) -> list[dict[str, Any]]:
-    """One panel per phase and task, a line per setup."""
-
-    def place(curve: Curve) -> tuple[str, str]:
-        return curve.phase, curve.task
-
-    panels = []
-    for (phase, task), group in groupby(sorted(curves, key=place), key=place):
-        found = [(curve, smooth(curve.loss)) for curve in group if curve.loss]
-        if not found:
-            continue
-        top = max(value for _, points in found for _, value in points)
-        steps = max(points[-1][0] for _, points in found)
-        lines = [
-            {
-                "setup": curve.setup,
-                "color": color(curve.setup),
-                "points": line(points, Axis(0, steps), Axis(0, top)),
-                "dev": max((value for _, value in curve.dev), default=None),
-            }
-            for curve, points in found
-        ]
-        panels.append({"phase": phase, "task": task, "top": top, "steps": steps, "lines": lines})
-    return panels
-
-
-def _costs(costs: Sequence[Cost], tables: Sequence[TargetTable], color: Any) -> list[dict[str, Any]]:
-    """One panel per target: trained weights and time against the score."""
-    panels = []
-    for table in tables:
-        own = [cost for cost in costs if cost.target == table.target]
-        if not own:
-            continue
-        scores = [cost.score for cost in own]
-        air = max(1.0, 0.15 * (max(scores) - min(scores)))
-        low, high = math.floor(min(scores) - air), math.ceil(max(scores) + air)
-        views = [
-            _view(own, [cost.parameters for cost in own], "weights", thousands, Axis(low, high), color),
-            _view(own, [cost.seconds for cost in own], "time", duration, Axis(low, high), color),
-        ]
-        memory = [cost.memory for cost in own if cost.memory is not None]
-        if len(memory) == len(own):
-            views.append(_view(own, memory, "memory", size, Axis(low, high), color))
-        panels.append(
-            {"target": table.target, "score": table.score, "low": low, "high": high, "views": views}
-        )
-    return panels
-
-
-def _view(
-    costs: Sequence[Cost], amounts: Sequence[float], name: str, say: Any, up: Axis, color: Any
-) -> dict[str, Any]:
-    """Dots of one kind of cost, on a logarithmic axis with some air on both sides."""
-    least, most = max(1e-3, min(amounts)), max(1e-3, *amounts)
-    axis = Axis(least / 1.6, most * 1.6, log=True)
-    dots = [
-        {
-            "x": axis.place(max(amount, 1e-3)),
-            "y": round(100 - up.place(cost.score), 2),
-            "color": color(cost.setup),
-            "title": f"{cost.setup}: {say(amount)}, {cost.score:.1f}",
-        }
-        for cost, amount in zip(costs, amounts, strict=True)
-    ]
-    return {"name": name, "dots": dots, "low": say(axis.low), "high": say(axis.high)}
+def _costs(table: TargetTable, page: Content) -> Iterator[str]:
+    """Weights, time and, where all runs measured it, memory against the score on a target."""
+    sheet = cost_sheet(page)
+    own = [row for row in sheet.rows if row[1] == table.target]
+    for place, name in ((3, "weights"), (4, "time"), (5, "memory")):
+        if own and all(row[place] is not None for row in own):
+            alone = tuple((*row[:3], *(row[at] if at == place else None for at in (3, 4, 5))) for row in own)
+            label = f"{name} against score on {table.target}"
+            yield inline(replace(sheet, rows=alone), page.setups, label)

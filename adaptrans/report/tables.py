@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from adaptrans.analysis.comparison import TargetTable
@@ -47,22 +46,22 @@ class Sheet:
 
     def csv(self) -> str:
         """The long form."""
-        return self._frame(self.columns, self.rows).to_csv(index=False, lineterminator="\n")
+        return _frame(self.columns, self.rows).to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
         """The wide form as a table with the rules of booktabs."""
         lines = [[_latex(cell) for cell in line] for line in self.lines]
         columns = "l" + "r" * (len(self.head) - 1)
-        frame = self._frame([_latex(name) for name in self.head], lines)
+        frame = _frame([_latex(name) for name in self.head], lines)
         table = frame.to_latex(index=False, escape=False, column_format=columns)
         return f"% {self.title}; needs \\usepackage{{booktabs}}\n{table}"
 
-    @staticmethod
-    def _frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> DataFrame:
-        """Cells as they are: whole numbers stay whole beside a missing one."""
-        import pandas
 
-        return pandas.DataFrame(rows, columns=list(columns), dtype=object)
+def _frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> DataFrame:
+    """Cells as they are: whole numbers stay whole beside a missing one."""
+    import pandas
+
+    return pandas.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def _latex(text: str) -> str:
@@ -85,18 +84,19 @@ def sheets(page: Content) -> Iterator[Sheet]:
     yield from _differences(page, "differences", f"Difference to {page.baseline}", "difference")
     yield from _differences(page, "control", "Difference to the shuffled-weights baseline", "above_control")
     for table in page.tables:
-        yield _languages(table, page)
-    curves = sorted(page.curves, key=_panel)
-    for (phase, task), group in groupby(curves, key=_panel):
-        yield _curves(phase, task, list(group))
+        yield language_sheet(table, page)
+    for panel in panels(page.curves):
+        yield curve_sheet(*panel)
     if page.costs:
-        yield _costs(page)
+        yield cost_sheet(page)
     for fusion in page.fusions:
         yield fusion_sheet(fusion)
 
 
-def _panel(curve: Curve) -> tuple[str, str]:
-    return curve.phase, curve.task
+def panels(curves: Sequence[Curve]) -> Iterator[tuple[str, str, list[Curve]]]:
+    """Phase, task and curves that stand in one figure."""
+    for place in sorted({(curve.phase, curve.task) for curve in curves}):
+        yield *place, [curve for curve in curves if (curve.phase, curve.task) == place]
 
 
 def _name(*parts: str) -> str:
@@ -116,12 +116,6 @@ def _table_name(table: TargetTable, page: Content) -> tuple[str, ...]:
     return table.target, backbone, table.regime.partition(":")[2], table.which
 
 
-def _setups(page: Content) -> Iterator[tuple[str, list[Any]]]:
-    """Each setup with its row of every table; None where a table has none."""
-    for setup in page.setups:
-        yield setup, [next((row for row in table.rows if row.setup == setup), None) for table in page.tables]
-
-
 def _heads(page: Content) -> tuple[str, ...]:
     return tuple(" ".join(filter(None, _table_name(table, page))) for table in page.tables)
 
@@ -132,7 +126,7 @@ def _signed(found: Difference | None) -> str:
 
 def _means(page: Content) -> Sheet:
     rows, lines = [], []
-    for setup, found in _setups(page):
+    for setup, found in page.rows.items():
         lines.append((setup, *("–" if row is None else f"{row.mean.value:.1f}" for row in found)))
         for table, row in zip(page.tables, found, strict=True):
             if row is not None:
@@ -141,20 +135,15 @@ def _means(page: Content) -> Sheet:
                 rows.append((setup, table.target, table.backbone, table.regime, table.score, *own))
     for name, values in page.published_rows.items():
         lines.append((name, *("–" if value is None else f"{value:.1f}" for value in values)))
-    columns = ("setup", "target", "backbone", "regime", "score", "mean", "low", "high", "zero_shot", "chance")
-    return Sheet(
-        "means",
-        "Means over languages",
-        (*columns, "seeds"),
-        tuple(rows),
-        ("setup", *_heads(page)),
-        tuple(lines),
-    )
+    where = ("setup", "target", "backbone", "regime", "score")
+    columns = (*where, "mean", "low", "high", "zero_shot", "chance", "seeds")
+    head = ("setup", *_heads(page))
+    return Sheet("means", "Means over languages", columns, tuple(rows), head, tuple(lines))
 
 
 def _differences(page: Content, name: str, title: str, field: str) -> Iterator[Sheet]:
     rows, lines = [], []
-    for setup, found in _setups(page):
+    for setup, found in page.rows.items():
         cells = [row and getattr(row, field) for row in found]
         if not any(cells):
             continue
@@ -163,23 +152,14 @@ def _differences(page: Content, name: str, title: str, field: str) -> Iterator[S
             if cell is not None:
                 own = (cell.value, cell.low, cell.high, cell.p_value, cell.corrected, cell.significant)
                 rows.append((setup, head, table.backbone, table.regime, *own))
-    columns = (
-        "setup",
-        "target",
-        "backbone",
-        "regime",
-        "value",
-        "low",
-        "high",
-        "p_value",
-        "corrected",
-        "marked",
-    )
+    where = ("setup", "target", "backbone", "regime")
+    columns = (*where, "value", "low", "high", "p_value", "corrected", "marked")
     if rows:
         yield Sheet(name, title, columns, tuple(rows), ("setup", *_heads(page)), tuple(lines), "heat")
 
 
-def _languages(table: TargetTable, page: Content) -> Sheet:
+def language_sheet(table: TargetTable, page: Content) -> Sheet:
+    """Scores of all setups on one target by language."""
     rows, lines = [], []
     for row in table.rows:
         lines.append((row.setup, *(f"{row.languages[code].value:.1f}" for code in table.scored)))
@@ -188,18 +168,12 @@ def _languages(table: TargetTable, page: Content) -> Sheet:
             own = (found.value, found.low, found.high, found.n, found.chance, row.control.get(code))
             rows.append((row.setup, code, *own, gap and gap.value))
     columns = ("setup", "language", "value", "low", "high", "n", "chance", "control", "difference")
-    return Sheet(
-        _name("languages", *_table_name(table, page)),
-        f"{table.target}, {table.score} by language",
-        columns,
-        tuple(rows),
-        ("setup", *table.scored),
-        tuple(lines),
-        "bars",
-    )
+    name, title = _name("languages", *_table_name(table, page)), f"{table.target}, {table.score} by language"
+    return Sheet(name, title, columns, tuple(rows), ("setup", *table.scored), tuple(lines), "bars")
 
 
-def _curves(phase: str, task: str, curves: Sequence[Curve]) -> Sheet:
+def curve_sheet(phase: str, task: str, curves: Sequence[Curve]) -> Sheet:
+    """Losses and dev scores by step, as `panels` gives them."""
     rows = [
         (curve.setup, curve.run, what, step, value)
         for curve in curves
@@ -210,7 +184,8 @@ def _curves(phase: str, task: str, curves: Sequence[Curve]) -> Sheet:
     return Sheet(_name("curves", phase, task), f"{task}, {phase}", columns, tuple(rows), kind="lines")
 
 
-def _costs(page: Content) -> Sheet:
+def cost_sheet(page: Content) -> Sheet:
+    """What each score took."""
     columns = ("setup", "target", "score", "trained_weights", "seconds", "memory_bytes")
     costs = page.costs
     rows = tuple((c.setup, c.target, c.score, c.parameters, c.seconds, c.memory) for c in costs)
@@ -235,12 +210,6 @@ def fusion_sheet(fusion: Fusion) -> Sheet:
         for by, shares in parts
         for name, own in shares.items()
     ]
-    return Sheet(
-        _name("fusion", fusion.setup, fusion.target),
-        f"What {fusion.setup} attends to on {fusion.target}, percent",
-        ("by", "name", "adapter", "share"),
-        tuple(rows),
-        ("", *fusion.adapters),
-        tuple(lines),
-        "shares",
-    )
+    title = f"What {fusion.setup} attends to on {fusion.target}, percent"
+    name, columns = _name("fusion", fusion.setup, fusion.target), ("by", "name", "adapter", "share")
+    return Sheet(name, title, columns, tuple(rows), ("", *fusion.adapters), tuple(lines), "shares")

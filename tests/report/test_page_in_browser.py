@@ -144,7 +144,7 @@ def test_the_heat_map_and_the_bars_are_seen(browser, page):
     )
     assert len(set(shades)) >= 3
     heights = browser.ask(
-        "[...document.querySelectorAll('#languages rect, #curves polyline, #cost circle')]"
+        "[...document.querySelectorAll('#languages path, #curves path, #cost use')]"
         ".map(e => e.getBoundingClientRect()).filter(r => r.width > 2 && r.height > 2).length"
     )
     assert heights > 100
