@@ -46,7 +46,7 @@ def new(
     tasks: options.TaskFolders = None,
 ) -> None:
     """Write a commented task file of a type to begin one's own with."""
-    from adaptrans.task_types.own_types import load_types
+    from adaptrans.tasks.plugins import load_types
     from adaptrans.tasks.templates import example_rows, name_of, task_file, templates, write_new
 
     for folder in tasks or ():
@@ -297,7 +297,7 @@ def show_task(
         ("scores", ", ".join(task.scores)),
         ("parallel", "yes" if task.parallel else "no"),
         ("max_length", str(task.max_length)),
-        ("licence", task.licence),
+        ("license", task.license),
         ("homepage", task.homepage),
         ("citation", task.citation),
         ("note", task.note or "-"),

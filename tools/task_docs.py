@@ -74,7 +74,7 @@ def _sources(tasks: list[Task]) -> str:
         places = [f"<{task.homepage}>", *shown]
         notes = [task.note, *(f"{name}: {split.note}" for name, split in task.splits.items() if split.note)]
         told = "; ".join(" ".join(note.split()) for note in notes if note).replace("|", "\\|")
-        lines.append(f"| `{task.name}` | {task.licence} | {', '.join(places)} | {told} |")
+        lines.append(f"| `{task.name}` | {task.license} | {', '.join(places)} | {told} |")
     return "\n".join([*lines, ""])
 
 

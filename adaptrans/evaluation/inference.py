@@ -47,7 +47,6 @@ from adaptrans.runs.evaluation import BARE, EvaluateSpec
 from adaptrans.runs.train import compares_vectors, is_retrieval
 from adaptrans.task_types.base import TaskType
 from adaptrans.task_types.rows import RowError, Rules
-from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import loading
 from adaptrans.tasks.readers.text import damage
 from adaptrans.utils.devices import HEAP, autocast, pick_device, pick_precision, spare_memory
@@ -123,7 +122,7 @@ def sentence_vectors(
     parts = FittingParts(range(len(features)), lengths, tokens_per_batch, device)
     for part in parts:
         with parts.attempt(part):
-            batch = collated(kind, [features[i] for i in part], padding_id, device)
+            batch = kind.batch([features[i] for i in part], padding_id, device)
             with autocast(device, precision):
                 layers = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])
             pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers])
@@ -266,7 +265,7 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
         HEAP.look()
         with parts.attempt(part):
             chosen = [features[i] for i in part]
-            batch = collated(first.kind, chosen, first.padding_id, first.device)
+            batch = first.kind.batch(chosen, first.padding_id, first.device)
             with autocast(first.device, first.precision):
                 states = common.states(batch)
             for predictor, own in zip(predictors, results, strict=True):
@@ -402,7 +401,7 @@ class Session:
             chosen = self.spec.layer if layer is None else layer
             return answer(self, language, data_key, examples, tick, chosen)
         features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
-        golds = [self.kind.gold(example) for example in examples]
+        golds = [self.kind.reference(example) for example in examples]
         notes = self.switch_language(language)
         # A dev set on which something is chosen is answered too, of a language that may not be wanted.
         if not self.assembled.fusions or language not in self.spec.wanted_languages:
@@ -668,7 +667,7 @@ def _one_by_one(
 
 def _together(sessions: Sequence[Session], keys: Mapping[str, str]) -> Iterator[LanguagePredictions]:
     first = sessions[0]
-    spec, gold = first.spec, first.kind.gold
+    spec, gold = first.spec, first.kind.reference
     examples = {language: Examples(spec, language) for language in keys}
     files = _encoded(first, examples, keys)
     totals = {language: count_examples(path) for language, path in files.items()}
@@ -764,7 +763,7 @@ def _example(spec: EvaluateSpec, number: int, row: Mapping[str, Any]) -> Any:
     kind = spec.task.type
     if fault := damage(row):
         raise ConfigError(f"row {number} {fault}", remedy="give it as UTF-8 text")
-    gold = (*kind.gold_fields, "label", "tags", "answers", "impossible", "lines")
+    gold = (*kind.reference_fields, "label", "tags", "answers", "impossible", "lines")
     asked = [name for name in (*kind.required, *kind.optional) if name not in gold]
     unknown = [name for name in row if name not in (*asked, *gold, "id")]
     if unknown:

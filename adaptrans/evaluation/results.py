@@ -39,7 +39,7 @@ class LanguageResult:
         notes: What the reader of the number has to know.
         layers: For retrieval, the primary value at every layer, 0 = embeddings.
         half: The same on the first half of the sentences, on which a layer may be chosen.
-        chance: The primary value without reading the text, see `adaptrans.task_types.chance`.
+        chance: The primary value without reading the text, see `TaskType.chance`.
     """
 
     language: str

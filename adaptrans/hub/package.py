@@ -359,7 +359,7 @@ def _walk(task: Task, split: str, languages: tuple[str, ...]) -> Iterator[Source
     yield Source(
         task=str(task),
         title=task.title,
-        licence=task.licence,
+        licence=task.license,
         homepage=task.homepage,
         hub=task.sources.hub.repo,
         languages=languages,

@@ -55,7 +55,7 @@ from adaptrans.modeling.safetensors_io import (
     read_tensors,
     write_tensors,
 )
-from adaptrans.task_types.framing import pair_frame
+from adaptrans.task_types.inputs import pair_frame
 from adaptrans.utils.io import give_usual_mode
 
 # Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.

@@ -12,10 +12,10 @@ from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
 from adaptrans.modeling.manifest import NAME
 from adaptrans.runs.store import RunRef, Store
-from adaptrans.task_types.own_types import load_types
 from adaptrans.task_types.rows import Example
 from adaptrans.tasks import catalogue, loading
 from adaptrans.tasks.loading import MissingData, missing_data, with_labels
+from adaptrans.tasks.plugins import load_types
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import changed_rules
 from adaptrans.utils.io import digest

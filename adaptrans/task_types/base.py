@@ -9,22 +9,24 @@ is the same for all. No type imports torch before it computes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from adaptrans.task_types.inputs import Batch, Feature, padded_inputs, summed_cross_entropy
 from adaptrans.task_types.rows import Example, Rules
 from adaptrans.utils.registry import Registry
+from adaptrans.utils.yaml import load_yaml
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
 
-Feature = dict[str, Any]
-"""One model input: `example` (index), `input_ids`, `length` (tokens of all its rows, padded), and more."""
-
-Batch = dict[str, "torch.Tensor"]
+HERE = Path(__file__).parent
 
 Level = Callable[[Iterable[tuple[Any, Any]]], float]
 """What a task's first score gives to pairs of a reference and an answer, x 100."""
@@ -50,6 +52,10 @@ class TaskSettings(Protocol):
         """Field of the type to a path in the row."""
 
 
+LEARNED: Mapping[str, tuple[str, ...]] = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
+"""Languages of a template's rows by split, where a task is learned in English."""
+
+
 @dataclass(frozen=True)
 class Template:
     """The file that `tasks new` writes for a type, and rows that fit it.
@@ -59,8 +65,8 @@ class Template:
         settings: Lines of labels, scores, length and fields.
         format: Lines of the source's format.
         suffix: Suffix of the data files.
-        splits: Split name to the languages of its example rows.
         rows: The content of a data file, by language or by `split-language`.
+        splits: Split name to the languages of its example rows.
         beside: Further files: what follows the split and language in their names, and their content.
         sections: The splits of the task file; None for train, dev and test.
     """
@@ -69,14 +75,10 @@ class Template:
     settings: str
     format: str
     suffix: str
-    splits: Mapping[str, tuple[str, ...]]
     rows: Mapping[str, str]
+    splits: Mapping[str, Sequence[str]] = field(default_factory=lambda: LEARNED)
     beside: Mapping[str, str] = field(default_factory=dict)
     sections: str | None = None
-
-
-LEARNT: Mapping[str, tuple[str, ...]] = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
-"""Languages of a template's rows by split, where a task is learned in English."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +87,21 @@ class Recipe:
 
     Args:
         settings: The numbers and names that `config.json` states and the code needs, of a task's rules.
-        says: What a reader has to know, in a sentence or two; `$name` is one of `names`.
-        code: Python that defines `answer`, given `tokenizer`, `model` and, where there are labels, `labels`.
-        names: What `$name` stands for in text and code, of a task's rules; `$max_length` always does.
-        labeled: Whether there are labels.
-        before: Further lines of Python before the code, of a task's rules.
-        further: A further way, in words and as code, for a plain model.
-        imports: What the code needs first.
+        text: Markdown: what a reader has to know, and Python that defines `answer`, given `tokenizer` and
+            `model`. `$name` is one of `names`; there always are `$max_length` and, as Python, `$labels`.
+        names: What `$name` stands for, of a task's rules.
+        further: A further way to answer, for a plain model of transformers.
     """
 
     settings: Callable[[Mapping[str, Any]], dict[str, Any]]
-    says: str
-    code: str
+    text: str
     names: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda own: {}
-    labeled: bool = False
-    before: Callable[[Mapping[str, Any]], list[str]] = lambda own: []
-    further: tuple[str, str] | None = None
-    imports: tuple[str, ...] = ("import torch",)
+    further: str = ""
+
+
+def answer_text(name: str) -> str:
+    """The Markdown of a recipe that ships, by its name."""
+    return (HERE / "answers" / f"{name}.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Input:
 class TaskType(ABC):
     """All that differs between types of tasks. One subclass and one file per type.
 
-    A subclass gives `name`, the fields of a row, `build`, `encode` and `collate`. One that learns gives
-    `head` and the methods `loss`, `decode`, `predict` and `gold`; one that compares vectors without training
-    gives `retriever`. The rest has defaults.
+    A subclass gives `name`, the fields of a row, `build`, `encode` and `chance`. One that learns gives
+    `head`; loss and answers are by default those of one label per input. One that compares vectors without
+    training gives `retriever`. The rest has defaults.
 
     Attributes:
         name: Name used in task files.
@@ -136,7 +136,7 @@ class TaskType(ABC):
 
         required: Fields that every row must map.
         optional: Fields that a row may map; `id` is always allowed.
-        gold_fields: Those of them that hold the reference, which the user's own text does not have.
+        reference_fields: Those of them that hold the reference, which the user's own text does not have.
         text_field: The field that a lone text fills.
         needs_labels: Whether a task must list its labels; otherwise it may not.
         tags_words: Whether words bear labels: a task may then find its labels in the data, and say on which
@@ -145,6 +145,7 @@ class TaskType(ABC):
 
         head: Name of the form of head, see `adaptrans.modeling.heads`; None for types that are not trained.
         whole: Whether the inputs of a step are each other's wrong answers, so that it cannot be cut.
+        targets: Numbers in a batch that the loss needs, one per input, to their keys in a feature.
         fixed_inputs: Whether the inputs are the same in every epoch, one row each.
         plain_text: Whether it is text without labels: trained on in every language at hand, never a target.
         rows_per_input: Rows of tokens that an input has at least.
@@ -158,7 +159,7 @@ class TaskType(ABC):
         layout: Name of the layout of prediction files, see `adaptrans.evaluation.xtreme_format`.
         too_long: What happens to examples over the maximum length.
         pipeline: What the Hugging Face Hub calls it. Source: huggingface.co/tasks.
-        template: The file of `tasks new`; None for types without.
+        template: The file of `tasks new`; None for types without. Those that ship have it in `templates/`.
         recipe: How an export answers; None for types whose exports do not say.
     """
 
@@ -169,13 +170,14 @@ class TaskType(ABC):
 
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    gold_fields: ClassVar[tuple[str, ...]] = ("label",)
+    reference_fields: ClassVar[tuple[str, ...]] = ("label",)
     text_field: ClassVar[str] = "text"
     needs_labels: ClassVar[bool] = False
     tags_words: ClassVar[bool] = False
     may_be_unanswered: ClassVar[bool] = False
 
     head: ClassVar[str | None] = None
+    targets: ClassVar[Mapping[str, str]] = {}
     whole: ClassVar[bool] = False
     fixed_inputs: ClassVar[bool] = False
     plain_text: ClassVar[bool] = False
@@ -190,8 +192,13 @@ class TaskType(ABC):
     layout: ClassVar[str] = "labels"
     too_long: ClassVar[str] = "are cut"
     pipeline: ClassVar[str] = "text-classification"
-    template: ClassVar[Template | None] = None
     recipe: ClassVar[Recipe | None] = None
+
+    @cached_property
+    def template(self) -> Template | None:
+        """The file of `tasks new`, from `templates/`; a type from outside gives its own in place of this."""
+        path = HERE / "templates" / f"{self.name}.yaml"
+        return Template(**load_yaml(path)[0]) if path.is_file() else None
 
     @property
     def trainable(self) -> bool:
@@ -247,9 +254,18 @@ class TaskType(ABC):
             training: Whether reference answers are encoded for a loss.
         """
 
-    @abstractmethod
     def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
-        """A padded batch of features."""
+        """A padded batch of features: here `input_ids`, `attention_mask`, and `targets`, shape (batch,)."""
+        import torch
+
+        batch = padded_inputs([feature["input_ids"] for feature in features], padding_id)
+        for name, key in self.targets.items():
+            batch[name] = torch.tensor([feature[key] for feature in features])
+        return batch
+
+    def batch(self, features: Sequence[Feature], padding_id: int, device: torch.device) -> Batch:
+        """A batch of features on a device."""
+        return {name: value.to(device) for name, value in self.collate(features, padding_id).items()}
 
     # Learning and answering, for types with a head
 
@@ -273,26 +289,35 @@ class TaskType(ABC):
         return max(2, len(task.labels))
 
     def loss(self, logits: Any, batch: Batch) -> tuple[torch.Tensor, int]:
-        """Sum of losses and number of terms, so that micro-batches add up to the loss of the whole batch."""
-        raise NotImplementedError(f"{self.name} is not trained")
+        """Sum of losses and number of terms, so that micro-batches add up to the loss of the whole batch.
+
+        Here the cross-entropy of logits, shape (..., classes), with the batch's `labels`, shape (...).
+        """
+        return summed_cross_entropy(logits, batch["labels"])
 
     def decode(self, logits: Any, features: Sequence[Feature]) -> list[Any]:
-        """One output per feature, as plain Python values."""
-        raise NotImplementedError(f"{self.name} has no head")
+        """One output per feature, as plain Python values; here the class with the highest logit."""
+        return logits.float().argmax(dim=-1).tolist()
 
     def predict(self, example: Any, outputs: Sequence[Any], labels: Sequence[str]) -> Any:
-        """The prediction for an example, JSON-serializable.
+        """The prediction for an example, JSON-serializable; here the label of its only output.
 
         Args:
             example: The example.
             outputs: The decoded outputs of its features.
             labels: Label names of the head.
         """
-        raise NotImplementedError(f"{self.name} has no head")
+        return labels[outputs[0]]
 
-    def gold(self, example: Any) -> Any:
-        """What the task's scores compare a prediction with; None or an empty list if the data has none."""
-        raise NotImplementedError(f"the gold of {self.name} is no part of an example")
+    def reference(self, example: Any) -> Any:
+        """What the scores compare a prediction with; None or an empty list if the data has none.
+
+        Here the example's own field of the first of `reference_fields`.
+        """
+        if not self.reference_fields:
+            raise NotImplementedError(f"the reference of {self.name} is no part of an example")
+        found = getattr(example, self.reference_fields[0])
+        return list(found) if isinstance(found, tuple) else found
 
     # Evaluation
 
@@ -302,15 +327,15 @@ class TaskType(ABC):
 
     @abstractmethod
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
-        """The score x 100 of a test set without reading the text, see `adaptrans.task_types.chance`.
+        """The score x 100 that a result has to clear: that of answers to a test set without reading its text.
 
         Args:
             task: The task.
             examples: The examples of one language; can be gone through several times.
-            golds: Their references, likewise.
-            level: What the task's first score gives to golds and answers.
+            references: Their references, likewise.
+            level: What the task's first score gives to references and answers.
         """
 
     def answering(self, task: TaskSettings) -> dict[str, Any]:
@@ -326,18 +351,42 @@ class TaskType(ABC):
         tokenizer: PreTrainedTokenizerFast,
         task: TaskSettings,
     ) -> list[Input]:
-        """What the model gets for an example; here its tokens alone."""
-        found = []
+        """What the model gets for an example; here its tokens and `notes`."""
+        rows: list[Sequence[int]] = []
         for feature in features:
-            ids = feature.get("input_ids") or []
-            rows: Iterable[Sequence[int]] = ids if ids and isinstance(ids[0], list) else [ids]
-            found += [Input(tokens(tokenizer, row)) for row in rows]
-        return found
+            ids = feature["input_ids"]
+            rows += ids if ids and isinstance(ids[0], list) else [ids]
+        notes = self.notes(example, features) or [""] * len(rows)
+        return [Input(tokens(tokenizer, row), note=note) for row, note in zip(rows, notes, strict=True)]
+
+    def notes(self, example: Any, features: Sequence[Feature]) -> Sequence[str]:
+        """What each row of tokens of an example is for; none where that needs no word."""
+        return ()
 
 
 def tokens(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
     """The tokens of some ids, as the tokenizer writes them."""
     return tuple(tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def uneven(even: float, references: Iterable[Any]) -> float:
+    """Share of right answers of the better of drawing evenly and always giving the most frequent answer.
+
+    Answers are uneven where the most frequent one is more so than luck makes one in 40 sets of their size.
+
+    Args:
+        even: Share of right answers of drawing evenly.
+        references: The reference answers.
+
+    Example:
+        >>> uneven(0.5, "ab" * 50), uneven(0.5, "aaab" * 50)
+        (0.5, 0.75)
+    """
+    times = Counter(references)
+    number = times.total()
+    largest = times.most_common(1)[0][1] / number
+    luck = 1.96 * (even * (1 - even) / number) ** 0.5
+    return largest if largest > even + luck else even
 
 
 TASK_TYPES: Registry[TaskType] = Registry(
@@ -348,7 +397,7 @@ for _name, _target in {
     "classification": "classification:Classification",
     "tagging": "tagging:Tagging",
     "span_qa": "span_qa:SpanQA",
-    "span_qa_null": "span_qa_null:SpanQANull",
+    "span_qa_null": "span_qa:SpanQANull",
     "multiple_choice": "multiple_choice:MultipleChoice",
     "bitext_retrieval": "bitext_retrieval:BitextRetrieval",
     "bitext_mining": "bitext_mining:BitextMining",

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from adaptrans.task_types.base import Feature, Level, TaskSettings, Template
-from adaptrans.task_types.bitext_retrieval import BESIDE, ENGLISH, SWAHILI, TranslationSearch
+from adaptrans.task_types.base import Feature, Level, TaskSettings
+from adaptrans.task_types.bitext_retrieval import TranslationSearch
+from adaptrans.task_types.inputs import cut_to
 from adaptrans.task_types.rows import Example, RowError, Rules
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class MiningExample(Example):
 
     id: str
     text: str
-    golds: tuple[str, ...] | None
+    references: tuple[str, ...] | None
     pool: tuple[tuple[str, str], ...]
 
     def in_place_of(self, first: MiningExample) -> Self:
@@ -47,54 +48,29 @@ class MiningExample(Example):
         return replace(self, pool=self.pool[:SHOWN]) if self.pool else self
 
 
-def numbered(text: str, prefix: str) -> str:
-    """Lines with an id and a tab before each."""
-    return "".join(f"{prefix}-{place}\t{line}\n" for place, line in enumerate(text.splitlines()))
-
-
 class BitextMining(TranslationSearch):
     """Two corpora whose pairs of translations are to be found."""
 
     name = "bitext_mining"
     title = "Bitext mining"
-    required = ("text", "golds", "pool")
-    gold_fields = ("golds",)
+    required = ("text", "references", "pool")
+    reference_fields = ("references",)
     retriever = "adaptrans.evaluation.bitext_mining.answer:answer"
     searches = ("both", "each side looks for its translations in the other, and pairs are mutual")
     mines = True
     scores = ("bucc_f1",)
     layout = "pairs"
 
-    template = Template(
-        asks="Two corpora; the pairs that translate each other have to be found. Nothing is trained.",
-        settings="""\
-scores: [bucc_f1]
-max_length: 128  # sub-words
-fields: {id: id, text: text, golds: golds, pool: pool}
-""",
-        format="    format: bucc  # lines of id, tab, sentence; the pairs as lines of id, tab, id\n",
-        suffix="txt",
-        splits={"dev": ("sw",), "test": ("sw",)},
-        rows={"sw": numbered(SWAHILI, "sw")},
-        beside={"en": numbered(ENGLISH + "Nobody sleeps.\n", "en"), "gold": "sw-0\ten-0\nsw-1\ten-1\n"},
-        sections=BESIDE.replace("  test:\n", "  dev:  # the threshold is tuned on it\n").replace(
-            "/test-", "/dev-"
-        )
-        + "        gold: {name}/dev-{{lang}}.gold\n"
-        + BESIDE.removeprefix("splits:\n")
-        + "        gold: {name}/test-{{lang}}.gold\n",
-    )
-
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> MiningExample:
         """A sentence as it stands, its translations, and with the first one the other corpus."""
         text = fields.get("text")
         if not isinstance(text, str) or not text.strip():
             raise RowError('field "text" is missing or empty')
-        golds = fields.get("golds")
-        if golds is None and rules.labeled:
-            raise RowError("there are no gold pairs")
+        references = fields.get("references")
+        if references is None and rules.labeled:
+            raise RowError("there are no reference pairs")
         return MiningExample(
-            id, text, None if golds is None else tuple(golds), tuple(fields.get("pool") or ())
+            id, text, None if references is None else tuple(references), tuple(fields.get("pool") or ())
         )
 
     def encode(
@@ -112,12 +88,7 @@ fields: {id: id, text: text, golds: golds, pool: pool}
         features: list[Feature] = []
         for start in range(0, len(texts), CHUNK):
             part = texts[start : start + CHUNK]
-            rows = tokenizer(
-                [text for _, _, text in part],
-                truncation=True,
-                max_length=max_length,
-                return_attention_mask=False,
-            )["input_ids"]
+            rows = cut_to(tokenizer, [text for _, _, text in part], max_length)
             features += [
                 {"example": index, "length": len(ids), "input_ids": ids, "side": side}
                 for (index, side, _), ids in zip(part, rows, strict=True)
@@ -125,7 +96,7 @@ fields: {id: id, text: text, golds: golds, pool: pool}
         return features
 
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """One in the sentences of the other corpus."""
         return 100 / max(1, sum(len(example.pool) for example in examples))

@@ -2,8 +2,8 @@
 
 Nothing is trained: the setup is everything below `target`. Two features per
 example, the sentence in the language (`side` 0) and the English one (`side` 1).
-`adaptrans.evaluation.dense_retrieval` turns their vectors into predictions; the gold
-answer to sentence i is i.
+`adaptrans.evaluation.dense_retrieval` turns their vectors into predictions; the reference
+of sentence i is i.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, Template, tokens
+from adaptrans.task_types.base import Feature, Level, TaskSettings, TaskType
+from adaptrans.task_types.inputs import cut_to
 from adaptrans.task_types.rows import Example, RowError, Rules, text_field
-from adaptrans.task_types.tensors import padded_inputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -29,44 +29,18 @@ class BitextExample(Example):
     english: str
 
 
-SWAHILI = "Paka analala.\nMvua inanyesha.\nAnasoma kitabu.\n"
-ENGLISH = "The cat sleeps.\nIt is raining.\nShe reads a book.\n"
-BESIDE = """\
-splits:
-  test:
-    files:
-      - path: {name}/test-{{lang}}.txt  # below DATA; .gz may follow
-        beside: {name}/test-{{lang}}.en
-"""
-
-
 class TranslationSearch(TaskType):
     """Sentences of a language (`side` 0) and of English (`side` 1), compared by their vectors."""
 
     pipeline = "sentence-similarity"
 
-    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
-        """Padded inputs."""
-        return padded_inputs([feature["input_ids"] for feature in features], padding_id)
-
     def other_languages(self, languages: Sequence[str]) -> Sequence[str]:
         """One side of every pair is English."""
         return ("en",)
 
-    def preview(
-        self,
-        example: Any,
-        features: Sequence[Feature],
-        tokenizer: PreTrainedTokenizerFast,
-        task: TaskSettings,
-    ) -> list[Input]:
-        """The tokens of both sides."""
-        return [
-            Input(
-                tokens(tokenizer, feature["input_ids"]), note="English" if feature["side"] else "the language"
-            )
-            for feature in features
-        ]
+    def notes(self, example: Any, features: Sequence[Feature]) -> Sequence[str]:
+        """The side of each sentence."""
+        return ["English" if feature["side"] else "the language" for feature in features]
 
 
 class BitextRetrieval(TranslationSearch):
@@ -75,7 +49,7 @@ class BitextRetrieval(TranslationSearch):
     name = "bitext_retrieval"
     title = "Retrieval of translations"
     required = ("text", "english")
-    gold_fields = ()
+    reference_fields = ()
     retriever = "adaptrans.evaluation.inference:nearest_sentences"
     # Source: google-research/xtreme, third_party/utils_retrieve.py: the index holds the other language and
     # the queries are English. Other tools (mteb) look up English: their scores are some points away.
@@ -85,17 +59,6 @@ class BitextRetrieval(TranslationSearch):
     )
     scores = ("accuracy",)
     layout = "line_numbers"
-
-    template = Template(
-        asks="Sentences and their English translations; each has to be found. Nothing is trained.",
-        settings="scores: [accuracy]\nmax_length: 128  # sub-words\nfields: {text: text, english: english}\n",
-        format="    format: bitext  # line i of one file is the translation of line i of the other\n",
-        suffix="txt",
-        splits={"test": ("sw",)},
-        rows={"sw": SWAHILI},
-        beside={"en": ENGLISH},
-        sections=BESIDE,
-    )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> BitextExample:
         """A sentence and its English translation."""
@@ -114,16 +77,14 @@ class BitextRetrieval(TranslationSearch):
     ) -> list[Feature]:
         """Both sentences of each pair, pieces cut to the maximum length."""
         texts = [text for example in examples for text in (example.text, example.english)]
-        rows = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)[
-            "input_ids"
-        ]
+        rows = cut_to(tokenizer, texts, max_length)
         return [
             {"example": index // 2, "length": len(ids), "input_ids": ids, "side": index % 2}
             for index, ids in enumerate(rows)
         ]
 
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """One in the number of candidates."""
         return 100 / sum(1 for _ in examples)

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, Template, tokens
-from adaptrans.task_types.framing import text_ends
+from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, tokens
+from adaptrans.task_types.inputs import pad, padded_inputs, text_ends
 from adaptrans.task_types.rows import Example, RowError, Rules, text_field
-from adaptrans.task_types.tensors import pad, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,38 +186,12 @@ class MaskedLM(TaskType):
     title = "Masked language modelling"
     required = ("text",)
     optional = ("language",)
-    gold_fields = ()
+    reference_fields = ()
     head = "mlm"
     plain_text = True
     scores = ("masked_pieces",)
     too_long = "go on in a further input"
     pipeline = "fill-mask"
-
-    template = Template(
-        asks="Plain text, of which hidden pieces are guessed; to train on before a target, or beside a task.",
-        settings="""\
-scores: [masked_pieces]
-max_length: 128  # sub-words of a block; lines are joined to blocks of this length
-fields: {text: text, language: language}
-""",
-        format="""\
-    format: lines  # one sentence or passage a line; blank lines are left out
-    options: {language: "{lang}"}
-""",
-        suffix="txt",
-        splits={"train": ("en", "sw"), "dev": ("en", "sw")},
-        rows={
-            "en": "The library was opened in 1906.\n\nIt holds seven thousand books.\n",
-            "sw": "Maktaba ilifunguliwa mwaka 1906.\nPaka analala.\n",
-        },
-        sections="""\
-splits:
-  train:
-    files: {name}/train-{{lang}}.{suffix}  # below DATA, or a path from /; .gz may follow
-  dev:  # without one of its own:  dev: {{holdout: {{of: train, share: 0.01}}}}
-    files: {name}/dev-{{lang}}.{suffix}
-""",
-    )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> TextExample:
         """A line of plain text that is not blank."""
@@ -259,10 +232,6 @@ splits:
         ids = pad([feature["input_ids"] for feature in features], padding_id)
         return {**batch, "hidden": hidden, "labels": ids[hidden]}
 
-    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
-        """Cross-entropy of logits of the hidden pieces, shape (hidden pieces, vocabulary)."""
-        return summed_cross_entropy(logits, batch["labels"])
-
     def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[tuple[int, int]]:
         """How many pieces of each block are guessed right, and how many were hidden."""
         import numpy as np
@@ -271,10 +240,10 @@ splits:
         found = []
         start = 0
         for item in features:
-            gold = np.asarray(item["input_ids"])[masked(item)[1]].tolist()
-            own = guesses[start : start + len(gold)]
-            found.append((sum(a == b for a, b in zip(own, gold, strict=True)), len(gold)))
-            start += len(gold)
+            right = np.asarray(item["input_ids"])[masked(item)[1]].tolist()
+            own = guesses[start : start + len(right)]
+            found.append((sum(a == b for a, b in zip(own, right, strict=True)), len(right)))
+            start += len(right)
         return found
 
     def predict(
@@ -286,12 +255,12 @@ splits:
         """Pieces guessed right and pieces hidden, of all blocks of an example."""
         return [sum(right for right, _ in outputs), sum(hidden for _, hidden in outputs)]
 
-    def gold(self, example: TextExample) -> Any:
+    def reference(self, example: TextExample) -> Any:
         """The text itself."""
         return example.text
 
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """Nothing: of a whole vocabulary next to none is guessed by luck."""
         return 0.0

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.task_types.base import (
-    LEARNT,
     Batch,
     Feature,
-    Input,
     Level,
     Recipe,
     TaskSettings,
     TaskType,
-    Template,
-    tokens,
+    answer_text,
+    uneven,
 )
-from adaptrans.task_types.chance import guess
+from adaptrans.task_types.inputs import IGNORED, cut_to, padded_inputs, summed_cross_entropy
 from adaptrans.task_types.rows import Example, RowError, Rules, label_field, text_field
-from adaptrans.task_types.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +34,6 @@ class MultipleChoiceExample(Example):
     label: int | None
 
 
-def choices(*items: tuple[str, list[str], int]) -> str:
-    """JSON lines of a premise, its options and the number of the right one."""
-    rows = ({"premise": premise, "options": options, "label": label} for premise, options, label in items)
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
 class MultipleChoice(TaskType):
     """One of a few ways to go on from a prompt."""
 
@@ -58,40 +48,9 @@ class MultipleChoice(TaskType):
     layout = "choices"
     pipeline = "multiple-choice"
 
-    template = Template(
-        asks="A beginning and two or more ways to go on, one of them right.",
-        settings="""\
-# label_map: {A: 0, B: 1}  # labels count the choices from 0
-scores: [accuracy]
-max_length: 128  # sub-words of beginning and choice
-fields: {prompt: premise, choices: options, label: label}
-# Words around a column: prompt: "{premise} What was the {question}?". A column per choice:
-# choices: [choice1, choice2], with a "?" after one that may be absent, as "choice3?".
-""",
-        format="    format: jsonl  # one JSON object a line; or json, csv, tsv\n",
-        suffix="jsonl",
-        splits=LEARNT,
-        rows={
-            "en": choices(
-                ("It rained, so", ["the street is wet.", "the street is dry."], 0),
-                ("She was tired, so", ["she ran a race.", "she went to bed."], 1),
-            ),
-            "sw": choices(("Mvua ilinyesha, kwa hiyo", ["barabara ni kavu.", "barabara ni mbichi."], 1)),
-        },
-    )
-
     recipe = Recipe(
         lambda own: {"inputs": "prompt, choice", "truncation": "longest_first"},
-        "The answer is the number of the choice, counted from 0. Texts are stripped; of $max_length pieces "
-        "at most, the longer of prompt and choice is cut first.",
-        """\
-def answer(prompt, choices):
-    texts = [prompt.strip()] * len(choices), [choice.strip() for choice in choices]
-    inputs = tokenizer(*texts, truncation=True, max_length=$max_length, padding=True, return_tensors="pt")
-    with torch.inference_mode():
-        scores = model(**{name: value.unsqueeze(0) for name, value in inputs.items()}).logits
-    return int(scores.flatten().argmax())
-""",
+        answer_text("multiple_choice"),
     )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> MultipleChoiceExample:
@@ -122,11 +81,8 @@ def answer(prompt, choices):
         training: bool,
     ) -> list[Feature]:
         """One feature per example with a row of ids per choice; the longer of both texts is cut first."""
-        prompts = [example.prompt for example in examples for _ in example.choices]
-        choices = [choice for example in examples for choice in example.choices]
-        rows = tokenizer(
-            prompts, choices, truncation=True, max_length=max_length, return_attention_mask=False
-        )["input_ids"]
+        texts = [(example.prompt, choice) for example in examples for choice in example.choices]
+        rows = cut_to(tokenizer, texts, max_length)
         features, start = [], 0
         for index, example in enumerate(examples):
             ids = rows[start : start + len(example.choices)]
@@ -163,10 +119,7 @@ def answer(prompt, choices):
         }
 
     def head_labels(
-        self,
-        task: TaskSettings,
-        examples: Sequence[MultipleChoiceExample],
-        width: int,
+        self, task: TaskSettings, examples: Sequence[MultipleChoiceExample], width: int
     ) -> tuple[str, ...]:
         """The numbers of the choices, as many as an example of the training data has at most."""
         return tuple(str(number) for number in range(max(len(example.choices) for example in examples)))
@@ -188,38 +141,18 @@ def answer(prompt, choices):
             for feature, row in zip(features, values, strict=True)
         ]
 
-    def predict(
-        self,
-        example: MultipleChoiceExample,
-        outputs: Sequence[int],
-        labels: Sequence[str],
-    ) -> int:
+    def predict(self, example: MultipleChoiceExample, outputs: Sequence[int], labels: Sequence[str]) -> int:
         """The 0-based choice."""
         return outputs[0]
 
-    def gold(self, example: MultipleChoiceExample) -> int | None:
-        """The 0-based right choice, None if the data has none."""
-        return example.label
-
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """One in the number of choices, or the share of the most frequent place where they are uneven."""
         shares = [1 / len(example.choices) for example in examples]
-        return 100 * guess(sum(shares) / len(shares), golds)
+        return 100 * uneven(sum(shares) / len(shares), references)
 
-    def preview(
-        self,
-        example: Any,
-        features: Sequence[Feature],
-        tokenizer: PreTrainedTokenizerFast,
-        task: TaskSettings,
-    ) -> list[Input]:
-        """The tokens of every choice."""
-        return [
-            Input(
-                tokens(tokenizer, row), note=f"choice {number}{', right' if number == example.label else ''}"
-            )
-            for feature in features
-            for number, row in enumerate(feature["input_ids"])
-        ]
+    def notes(self, example: MultipleChoiceExample, features: Sequence[Feature]) -> Sequence[str]:
+        """The choice, and whether it is the right one."""
+        right = {example.label: ", right"}
+        return [f"choice {number}{right.get(number, '')}" for number in range(len(example.choices))]

@@ -8,23 +8,13 @@ a rate of 2e-5 hardly move it. Lengths and loss: google-research/xtreme `scripts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adaptrans.task_types.base import (
-    Batch,
-    Feature,
-    Input,
-    Level,
-    Recipe,
-    TaskSettings,
-    TaskType,
-    Template,
-)
+from adaptrans.task_types.base import Batch, Feature, Level, Recipe, TaskSettings, TaskType, answer_text
+from adaptrans.task_types.inputs import cut_to, padded_inputs
 from adaptrans.task_types.rows import Example, RowError, Rules, text_field
-from adaptrans.task_types.tensors import padded_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +26,6 @@ QUERY_PIECES = 96
 
 SCALE = 100.0
 """What products of unit vectors are multiplied by in the loss."""
-
-_SWAHILI = "Maktaba ilifunguliwa mwaka 1906."
-
-_OPENED, _BOOKS = "The library was opened in 1906.", "It holds seven thousand books."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +41,6 @@ class RankingExample(Example):
     keys: tuple[str, ...]
 
 
-def ranked(*items: tuple[str | None, str | None, str]) -> str:
-    """JSON lines of a query, a passage, or both, and the key that they share."""
-    rows = (
-        {"query": query, "passage": passage, "keys": [key]} if query else {"passage": passage, "keys": [key]}
-        for query, passage, key in items
-    )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
 class PassageRanking(TaskType):
     """Passages ranked for a query by the product of their vectors."""
 
@@ -71,7 +48,7 @@ class PassageRanking(TaskType):
     title = "Passage ranking"
     required = ("keys",)
     optional = ("query", "passage")
-    gold_fields = ("keys",)
+    reference_fields = ("keys",)
     head = "passage_ranking"
     whole = True
     retriever = "adaptrans.evaluation.passage_ranking:answer"
@@ -80,54 +57,12 @@ class PassageRanking(TaskType):
     layout = "rankings"
     pipeline = "sentence-similarity"
 
-    template = Template(
-        asks="A query, and the passages that answer it, to be found among all candidates.",
-        settings="""\
-scores: [map_at_20, mrr_at_20]  # mrr_at_20 first where a query has one right passage
-max_length: 256  # sub-words of a passage; a query has at most 96
-# Equal keys say that a passage answers a query; in train both stand in one row.
-fields: {query: query, passage: passage, keys: keys}
-""",
-        format="    format: jsonl  # one JSON object a line\n",
-        suffix="jsonl",
-        splits={"train": ("en",), "candidates": ("en", "sw"), "test": ("en", "sw")},
-        rows={
-            "train-en": ranked(
-                ("When was it opened?", _OPENED, "opened"), ("How many books?", _BOOKS, "books")
-            ),
-            "candidates-en": ranked((None, _OPENED, "opened"), (None, _BOOKS, "books")),
-            "candidates-sw": ranked((None, _SWAHILI, "opened")),
-            "test-en": ranked(("When was it opened?", None, "opened"), ("How many books?", None, "books")),
-            "test-sw": ranked(("Ilifunguliwa lini?", None, "opened")),
-        },
-        sections="""\
-splits:
-  train:
-    files: {name}/train-{{lang}}.{suffix}  # below DATA; .gz may follow
-    languages: [en]
-  candidates:  # those of all languages together are ranked
-    files: {name}/candidates-{{lang}}.{suffix}
-  test:
-    files: {name}/test-{{lang}}.{suffix}
-""",
-    )
-
     recipe = Recipe(
         lambda own: {
             "max_query_length": min(QUERY_PIECES, own["max_length"]),
             "pooling": "logits of the first token",
         },
-        "The vector of a text is what the head answers to its first token, divided by its length: nearer "
-        "passages have a larger product with the query. Queries are cut after $query pieces, passages after "
-        "$max_length.",
-        """\
-def answer(text, query=False):
-    most = $query if query else $max_length
-    inputs = tokenizer(text.strip(), truncation=True, max_length=most, return_tensors="pt")
-    with torch.inference_mode():
-        vector = model(**inputs).logits$first
-    return vector / vector.norm()
-""",
+        answer_text("passage_ranking"),
         lambda own: {"query": min(QUERY_PIECES, own["max_length"])},
     )
 
@@ -166,12 +101,7 @@ def answer(text, query=False):
         for side, pieces in ((0, min(QUERY_PIECES, max_length)), (1, max_length)):
             own = [place for place, item in enumerate(texts) if item[1] == side]
             if own:
-                ids = tokenizer(
-                    [texts[place][2] for place in own],
-                    truncation=True,
-                    max_length=pieces,
-                    return_attention_mask=False,
-                )["input_ids"]
+                ids = cut_to(tokenizer, [texts[place][2] for place in own], pieces)
                 for place, row in zip(own, ids, strict=True):
                     rows[place] = row
         features: list[Feature] = [
@@ -191,10 +121,7 @@ def answer(text, query=False):
         return padded_inputs(rows, padding_id)
 
     def head_labels(
-        self,
-        task: TaskSettings,
-        examples: Sequence[RankingExample],
-        width: int,
+        self, task: TaskSettings, examples: Sequence[RankingExample], width: int
     ) -> tuple[str, ...]:
         """The numbers of a vector."""
         return tuple(str(number) for number in range(width))
@@ -229,28 +156,16 @@ def answer(text, query=False):
         """The vector of an example with one text, as numbers."""
         return outputs[0].tolist()
 
-    def gold(self, example: RankingExample) -> Any:
-        """What the query looks for: keys, of which candidates have some."""
-        return list(example.keys)
-
     def other_languages(self, languages: Sequence[str]) -> Sequence[str]:
         """Candidates are in all languages."""
         return languages
 
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
-        """Nothing: a gold among the first 20 of thousands of candidates is rare at random."""
+        """Nothing: a right one among the first 20 of thousands of candidates is rare at random."""
         return 0.0
 
-    def preview(
-        self,
-        example: Any,
-        features: Sequence[Feature],
-        tokenizer: PreTrainedTokenizerFast,
-        task: TaskSettings,
-    ) -> list[Input]:
-        """The tokens of query and passage."""
-        sides = [name for name in ("query", "passage") if getattr(example, name) is not None]
-        inputs = super().preview(example, features, tokenizer, task)
-        return [replace(found, note=side) for found, side in zip(inputs, sides, strict=True)]
+    def notes(self, example: RankingExample, features: Sequence[Feature]) -> Sequence[str]:
+        """Which is the query, and which the passage."""
+        return [name for name in ("query", "passage") if getattr(example, name) is not None]

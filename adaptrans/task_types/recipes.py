@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from string import Template
 from typing import Any, Protocol
 
-from adaptrans.task_types.base import TASK_TYPES, Recipe, TaskSettings
+from adaptrans.task_types.base import TASK_TYPES, Recipe, TaskSettings, answer_text
 
 
 class NamedTask(TaskSettings, Protocol):
@@ -45,20 +45,6 @@ def rules(task: NamedTask, max_length: int) -> dict[str, Any]:
     return {"kind": task.kind, "max_length": max_length, **TASK_TYPES[task.kind].answering(task)}
 
 
-VECTORS = Recipe(
-    lambda own: {"layer": own["layer"], "pooling": "mean", "max_length": VECTOR_PIECES, "prefix": ""},
-    "For retrieval this package takes the mean over all tokens of layer $layer, `<s>` and `</s>` included, "
-    "and puts nothing before the text; for an encoder that was trained for retrieval try the last layer.",
-    """\
-def vector(text):
-    inputs = tokenizer(text.strip(), truncation=True, max_length=$pieces, return_tensors="pt")
-    with torch.inference_mode():
-        states = model.base_model(**inputs, output_hidden_states=True).hidden_states[$layer]
-    return states[0].mean(0)
-""",
-)
-
-
 def _recipe(own: Mapping[str, Any]) -> Recipe | None:
     """The recipe of a task's rules; None for a type without, or one of a package that is not here."""
     return TASK_TYPES[own["kind"]].recipe if own["kind"] in TASK_TYPES else None
@@ -86,19 +72,17 @@ def text(own: Mapping[str, Any], *, plain: bool) -> str:
     recipe = _recipe(own)
     if recipe is None:
         return ""
-    names = {"max_length": own["max_length"], "first": "[0, 0]" if plain else "[0]", **recipe.names(own)}
-    begin = list(recipe.imports)
-    if recipe.labeled:
-        ours = "[model.config.id2label[i] for i in range(model.config.num_labels)]"
-        # The library's own list of them is in the order of the alphabet.
-        begin += ["", f"labels = {ours if plain else 'model.get_labels_dict()'}"]
-    begin += recipe.before(own)
-    code = "\n".join([*begin, "", "", recipe.code])
-    found = _part("Answer with it", recipe.says, code, names)
-    if recipe.further and plain:
-        said, further = recipe.further
-        found += f"\n{_filled(said, names)}\n\n```python\n{_filled(further, names)}```\n"
-    return found
+    names = {
+        "max_length": own["max_length"],
+        "first": "[0, 0]" if plain else "[0]",
+        # The adapters library's own list of labels is in the order of the alphabet.
+        "labels": "[model.config.id2label[i] for i in range(model.config.num_labels)]"
+        if plain
+        else "model.get_labels_dict()",
+        **recipe.names(own),
+    }
+    further = f"\n{Template(recipe.further).substitute(names)}" if recipe.further and plain else ""
+    return f"\n## Answer with it\n\n{Template(recipe.text).substitute(names)}{further}"
 
 
 def vector_text(layer: int) -> str:
@@ -107,13 +91,5 @@ def vector_text(layer: int) -> str:
     Args:
         layer: The layer whose states are taken; 0 is the output of the embeddings.
     """
-    names = {"layer": layer, "pieces": VECTOR_PIECES}
-    return _part("Vectors of sentences", VECTORS.says, "import torch\n\n\n" + VECTORS.code, names)
-
-
-def _part(heading: str, says: str, code: str, names: Mapping[str, Any]) -> str:
-    return f"\n## {heading}\n\n{_filled(says, names)}\n\n```python\n{_filled(code, names)}```\n"
-
-
-def _filled(text: str, names: Mapping[str, Any]) -> str:
-    return Template(text).substitute(names)
+    said = Template(answer_text("vectors")).substitute(layer=layer, pieces=VECTOR_PIECES)
+    return f"\n## Vectors of sentences\n\n{said}"

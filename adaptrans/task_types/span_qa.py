@@ -9,14 +9,13 @@ them through whitespace words instead, which ruins Chinese with XLM-R.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from adaptrans.errors import ConfigError
 from adaptrans.task_types.base import (
-    LEARNT,
     Batch,
     Feature,
     Input,
@@ -24,14 +23,12 @@ from adaptrans.task_types.base import (
     Recipe,
     TaskSettings,
     TaskType,
-    Template,
+    answer_text,
     tokens,
 )
-from adaptrans.task_types.chance import passages
-from adaptrans.task_types.framing import pair_frame
-from adaptrans.task_types.letters import Blanks, whole_letters
+from adaptrans.task_types.inputs import IGNORED, pair_frame, summed_cross_entropy
+from adaptrans.task_types.letters import Blanks, characters, whole_letters
 from adaptrans.task_types.rows import Example, RowError, Rules, text_field
-from adaptrans.task_types.tensors import IGNORED, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +41,17 @@ N_BEST = 20
 ANSWER_PIECES = 30
 NO_ANSWER = "empty"
 """The reference's literal answer where no valid span exists."""
+NEVER_ANSWERED = 1e6
+"""Score of no answer over a span where there is no valid span at all."""
 
 Window = tuple[int, int]
 """First and one past last piece of the passage in a window."""
 
 Span = tuple[float, int, int]
 """Score, first and one past last character in the passage."""
+
+Output: TypeAlias = tuple[Span | None, float]
+"""Best span of a window, and the window's score of no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,141 +219,24 @@ def best_span(start_logits: torch.Tensor, end_logits: torch.Tensor, feature: Fea
     return float(scores[row, column]), feature["char_starts"][begin], feature["char_ends"][finish]
 
 
-def squad(language: str, *paragraphs: tuple[str, list[tuple[str, str]]]) -> str:
-    """A SQuAD file of contexts with questions and answers; an empty answer is none."""
-    found = []
-    for number, (context, asked) in enumerate(paragraphs):
-        questions = [
-            {
-                "id": f"{language}-{number}-{place}",
-                "question": question,
-                "answers": [{"text": answer, "answer_start": context.index(answer)}] if answer else [],
-                "is_impossible": not answer,
-            }
-            for place, (question, answer) in enumerate(asked)
-        ]
-        found.append({"context": context, "qas": questions})
-    document = {"data": [{"title": language, "paragraphs": found}]}
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+def passages(context: str, answer: str, places: int = 8) -> list[str]:
+    """Passages of a context with as many words as an answer, evenly spread, for the level of chance.
 
+    In scripts written without spaces each character counts as a word. More than 8 passages per question move
+    that level by less than its interval.
 
-ENGLISH = "The library was opened in 1906 by Anna Bell. It holds seven thousand books."
-SWAHILI = "Maktaba ilifunguliwa mwaka 1906."
-QUESTIONS = """\
-max_length: 384  # sub-words of question and passage; a longer passage is read in windows
-fields: {id: id, question: question, context: context, answers: answers%s}
-"""
-SQUAD_FORMAT = """\
-    format: squad  # SQuAD's JSON; or jsonl with a list of {text, answer_start} on each line
-    # approximate_offsets: true  # if offsets are off by a few characters
-"""
-
-
-SPANS = '''\
-def answer(question, context$more):
-    context = context.strip()
-    asked = tokenizer(question.strip(), add_special_tokens=False)["input_ids"][:$question]
-    passage = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = passage["input_ids"], letters(context, passage["offset_mapping"])
-    room, windows = $max_length - len(asked) - 4, [0]
-    while windows[-1] + room < len(ids):
-        windows.append(windows[-1] + min($step, room))
-    windows = [(start, min(start + room, len(ids))) for start in windows]
-    best, nothing = None, []
-    for start, end in windows:
-        row = [tokenizer.bos_token_id, *asked, *2 * [tokenizer.eos_token_id]]
-        row, first = [*row, *ids[start:end], tokenizer.eos_token_id], len(row)
-        with torch.inference_mode():
-            output = model(input_ids=torch.tensor([row]))
-        begins, ends = output.start_logits[0], output.end_logits[0]
-        nothing.append(float(begins[0] + ends[0]))
-        # The $n_best best of each; of two pieces, the one that is in this window and most at home in it.
-        for b in begins.sort(descending=True, stable=True).indices[:$n_best].tolist():
-            for e in ends.sort(descending=True, stable=True).indices[:$n_best].tolist():
-                if not first <= b <= e < min(b + $pieces, len(row) - 1):
-                    continue
-                piece, score = start + b - first, float(begins[b] + ends[e])
-                if home(piece, windows) == (start, end) and (best is None or score > best[0]):
-                    best = score, offsets[piece][0], offsets[start + e - first][1]
-$result
-
-def home(piece, windows):
-    """The window that shows most of the passage on both sides of a piece."""
-
-    def shown(window):
-        start, end = window
-        return min(piece - start, end - 1 - piece) + 0.01 * (end - start) if start <= piece < end else -1
-
-    return max(windows, key=shown)
-
-
-def letters(text, offsets):
-    """Pieces that begin and end with whole letters: the marks behind a piece are its own, blanks of none."""
-    found, taken = [], 0
-    for start, end in offsets:
-        while start < end and blank(text[start]):
-            start += 1
-        while start < end and blank(text[end - 1]):
-            end -= 1
-        while start < min(end, taken) and continues(text, start):
-            start += 1
-        while start < end < len(text) and continues(text, end):
-            end += 1
-        taken = max(taken, end if start < end else 0)
-        found.append([start, end] if start < end else [None, taken])
-    following = len(text)
-    for own in reversed(found):
-        following = own[0] = following if own[0] is None else own[0]
-    return found
-
-
-def blank(character):
-    """Whether the tokenizer sees a space, or nothing."""
-    normal = getattr(tokenizer.backend_tokenizer.normalizer, "normalize_str", str)
-    if character.isspace() or character.isalnum():
-        return character.isspace()
-    return normal(f"a{character}b") in (normal("ab"), normal("a b"))
-
-
-def continues(text, place):
-    """Whether a character belongs to the letter before it."""
-    character = text[place]
-    if character in "\\u200c\\u200d":
-        return place > 0 and unicodedata.combining(text[place - 1]) == 9
-    jamo = "\\u1160" <= character <= "\\u11ff" or "\\ud7b0" <= character <= "\\ud7ff"
-    return unicodedata.category(character)[0] == "M" or jamo or character in "\\u0e33\\u0eb3\\uff9e\\uff9f"
-'''
-ANSWER = """\
-    return "empty" if best is None else context[best[1] : best[2]]
-"""
-MAYBE = """\
-    if best is None or min(nothing) - best[0] > threshold:
-        return ""
-    return context[best[1] : best[2]]
-"""
-NEEDED = ("import unicodedata", "", "import torch")
-_PIPELINE = (
-    "Or with the `question-answering` pipeline, which transformers 4 has and 5 has not. Left alone it widens "
-    "an answer to the next space, which no Chinese, Japanese or Thai text has; for a passage that fits into "
-    "one window these arguments give the same answers, but for combining marks behind the last letter:",
-    """\
-from transformers import pipeline
-
-reader = pipeline("question-answering", model=folder, tokenizer=tokenizer)
-
-
-def read(question, context):
-    found = reader(
-        question=question,
-        context=context,
-        align_to_words=False,
-        max_answer_len=$pieces,
-        max_seq_len=$max_length,
-        max_question_len=$question,
-    )
-    return found["answer"].strip()
-""",
-)
+    Example:
+        >>> passages("The cat sat on the mat.", "a dog", places=3)
+        ['The cat', 'sat on', 'the mat.']
+        >>> passages("图书馆在哪里", "北京", places=2)
+        ['图书', '哪里']
+    """
+    unit = r"\S" if len(characters(context)) > 2 * len(context.split()) else r"\S+"
+    found = [match.span() for match in re.finditer(unit, context)]
+    wanted = min(max(1, len(re.findall(unit, answer))), len(found))
+    last = len(found) - wanted
+    starts = sorted({round(last * place / max(1, places - 1)) for place in range(places)})
+    return [context[found[start][0] : found[start + wanted - 1][1]] for start in starts]
 
 
 def answer_settings(own: Mapping[str, Any]) -> dict[str, Any]:
@@ -367,12 +252,28 @@ def answer_settings(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def answer_names(own: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for the text and code of an export."""
+    """The same for the text and code of an export, for questions that all have an answer."""
     return {
         "question": min(QUESTION_PIECES, own["max_length"] // 2),
         "step": WINDOW_STEP,
         "n_best": N_BEST,
         "pieces": ANSWER_PIECES,
+        "none": "",
+        "more": "",
+        "nothing": "best is None",
+        "empty": NO_ANSWER,
+    }
+
+
+def null_names(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same where a question may have none."""
+    return {
+        **answer_names(own),
+        "none": " There is no answer where that of the first token is better by more than a threshold: tune "
+        "it on development data, as `adaptrans evaluate` does, which prints it.",
+        "more": ", threshold=0.0",
+        "nothing": "best is None or min(nothing) - best[0] > threshold",
+        "empty": "",
     }
 
 
@@ -383,37 +284,17 @@ class SpanQA(TaskType):
     title = "Question answering by a span of a passage"
     version = 2
     required = ("question", "context", "answers")
-    gold_fields: ClassVar[tuple[str, ...]] = ("answers",)
+    reference_fields: ClassVar[tuple[str, ...]] = ("answers",)
     head = "span_qa"
+    targets: ClassVar[Mapping[str, str]] = {"starts": "start", "ends": "end"}
     fixed_inputs = True
     scores: ClassVar[tuple[str, ...]] = ("squad",)
     layout = "answers"
     too_long = "are read in several windows"
     pipeline = "question-answering"
 
-    template = Template(
-        asks="A question, and its answer as a piece of a passage.",
-        settings="scores: [squad]  # squad_characters first for Chinese, Japanese, Thai\n" + QUESTIONS % "",
-        format=SQUAD_FORMAT,
-        suffix="json",
-        splits=LEARNT,
-        rows={
-            "en": squad(
-                "en",
-                (ENGLISH, [("When was it opened?", "1906"), ("How many books?", "seven thousand")]),
-            ),
-            "sw": squad("sw", (SWAHILI, [("Ilifunguliwa lini?", "1906")])),
-        },
-    )
-
     recipe = Recipe(
-        answer_settings,
-        "The answer is the best span of at most $pieces pieces, cut out of the passage by whole letters; "
-        "a long passage is read in windows of $max_length pieces, $step apart.",
-        SPANS.replace("$more", "").replace("$result", ANSWER),
-        answer_names,
-        further=_PIPELINE,
-        imports=NEEDED,
+        answer_settings, answer_text("span_qa"), answer_names, further=answer_text("span_qa_pipeline")
     )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
@@ -499,16 +380,6 @@ class SpanQA(TaskType):
                 )
         return features
 
-    def collate(self, features: Sequence[Feature], padding_id: int) -> Batch:
-        """Padded inputs, `starts` and `ends`, shape (batch,)."""
-        import torch
-
-        return {
-            **padded_inputs([feature["input_ids"] for feature in features], padding_id),
-            "starts": torch.tensor([feature["start"] for feature in features]),
-            "ends": torch.tensor([feature["end"] for feature in features]),
-        }
-
     def loss(self, logits: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> tuple[torch.Tensor, int]:
         """Mean of the cross-entropies of start and end, each of shape (batch, tokens)."""
         start, terms = summed_cross_entropy(logits[0], batch["starts"])
@@ -528,18 +399,18 @@ class SpanQA(TaskType):
         _, start, end = max(found, key=lambda span: span[0])
         return example.context[start:end]
 
-    def gold(self, example: SpanQAExample) -> Any:
+    def reference(self, example: SpanQAExample) -> Any:
         """The reference answer texts."""
         return [answer.text for answer in example.answers]
 
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """The mean score of passages as long as the answer, from places spread over the context."""
         tried = (
-            (gold, passage)
-            for example, gold in zip(examples, golds, strict=True)
-            for passage in passages(example.context, gold[0])
+            (reference, passage)
+            for example, reference in zip(examples, references, strict=True)
+            for passage in passages(example.context, reference[0])
         )
         return level(tried)
 
@@ -562,3 +433,77 @@ class SpanQA(TaskType):
             span = (feature["start"], feature["end"]) if inside else None
             found.append(Input(row, span=span, note=note))
         return found
+
+
+NULL_ANSWER = Answer("", 0)
+"""The reference answer of a question that its context does not answer."""
+
+
+class SpanQANull(SpanQA):
+    """A question whose answer is a piece of a passage, or none (SQuAD 2.0).
+
+    Windows, training and span search are those of `SpanQA`; a question without an answer is trained on the
+    first position of every window. The prediction is the best span with the score of no answer minus its own
+    score, so that a threshold can be tuned on dev data afterwards: above it the answer is none.
+    """
+
+    name = "span_qa_null"
+    title = "Question answering with questions that have no answer"
+    optional = ("impossible",)
+    reference_fields = ("answers", "impossible")
+    may_be_unanswered = True
+    options_like = "span_qa"
+    scores = ("squad2", "squad2_best")
+    layout = "answers_or_none"
+
+    recipe = Recipe(answer_settings, answer_text("span_qa"), null_names)
+
+    def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> SpanQAExample:
+        """As `SpanQA.build`, for questions that may have no answer.
+
+        A question without answers is one its context does not answer, if the field
+        `impossible`, where it is mapped, agrees.
+        """
+        impossible = fields.get("impossible")
+        answers = answer_pairs(fields.get("answers"))
+        # As it stands in a csv file, where "False" would be true.
+        if isinstance(impossible, str):
+            impossible = impossible.strip().lower() not in ("", "false", "no", "0")
+        if impossible is not None and bool(impossible) == bool(answers):
+            found = (
+                "is marked impossible but has answers" if answers else "has no answer but is not marked so"
+            )
+            raise RowError(f"the question {found}")
+        example = super().build(id, fields, replace(rules, labeled=False))
+        if example.answers or not rules.labeled:
+            return example
+        return replace(example, answers=(NULL_ANSWER,))
+
+    def decode(self, logits: tuple[torch.Tensor, torch.Tensor], features: Sequence[Feature]) -> list[Output]:
+        """The best valid span of every window, and start + end logit of its first position."""
+        nulls = (logits[0][:, 0].float() + logits[1][:, 0].float()).tolist()
+        return list(zip(super().decode(logits, features), nulls, strict=True))
+
+    def predict(
+        self, example: SpanQAExample, outputs: Sequence[Output], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """The best span's text, and how much higher no answer scores (`no_answer`, a difference of logits).
+
+        The score of no answer is the lowest of all windows.
+
+        Source: the `null_score_diff` rule of the SQuAD 2.0 reference scripts.
+        """
+        null = min(score for _, score in outputs)
+        found = [span for span, _ in outputs if span is not None]
+        if not found:
+            return {"text": "", "no_answer": NEVER_ANSWERED}
+        score, start, end = max(found, key=lambda span: span[0])
+        return {"text": example.context[start:end], "no_answer": null - score}
+
+    def chance(
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
+    ) -> float:
+        """The better of no answer for all and of passages, see `SpanQA.chance`."""
+        return max(
+            level((given, "") for given in references), super().chance(task, examples, references, level)
+        )

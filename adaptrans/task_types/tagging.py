@@ -18,7 +18,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.task_types.base import (
-    LEARNT,
     Batch,
     Feature,
     Input,
@@ -26,13 +25,11 @@ from adaptrans.task_types.base import (
     Recipe,
     TaskSettings,
     TaskType,
-    Template,
+    answer_text,
     tokens,
 )
-from adaptrans.task_types.chance import SEED
-from adaptrans.task_types.framing import text_ends
+from adaptrans.task_types.inputs import IGNORED, pad, padded_inputs, text_ends
 from adaptrans.task_types.rows import Example, RowError, Rules, how_to_name, named_label
-from adaptrans.task_types.tensors import IGNORED, pad, padded_inputs, summed_cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -45,13 +42,18 @@ SPACE = "\u2581"
 RESERVED_PIECES = 3
 """Subword tokens kept free of the maximum length for XLM-R (its pair form takes one more than `<s> </s>`)."""
 
-PLACES = {"first_piece": "", "first_text_piece": " + (len(own) > 1 and own[0] == space)"}
-"""Where in a word its tag sits, by `tag_on`, in the code of an export."""
-
-PIECES = {
-    "first_piece": "first piece",
-    "first_text_piece": "first piece with text: the piece of a lone space before a word bears none",
+BEARERS = {
+    "first_piece": {"piece": "first piece", "place": "", "space": ""},
+    "first_text_piece": {
+        "piece": "first piece with text: the piece of a lone space before a word bears none",
+        "place": " + (len(own) > 1 and own[0] == space)",
+        "space": f'\nspace = tokenizer.convert_tokens_to_ids("{SPACE}")',
+    },
 }
+"""Where in a word its tag sits, by `tag_on`: in words, and in the code of an export."""
+
+SEED = 0
+"""Of the tags that are dealt out at random for the level of chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Tagging(TaskType):
     title = "Tagging of words"
     required = ("words", "tags")
     optional = ("lines",)
-    gold_fields = ("tags", "lines")
+    reference_fields = ("tags", "lines")
     text_field = "words"
     needs_labels = True
     tags_words = True
@@ -120,68 +122,10 @@ class Tagging(TaskType):
     too_long = "go on in a further input, from a word's beginning"
     pipeline = "token-classification"
 
-    template = Template(
-        asks="A sentence, and a tag for each of its words.",
-        settings="""\
-labels: [O, B-PER, I-PER, B-LOC, I-LOC]
-# labels_from: {split: train, at_least: 10}  # in place of labels, for tag sets of hundreds
-scores: [entity_f1, token_accuracy]  # for parts of speech: [token_accuracy]
-max_length: 128  # sub-words; a longer sentence is read in several parts
-fields: {words: words, tags: tags, lines: lines}
-""",
-        format="""\
-    format: columns  # a word, a tab and its tag on a line, a blank line after each sentence; or conllu
-    # options: {separator: " "}  # a space in place of the tab
-""",
-        suffix="txt",
-        splits=LEARNT,
-        rows={
-            "en": "Anna\tB-PER\nlives\tO\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n.\tO\n\nHe\tO\nsleeps\tO\n.\tO\n\n",
-            "sw": "Anna\tB-PER\nanaishi\tO\nNairobi\tB-LOC\n.\tO\n\n",
-        },
-    )
-
     recipe = Recipe(
         lambda own: {"tag_on": own["tag_on"], "reserved_pieces": RESERVED_PIECES},
-        "The tag of a word is that of its $piece. A sentence is given as words, and a long one in parts of "
-        "whole words, of $room pieces at most.",
-        """\
-def answer(words):
-    encoded = tokenizer(list(words), is_split_into_words=True, add_special_tokens=False)
-    pieces = [[] for _ in words]
-    for piece, word in zip(encoded["input_ids"], encoded.word_ids()):
-        pieces[word].append(piece)
-    # A word without pieces, or longer than any input, is the unknown token.
-    pieces = [own if 0 < len(own) <= $room else [tokenizer.unk_token_id] for own in pieces]
-    parts, used = [[]], 0
-    for own in pieces:
-        if parts[-1] and used + len(own) > $room:
-            parts, used = [*parts, []], 0
-        parts[-1].append(own)
-        used += len(own)
-    return [tag for part in parts for tag in tags(part)]
-
-
-def tags(pieces):
-    ids, places = [tokenizer.bos_token_id], []
-    for own in pieces:
-        places.append(len(ids)$place)
-        ids += own
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([[*ids, tokenizer.eos_token_id]])).logits[0]
-    return [labels[int(logits[place].argmax())] for place in places]
-""",
-        lambda own: {
-            "room": own["max_length"] - RESERVED_PIECES,
-            "place": PLACES[own["tag_on"]],
-            "piece": PIECES[own["tag_on"]],
-        },
-        labeled=True,
-        before=lambda own: (
-            [f'space = tokenizer.convert_tokens_to_ids("{SPACE}")']
-            if own["tag_on"] == "first_text_piece"
-            else []
-        ),
+        answer_text("tagging"),
+        lambda own: {"room": own["max_length"] - RESERVED_PIECES, **BEARERS[own["tag_on"]]},
     )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> TaggingExample:
@@ -259,10 +203,6 @@ def tags(pieces):
             "labels": pad([feature["token_labels"] for feature in features], IGNORED),
         }
 
-    def loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, int]:
-        """Cross-entropy over the first pieces of words; logits have shape (batch, tokens, tags)."""
-        return summed_cross_entropy(logits, batch["labels"])
-
     def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[list[int]]:
         """Number of the tag with the highest logit at the piece that bears each word's tag."""
         best = logits.float().argmax(dim=-1).tolist()
@@ -271,34 +211,27 @@ def tags(pieces):
         ]
 
     def predict(
-        self,
-        example: TaggingExample,
-        outputs: Sequence[list[int]],
-        labels: Sequence[str],
+        self, example: TaggingExample, outputs: Sequence[list[int]], labels: Sequence[str]
     ) -> list[str]:
         """The segments' tags joined: one per word of the sentence."""
         return [labels[tag] for output in outputs for tag in output]
 
-    def gold(self, example: TaggingExample) -> list[str] | None:
-        """The gold tags, None if the data has none."""
-        return None if example.tags is None else list(example.tags)
-
     def chance(
-        self, task: TaskSettings, examples: Iterable[Any], golds: Iterable[Any], level: Level
+        self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level
     ) -> float:
         """The better of one tag for every word and the set's own tags dealt out at random."""
         import numpy as np
 
-        tags = sorted({tag for gold in golds for tag in gold})
+        tags = sorted({tag for own in references for tag in own})
         number = {tag: place for place, tag in enumerate(tags)}
-        every = np.fromiter((number[tag] for gold in golds for tag in gold), dtype=np.int32)
+        every = np.fromiter((number[tag] for own in references for tag in own), dtype=np.int32)
         dealt = np.random.default_rng(SEED).permutation(every)
-        starts = accumulate((len(gold) for gold in golds), initial=0)
+        starts = accumulate((len(own) for own in references), initial=0)
         at_random = (
-            (gold, [tags[place] for place in dealt[start : start + len(gold)]])
-            for gold, start in zip(golds, starts, strict=False)
+            (own, [tags[place] for place in dealt[start : start + len(own)]])
+            for own, start in zip(references, starts, strict=False)
         )
-        levels = [level((gold, [tag] * len(gold)) for gold in golds) for tag in tags]
+        levels = [level((own, [tag] * len(own)) for own in references) for tag in tags]
         return max(*levels, level(at_random))
 
     def answering(self, task: TaskSettings) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from typing import Any
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, NoRowError, UnknownNameError
 from adaptrans.languages import unknown
-from adaptrans.task_types.rows import Example, RowError, Rules
-from adaptrans.tasks.fields import compile_fields, path_getter
+from adaptrans.task_types.rows import Example, RowError, Rules, compile_fields, path_getter
 from adaptrans.tasks.locate import Located, filled, find, missing
 from adaptrans.tasks.readers.tables import FORMATS, Row, other_separator, separator_remedy
 from adaptrans.tasks.readers.text import Problem
@@ -80,8 +79,8 @@ def rule(*limits: int | None) -> dict[str, Any]:
 def with_labels(task: Task, data: Path | None) -> Task:
     """The task with the labels that its data have, in alphabetical order; other tasks unchanged.
 
-    Labels that are rarer than the task says are not learned: where they are
-    gold, the answer is wrong.
+    Labels that are rarer than the task says are not learned: where one is the
+    reference, the answer is wrong.
 
     Raises:
         MissingDataError: If the split that holds the labels is nowhere.
@@ -481,8 +480,8 @@ def _options(located: Located, path: Path, beside: Path | None) -> dict[str, Any
     for key in options:
         if key not in known:
             raise UnknownNameError(f"option of format {located.format}", key, known)
-    if located.gold is not None:
-        options["gold"] = located.gold
+    if located.references is not None:
+        options["references"] = located.references
     if beside is not None:
         options["beside"] = beside
     elif "beside" in known:

@@ -33,19 +33,19 @@ class Located:
         files: Each file, with the English side of a bitext beside it, in reading order.
         format: Name of the reader.
         names: What the placeholders of patterns and options stand for.
-        gold: The reference pairs of two corpora.
+        references: The file of the reference pairs of two corpora.
     """
 
     source: FileSource | HubSource
     files: tuple[tuple[Path, Path | None], ...]
     format: str
     names: Mapping[str, str]
-    gold: Path | None = None
+    references: Path | None = None
 
     @property
     def paths(self) -> list[Path]:
         """All files, the English sides and reference pairs included."""
-        return [path for pair in (*self.files, (self.gold,)) for path in pair if path is not None]
+        return [path for pair in (*self.files, (self.references,)) for path in pair if path is not None]
 
 
 def find(task: Task, split: str, language: str, data: Path | None, *, fetch: bool = False) -> Located | None:
@@ -99,7 +99,7 @@ def missing(task: Task, split: str, language: str, data: Path | None) -> Missing
         str(PurePosixPath(filled(pattern, names)))
         for source in task.file_sources(split)
         if not source.languages or language in source.languages
-        for pattern in (*source.path, *filter(None, (source.beside, source.gold)))
+        for pattern in (*source.path, *filter(None, (source.beside, source.references)))
     ]
     remedies = []
     if wanted:
@@ -166,10 +166,10 @@ def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
                 if len(beside) != len(pairs):
                     continue
                 pairs = [(path, other) for (path, _), other in zip(pairs, beside, strict=True)]
-            gold = _matches(data, filled(source.gold, names)) if source.gold else []
-            if source.gold and not gold:
+            own = _matches(data, filled(source.references, names)) if source.references else [None]
+            if not own:
                 continue
-            located = Located(source, tuple(pairs), str(source.format), names, gold[0] if gold else None)
+            located = Located(source, tuple(pairs), str(source.format), names, own[0])
             if not source.labeled_only or _has_tags(located):
                 return located
     return None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from adaptrans.errors import AdaptransError, UnknownNameError
 from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.tasks.names import SLOT, WORDS, TaskRef, name_problem, plain_name
-from adaptrans.utils.renames import TASK_KEYS, current
+from adaptrans.utils.renames import TASK_FIELDS, TASK_KEYS, current
 
 _PART = re.compile(
     r"(?P<task>[A-Za-z0-9_-]+)\.(?P<split>[A-Za-z0-9_]+)(?:\[(?P<language>[A-Za-z0-9_-]+)\])?\Z"
@@ -65,11 +65,18 @@ def _texts(value: Any) -> Any:
     return tuple(map(_as_text, value)) if isinstance(value, list | tuple) else value
 
 
+def _current_fields(value: Any) -> Any:
+    """Fields under the names of today; the column that a reader of ours makes bears the name of its field."""
+    if not isinstance(value, Mapping):
+        return value
+    return current({name: TASK_FIELDS.get(name, path) for name, path in value.items()}, TASK_FIELDS)
+
+
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 LabelNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 RawLabels: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts), BeforeValidator(_as_tuple)]
 LabelMap: TypeAlias = Annotated[dict[str, str | int], BeforeValidator(_text_keys)]
-FieldMap: TypeAlias = dict[str, str | tuple[str, ...] | None]
+FieldMap: TypeAlias = Annotated[dict[str, str | tuple[str, ...] | None], BeforeValidator(_current_fields)]
 Origin: TypeAlias = Literal["native", "human", "machine"]
 """Written in the language itself, translated by people, or translated by a machine."""
 Provenance: TypeAlias = Origin | dict[str, Origin] | None
@@ -119,7 +126,7 @@ class ReadRules(Strict):
     approximate_offsets: bool | Literal["or-none"] = Field(
         default=False,
         description="move answer offsets to the nearest match; or-none: and keep an answer that stands "
-        "nowhere in its context as a gold text to score with, empty ones left out",
+        "nowhere in its context as a reference to score with, empty ones left out",
     )
     counted: bool = Field(default=True, description="whether its rows are what a manifest counts in the file")
 
@@ -137,7 +144,7 @@ class FileSource(ReadRules):
 
     path: Names = Field(default=(), description="patterns below the data folder, joined in this order")
     beside: str | None = Field(default=None, description="the English side of a bitext")
-    gold: str | None = Field(default=None, description="the gold pairs of two corpora")
+    references: str | None = Field(default=None, description="the reference pairs of two corpora")
     format: str | None = Field(default=None, description="name of the reader")
     labeled_only: bool = Field(default=False, description="pass over files whose tags were removed")
 
@@ -252,6 +259,8 @@ class Split(Strict):
 class Task(Strict):
     """A named task with its languages, splits, type and scores. See `catalogue`."""
 
+    renamed = TASK_KEYS
+
     name: str
     version: int = Field(ge=1, description="raised by every change that can move a score")
     title: str
@@ -275,7 +284,7 @@ class Task(Strict):
     fields: FieldMap = {}
     sources: Sources = Sources()
     splits: dict[str, Split] = Field(min_length=1)
-    licence: str
+    license: str
     citation: str
     homepage: str
     note: str = ""

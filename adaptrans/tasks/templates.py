@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.task_types.base import TASK_TYPES, Template
@@ -23,7 +24,7 @@ languages: [en, sw]  # ISO 639-1 codes, or 639-3 where there is none
 """
 
 TAIL = """\
-licence: none stated
+license: none stated
 citation: none
 homepage: none
 """
@@ -84,7 +85,7 @@ def task_file(kind: str, name: str, folder: str = "FOLDER") -> str:
         text
         + template.settings
         + "sources:\n  files:\n"
-        + template.format
+        + indent(template.format, "    ")
         + sections.format(name=name, suffix=template.suffix)
         + TAIL
     )

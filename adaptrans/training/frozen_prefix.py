@@ -20,7 +20,6 @@ from adaptrans.modeling.layer_chain import LayerPosition, first_place
 from adaptrans.modeling.model import SetupModel, logits
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types.base import TASK_TYPES, TaskType
-from adaptrans.task_types.tensors import collated
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast
@@ -250,7 +249,7 @@ def _make(source: TrainingTask, prefix: FrozenPrefix, tokens_per_batch: int, pad
                     features = rows(source.features, part)
                     for item, feature in zip(part, features, strict=True):
                         feature["draw"] = (0, 0, item)
-                    batch = collated(source.kind, features, padding_id, prefix.device)
+                    batch = source.kind.batch(features, padding_id, prefix.device)
                     yield part, compute(prefix, source.assembled, batch)
                     meter.advance(len(part))
 

@@ -22,7 +22,6 @@ from adaptrans.modeling.fusion import is_value, regularization
 from adaptrans.modeling.model import SetupModel, load_trained_state, trained_state
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.runs.training_args import TrainingConfig
-from adaptrans.task_types.tensors import collated
 from adaptrans.training import checkpoint
 from adaptrans.training.checkpoint import TrainerState, TrainingLog
 from adaptrans.training.multitask import Streams, TrainingBatch, TrainingTask
@@ -355,7 +354,7 @@ class _Training:
         # What a kind draws for each batch, such as masks, follows from the place alone, as batches do.
         for item, feature in zip(part, features, strict=True):
             feature["draw"] = (self.job.seed, draw.number, item)
-        batch = collated(source.kind, features, self.job.padding_id, self.job.device)
+        batch = source.kind.batch(features, self.job.padding_id, self.job.device)
         if source.prefix is not None:
             batch["below"] = source.prefix.states(source.assembled, part, batch)
         return batch

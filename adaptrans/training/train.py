@@ -34,7 +34,6 @@ from adaptrans.task_types import masked_lm
 from adaptrans.task_types.base import Feature, TaskType
 from adaptrans.task_types.masked_lm import MaskedLM, vocabulary
 from adaptrans.task_types.recipes import ANSWERING, rules
-from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import loading
 from adaptrans.tasks.readers.text import read_lines
 from adaptrans.tasks.schema import Task
@@ -163,7 +162,7 @@ def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
     config = replace_selection(spec.config)
     kind, tokenizer, notes = spec.task.type, load_tokenizer(spec.workspace.backbone), list[str]()
     every = spec.workspace.examples(spec.task, spec.split, spec.language, None, notes)
-    places = spec.places(every, kind.gold)
+    places = spec.places(every, kind.reference)
     examples = [every[place] for place in places]
     if not examples:
         raise MissingDataError(
@@ -419,7 +418,7 @@ class _Data:
             return None
         examples, features = self.split("dev", self.spec.config.limit_dev, training=False)
         rule = SCORES[self.spec.task.scores[0]]
-        golds = [self.kind.gold(example) for example in examples]
+        golds = [self.kind.reference(example) for example in examples]
 
         def score(assembled: SetupModel) -> float:
             labels = assembled.head.labels if assembled.head is not None else ()
@@ -491,7 +490,7 @@ def dev_score(
     assembled.model.eval()
     with torch.inference_mode():
         for start in range(0, len(held_out), DEV_BATCH):
-            batch = collated(MaskedLM(), held_out[start : start + DEV_BATCH], padding_id, device)
+            batch = MaskedLM().batch(held_out[start : start + DEV_BATCH], padding_id, device)
             with autocast(device, precision):
                 value, number = MaskedLM().loss(head(assembled, batch), batch)
             total, terms = total + value.item(), terms + number

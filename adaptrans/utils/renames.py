@@ -21,8 +21,16 @@ OPTIONS = {
 }
 """Options of training and evaluation, in files, presets, `--set` and the Python API."""
 
-TASK_KEYS = {"labelled": "labeled", "labelled_only": "labeled_only"}
+TASK_KEYS = {
+    "labelled": "labeled",
+    "labelled_only": "labeled_only",
+    "licence": "license",
+    "gold": "references",
+}
 """Keys of task files."""
+
+TASK_FIELDS = {"golds": "references"}
+"""Fields that task files map."""
 
 COMMAND_LINE = {"--quantise": "--quantize", "--licence": "--license"}
 """Options of commands."""

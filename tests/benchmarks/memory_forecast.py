@@ -82,7 +82,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     from adaptrans.modeling.heads import HeadSpec
     from adaptrans.modeling.model import assemble, logits
     from adaptrans.modeling.setup.parser import parse
-    from adaptrans.task_types.tensors import summed_cross_entropy
+    from adaptrans.task_types.inputs import summed_cross_entropy
     from adaptrans.utils.devices import autocast, spare_memory
 
     spare_memory(spared)

@@ -40,7 +40,7 @@ TASKS = {
         "fields": {"query": "question", "passage": "context", "keys": ["id"]},
         "sources": {"files": {"format": "squad"}},
         "splits": {"train": {"files": "qa/train-{lang}.json"}},
-        "licence": "CC0-1.0",
+        "license": "CC0-1.0",
         "citation": "none",
         "homepage": "none",
     },

@@ -81,7 +81,7 @@ class Sample:
         rest = {key: value for key, value in self.task.items() if key != "source"}
         split = {"files": [source]}
         return {
-            "version": 1, "title": "t", "roles": ["target"], "languages": ["de"], "licence": "none",
+            "version": 1, "title": "t", "roles": ["target"], "languages": ["de"], "license": "none",
             "citation": "none", "homepage": "none", "splits": {"test": split}, **rest,
         }  # fmt: skip
 
@@ -529,8 +529,8 @@ SAMPLES: dict[str, Callable[[], list[Sample]]] = {
             {
                 "kind": "bitext_mining",
                 "scores": ["bucc_f1"],
-                "fields": {"id": "id", "text": "text", "golds": "golds", "pool": "pool"},
-                "source": {"format": "bucc", "beside": "rows.en", "gold": "rows.gold"},
+                "fields": {"id": "id", "text": "text", "references": "references", "pool": "pool"},
+                "source": {"format": "bucc", "beside": "rows.en", "references": "rows.gold"},
             },
             CORPUS,
             {

@@ -9,8 +9,8 @@ from adaptrans import samples
 from adaptrans.evaluation.metrics import SCORES, chance
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.task_types.bitext_retrieval import BitextExample
-from adaptrans.task_types.chance import passages
 from adaptrans.task_types.multiple_choice import MultipleChoiceExample
+from adaptrans.task_types.span_qa import passages
 from adaptrans.tasks import catalogue, loading
 
 
@@ -18,7 +18,7 @@ def sample(name, language="en", limit=200):
     task = catalogue.get(f"sample_{name}", (samples.TASKS,))
     examples = loading.read_examples(task, "test", language, samples.DATA)[:limit]
     kind = TASK_TYPES[task.kind]
-    golds = list(range(len(examples))) if not kind.trainable else [kind.gold(item) for item in examples]
+    golds = list(range(len(examples))) if not kind.trainable else [kind.reference(item) for item in examples]
     return task, examples, golds
 
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.task_types.rows import RowError, Rules
-from adaptrans.task_types.span_qa import Answer
-from adaptrans.task_types.span_qa_null import NULL_ANSWER
+from adaptrans.task_types.span_qa import NULL_ANSWER, Answer
 
 build_bitext = TASK_TYPES["bitext_retrieval"].build
 build_classification = TASK_TYPES["classification"].build

@@ -32,4 +32,4 @@ def test_a_batch_is_padded_and_an_example_holds_no_gold(tokenizer, task):
     assert batch["attention_mask"].sum(dim=1).tolist() == [feature["length"] for feature in features]
     assert not KIND.trainable
     with pytest.raises(NotImplementedError, match="no part of an example"):
-        KIND.gold(EXAMPLES[0])
+        KIND.reference(EXAMPLES[0])

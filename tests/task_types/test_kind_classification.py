@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from adaptrans.task_types.classification import Classification, ClassificationExample
-from adaptrans.task_types.tensors import IGNORED
+from adaptrans.task_types.inputs import IGNORED
 
 KIND = Classification()
 encode = KIND.encode
@@ -78,7 +78,7 @@ def test_perfect_logits_give_the_gold_labels_back(tokenizer, task):
     batch = KIND.collate(features, 1)
     outputs = KIND.decode(functional.one_hot(batch["labels"], 3).bfloat16(), features)
     predicted = [KIND.predict(e, [o], LABELS) for e, o in zip(examples, outputs, strict=True)]
-    assert predicted == [KIND.gold(example) for example in examples] == ["neutral", "entailment"]
+    assert predicted == [KIND.reference(example) for example in examples] == ["neutral", "entailment"]
 
 
 def test_the_first_of_equal_logits_wins():
@@ -102,4 +102,4 @@ def test_batch_shapes_and_loss(tokenizer, task):
 
 
 def test_hidden_labels_are_none():
-    assert KIND.gold(PAIRS[2]) is None
+    assert KIND.reference(PAIRS[2]) is None

@@ -71,7 +71,7 @@ def test_guesses_are_counted_by_example(tokenizer, task):
     counts = KIND.decode(right, features)
     predictions = [KIND.predict(example, [count], ()) for example, count in zip(found, counts, strict=True)]
     assert sum(hidden for _, hidden in predictions) == len(batch["labels"])
-    golds = [KIND.gold(example) for example in found]
+    golds = [KIND.reference(example) for example in found]
     assert SCORES["masked_pieces"].compute(golds, predictions) == {"masked_pieces": 100.0}
     wrong = KIND.decode(right.roll(1, dims=-1), features)
     assert all(count == (0, hidden) for count, (_, hidden) in zip(wrong, predictions, strict=True))

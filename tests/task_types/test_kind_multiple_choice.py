@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from adaptrans.task_types.inputs import IGNORED
 from adaptrans.task_types.multiple_choice import MultipleChoice, MultipleChoiceExample
-from adaptrans.task_types.tensors import IGNORED
 
 KIND = MultipleChoice()
 encode = KIND.encode
@@ -98,8 +98,8 @@ def test_perfect_logits_give_the_gold_choices_back(tokenizer, task):
     batch = KIND.collate(features, 1)
     outputs = KIND.decode(functional.one_hot(batch["labels"], 4).float(), features)
     predicted = [KIND.predict(e, [o], ()) for e, o in zip(examples, outputs, strict=True)]
-    assert predicted == [KIND.gold(example) for example in examples] == [1, 3]
-    assert KIND.gold(EXAMPLES[2]) is None
+    assert predicted == [KIND.reference(example) for example in examples] == [1, 3]
+    assert KIND.reference(EXAMPLES[2]) is None
 
 
 def test_equal_numbers_of_choices_batch_without_padding_rows(tokenizer, task):

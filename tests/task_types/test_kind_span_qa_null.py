@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.task_types.span_qa import Answer, SpanQAExample
-from adaptrans.task_types.span_qa_null import NEVER_ANSWERED, NULL_ANSWER
-from adaptrans.task_types.tensors import IGNORED
+from adaptrans.task_types.inputs import IGNORED
+from adaptrans.task_types.span_qa import NEVER_ANSWERED, NULL_ANSWER, Answer, SpanQAExample
 
 KIND = TASK_TYPES["span_qa_null"]
 CONTEXT = "The library was opened in 1906."
@@ -66,5 +65,5 @@ def test_without_a_valid_span_there_is_no_answer():
 
 
 def test_gold():
-    assert KIND.gold(example(NULL_ANSWER)) == [""]
-    assert KIND.gold(example()) == []
+    assert KIND.reference(example(NULL_ANSWER)) == [""]
+    assert KIND.reference(example()) == []

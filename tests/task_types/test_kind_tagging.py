@@ -3,8 +3,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adaptrans.task_types.inputs import IGNORED
 from adaptrans.task_types.tagging import RESERVED_PIECES, Tagging, TaggingExample, segments, word_pieces
-from adaptrans.task_types.tensors import IGNORED
 
 KIND = Tagging()
 encode = KIND.encode
@@ -114,7 +114,7 @@ def test_hidden_tags_give_no_terms_but_predictions(tokenizer, task):
     logits = torch.zeros(*batch["labels"].shape, len(TAGS))
     logits[..., 2] = 1
     assert KIND.predict(example, KIND.decode(logits, features), TAGS) == ["I-PER", "I-PER"]
-    assert KIND.gold(example) is None
+    assert KIND.reference(example) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_perfect_logits_give_the_gold_tags_back(tokenizer, task, words, max_leng
     example = TaggingExample("1", tuple(words), tags)
     features = encode([example], tokenizer, task(*TAGS), max_length, True)
     assert max(feature["length"] for feature in features) <= max_length
-    assert answered(example, features, TAGS) == list(tags) == KIND.gold(example)
+    assert answered(example, features, TAGS) == list(tags) == KIND.reference(example)
 
 
 def test_perfect_logits_give_the_gold_tags_back_in_any_sentence(tokenizer, task, hard_words):

@@ -29,9 +29,9 @@ def task():
     return catalogue.get("bucc2018")
 
 
-def test_sentences_golds_and_the_other_corpus(folder, task):
+def test_sentences_references_and_the_other_corpus(folder, task):
     examples = read_examples(task, "dev", "de", folder)
-    assert [(e.id, e.text, e.golds) for e in examples] == [
+    assert [(e.id, e.text, e.references) for e in examples] == [
         ("de-1", "Ein Haus .", ("en-1",)),
         ("de-2", " Der Hund\u2028 ", ("en-3",)),
         ("de-3", "Ein Haus .", ()),
@@ -46,7 +46,7 @@ def test_files_without_a_final_line_end_lose_nothing(folder, task):
     examples = read_examples(task, "dev", "de", folder)
     assert examples[2].text == "Ein Haus ."
     assert examples[0].pool[2][1] == "A dog"
-    assert examples[1].golds == ("en-3",)
+    assert examples[1].references == ("en-3",)
 
 
 def test_the_layout_of_the_shared_task_is_found(folder, task):
@@ -58,7 +58,7 @@ def test_the_layout_of_the_shared_task_is_found(folder, task):
     assert available_languages(task, "test", folder) == []
 
 
-def test_a_corpus_without_the_other_one_or_without_gold_is_not_there(folder, task):
+def test_a_corpus_without_the_other_one_or_without_references_is_not_there(folder, task):
     (folder / "bucc2018/de-en.dev.gold").rename(folder / "gold")
     assert available_languages(task, "dev", folder) == []
     (folder / "gold").rename(folder / "bucc2018/de-en.dev.gold")
@@ -124,6 +124,6 @@ def test_the_real_chinese_dev_set(data_folder, task):
     found = Checker(data_folder).check(task, "dev", "zh")
     assert (found.examples, found.verified, found.notes) == (8624, 2, ())
     examples = read_examples(task, "dev", "zh", data_folder)
-    assert sum(len(example.golds) for example in examples) == 257
+    assert sum(len(example.references) for example in examples) == 257
     assert len(examples[0].pool) == 13589
     assert Checker(data_folder).check(task, "dev", "fr").examples is None

@@ -102,7 +102,7 @@ XTREME_R = {
 def test_every_task_loads_and_is_documented(name):
     task = catalogue.get(name)
     assert task.name == name
-    assert task.licence
+    assert task.license
     assert len(task.citation) > 30
     assert task.homepage.startswith("https://")
     assert catalogue.get(name) is task

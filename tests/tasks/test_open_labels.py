@@ -28,7 +28,7 @@ def test_other_tasks_stay_as_they_are(tmp_path):
 
 def test_rare_labels_are_read_but_not_learnt(folder, tokenizer):
     from adaptrans.task_types.base import TASK_TYPES
-    from adaptrans.task_types.tensors import IGNORED
+    from adaptrans.task_types.inputs import IGNORED
 
     task = with_labels(catalogue.get("ccg"), folder)
     examples = read_examples(task, "dev", "en", folder)

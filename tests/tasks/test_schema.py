@@ -19,7 +19,7 @@ BASE = {
     "fields": {"text": "a", "label": "b"},
     "sources": {"files": {"format": "tsv", "options": {"columns": ["a", "b"], "header": False}}},
     "splits": {"train": {"files": "train-{lang}.tsv"}, "test": {"files": ["test-{lang}.tsv"]}},
-    "licence": "CC0",
+    "license": "CC0",
     "citation": "none",
     "homepage": "https://example.org",
 }
@@ -122,8 +122,8 @@ def test_shares_may_not_take_everything():
 
 def test_missing_key_is_named():
     mapping = copy.deepcopy(BASE)
-    del mapping["licence"]
-    assert 'the key "licence" is missing' in refused(mapping)
+    del mapping["license"]
+    assert 'the key "license" is missing' in refused(mapping)
 
 
 def test_parts():

@@ -24,7 +24,7 @@ TOY = {
         "train": {"files": "train-{lang}.tsv"},
         "test": {"files": "test-{lang}.tsv", "languages": ["en"]},
     },
-    "licence": "CC0",
+    "license": "CC0",
     "citation": "none",
     "homepage": "https://example.org",
 }

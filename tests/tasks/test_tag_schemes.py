@@ -86,7 +86,7 @@ def folders(tmp_path):
             "train": {"files": "train-{lang}.txt", "languages": ["en"]},
             "test": {"files": "test-{lang}.txt"},
         },
-        "licence": "l",
+        "license": "l",
         "citation": "c",
         "homepage": "h",
     }

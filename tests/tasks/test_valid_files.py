@@ -35,7 +35,7 @@ def task_of(source, kind="classification", **keys):
     fields = {"text": "text", "label": "label"} if kind == "classification" else None
     mapping = {
         "name": "own", "version": 1, "title": "t", "kind": kind, "roles": ["target"],
-        "languages": ["en", "fa"], "scores": ["accuracy"], "licence": "l", "citation": "c", "homepage": "h",
+        "languages": ["en", "fa"], "scores": ["accuracy"], "license": "l", "citation": "c", "homepage": "h",
         "labels": ["a", "b"], "fields": fields, "splits": {"test": {"files": source}}, **keys,
     }  # fmt: skip
     return catalogue.resolve({name: value for name, value in mapping.items() if value is not None})
@@ -277,7 +277,7 @@ def test_a_character_is_a_letter_with_its_marks(tmp_path):
 
 
 def test_superscripts_are_no_numbers(tmp_path):
-    from adaptrans.tasks.fields import path_getter
+    from adaptrans.task_types.rows import path_getter
     from adaptrans.tasks.readers.conll import read_conllu
 
     path = tmp_path / "a.conllu"

@@ -23,7 +23,6 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs.training_args import training_config
 from adaptrans.task_types.masked_lm import MaskedLM
-from adaptrans.task_types.tensors import collated
 from adaptrans.tasks import catalogue
 from adaptrans.training import train
 from adaptrans.training.multitask import Streams, TrainingTask
@@ -55,7 +54,7 @@ def built(base, setup="full", method="seq_bn"):
 
 def batch_of(texts=((0, 5, 6, 7, 2), (0, 9, 8, 2))):
     features = [{"input_ids": list(ids), "mask": 999, "first_piece": 4} for ids in texts]
-    return collated(KIND, features, 1, torch.device("cpu"))
+    return KIND.batch(features, 1, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("setup", ["full(nli + mlm)", "mix(nli + mlm) > target", "full(mlm)", "mlm > target"])
@@ -129,9 +128,8 @@ def test_masks_follow_from_the_place_alone():
     ids = [0, *range(10, 74), 2]
 
     def hidden(**more):
-        return collated(
-            KIND, [{"input_ids": ids, "mask": 999, "first_piece": 4, **more}], 1, torch.device("cpu")
-        )["hidden"]
+        features = [{"input_ids": ids, "mask": 999, "first_piece": 4, **more}]
+        return KIND.batch(features, 1, torch.device("cpu"))["hidden"]
 
     one = hidden(draw=(1, 3, 7))
     torch.manual_seed(5)
@@ -139,7 +137,7 @@ def test_masks_follow_from_the_place_alone():
     for other in ((2, 3, 7), (1, 4, 7), (1, 3, 8)):
         assert not torch.equal(one, hidden(draw=other)), other
     assert torch.equal(hidden(), hidden())
-    short = collated(KIND, [{"input_ids": [0, 5, 2], "mask": 999, "first_piece": 4}], 1, torch.device("cpu"))
+    short = KIND.batch([{"input_ids": [0, 5, 2], "mask": 999, "first_piece": 4}], 1, torch.device("cpu"))
     assert short["hidden"].tolist() == [[False, True, False]], "a block without a gap"
 
 

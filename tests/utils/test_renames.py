@@ -8,7 +8,8 @@ import yaml
 from adaptrans.errors import ConfigError
 from adaptrans.experiments.config import load_experiment
 from adaptrans.runs.training_args import EvaluationConfig, Layer, TrainingConfig, resolve, training_config
-from adaptrans.tasks.schema import FileSource, Split
+from adaptrans.tasks import catalogue
+from adaptrans.tasks.schema import FileSource, Split, Task
 from adaptrans.utils.renames import (
     COMMAND_LINE,
     OPTIONS,
@@ -40,7 +41,7 @@ def test_every_new_name_is_an_option_and_no_old_one_is():
     known = {*TrainingConfig.model_fields, *EvaluationConfig.model_fields}
     assert set(OPTIONS.values()) <= known
     assert not set(OPTIONS) & known
-    keys = {*FileSource.model_fields, *Split.model_fields}
+    keys = {*FileSource.model_fields, *Split.model_fields, *Task.model_fields}
     assert set(TASK_KEYS.values()) <= keys
     assert not set(TASK_KEYS) & keys
 
@@ -94,6 +95,25 @@ def test_old_keys_of_task_files():
         split = Split.model_validate({"files": {"path": "a.tsv", "labelled_only": True}, "labelled": False})
     assert split.labeled is False
     assert split.files[0].labeled_only is True
+
+
+def test_old_keys_of_whole_tasks_and_of_those_that_change_one():
+    fields = {"id": "id", "text": "text", "golds": "golds", "pool": "pool"}
+    file = {"path": "a.de", "beside": "a.en", "gold": "a.gold", "format": "bucc"}
+    mapping = {
+        "name": "mine", "version": 1, "title": "t", "type": "bitext_mining", "roles": ["target"],
+        "languages": ["de"], "fields": fields, "splits": {"test": {"files": file}},
+        "licence": "CC0", "citation": "c", "homepage": "h",
+    }  # fmt: skip
+    with pytest.warns(RenamedWarning) as caught:
+        task = catalogue.resolve(mapping)
+    assert {str(item.message) for item in caught} == {
+        "licence is called license now", "gold is called references now", "golds is called references now"
+    }  # fmt: skip
+    assert (task.license, task.fields["references"]) == ("CC0", "references")
+    assert task.splits["test"].files[0].references == "a.gold"
+    with pytest.warns(RenamedWarning, match="licence is called license now"):
+        assert catalogue.resolve({"extends": "xnli", "licence": "mine"}).license == "mine"
 
 
 def test_old_options_of_commands():

@@ -48,7 +48,7 @@ def answer(
     said = f"margin {threshold:.4f} or more, {origin}; {search} search of {len(pairs):,} candidates"
     notes = (said, *session.switch_language(language), *session.without_effect(layer))
     partners = [found.get(example.id, []) for example in examples]
-    return Outcome([example.golds for example in examples], iter(partners), notes=notes)
+    return Outcome([example.references for example in examples], iter(partners), notes=notes)
 
 
 def candidates(
@@ -121,9 +121,9 @@ def _tuned(found: Threshold, where: str) -> tuple[float, str]:
 
 
 def _golds(examples: Sequence[Any]) -> set[Pair] | None:
-    if any(example.golds is None for example in examples):
+    if any(example.references is None for example in examples):
         return None
-    return {(example.id, partner) for example in examples for partner in example.golds}
+    return {(example.id, partner) for example in examples for partner in example.references}
 
 
 def _ids(features: Dataset, places: np.ndarray) -> list[list[int]]:

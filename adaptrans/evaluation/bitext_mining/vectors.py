@@ -17,7 +17,7 @@ from adaptrans.evaluation.dense_retrieval import unit
 from adaptrans.evaluation.inference import POOLINGS
 from adaptrans.modeling.efficiency.shared_layers import stopped_after
 from adaptrans.modeling.model import SetupModel, hidden_states
-from adaptrans.task_types.tensors import padded_inputs
+from adaptrans.task_types.inputs import padded_inputs
 from adaptrans.utils.devices import autocast
 from adaptrans.utils.io import read_json, write_json
 

@@ -41,7 +41,7 @@ CHUNK = 4_096
 
 
 def chance(task: Task, examples: Iterable[Any], golds: Iterable[Any]) -> float | None:
-    """The chance level of a test set x 100, see `adaptrans.task_types.chance`; None without gold.
+    """The chance level of a test set x 100, see `TaskType.chance`; None without gold.
 
     Args:
         task: The task; its first score counts.

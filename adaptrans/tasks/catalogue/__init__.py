@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from adaptrans import samples
 from adaptrans.errors import AdaptransError, ConfigError, UnknownNameError
-from adaptrans.task_types.own_types import load_types
 from adaptrans.tasks import plugins, schema
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.renames import TASK_KEYS, current
 from adaptrans.utils.yaml import KeyPath, explained, load_yaml
 
 HERE = Path(__file__).parent
@@ -109,7 +109,7 @@ def _index(folders: tuple[Path, ...]) -> dict[str, Path]:
         if not Path(folder).is_dir():
             remedy = "give --tasks a folder of YAML files"
             raise ConfigError(f"{folder}: no such folder of tasks", remedy=remedy)
-        load_types(Path(folder))
+        plugins.load_types(Path(folder))
     for folder in (*folders, HERE, *plugins.folders()):
         for path in _task_files(Path(folder)):
             found.setdefault(path.stem, path)
@@ -175,7 +175,7 @@ def _build(
 ) -> Task:
     """Validate a mapping and load the tasks it is composed of."""
     for folder in folders:
-        load_types(folder)
+        plugins.load_types(folder)
     if "origins" in mapping:
         raise ConfigError(f'{place}: unknown key "origins"')
     origins: dict[str, Task] = {}
@@ -224,7 +224,7 @@ def _check_part(task: Task, split: str, origin: Task, part: schema.Part, place: 
 
 def _extended(parent: Task, mapping: dict[str, Any]) -> dict[str, Any]:
     """The parent's keys with those of the mapping put over them."""
-    changes = {key: value for key, value in mapping.items() if key != "extends"}
+    changes = current({key: value for key, value in mapping.items() if key != "extends"}, TASK_KEYS)
     if "type" in changes and "kind" not in changes:
         changes["kind"] = changes.pop("type")
     base = parent.model_dump(mode="python", by_alias=True, exclude_unset=True)

@@ -23,15 +23,15 @@ from adaptrans.utils.registry import Registry
 
 
 def read_bucc(
-    path: Path, problem: Problem = strict, *, beside: Path, gold: Path | None = None
+    path: Path, problem: Problem = strict, *, beside: Path, references: Path | None = None
 ) -> Iterator[Row]:
-    """One row per sentence of a corpus: id, text, golds; `pool` of the first is the other corpus.
+    """One row per sentence of a corpus: id, text, references; `pool` of the first is the other corpus.
 
     Args:
         path: The language's corpus.
         problem: Handler of bad lines.
         beside: The English corpus.
-        gold: The pairs that translate each other; without it `golds` is None.
+        references: The pairs that translate each other; without them those of a sentence are None.
 
     Raises:
         DataError: If no line of the English corpus is good.
@@ -41,16 +41,16 @@ def read_bucc(
         raise DataError("holds no sentence", beside)
     sentences = list(_sentences(path, problem))
     partners = None
-    if gold is not None:
+    if references is not None:
         own, others = {id for _, id, _ in sentences}, {id for id, _ in pool}
-        partners = _bucc_pairs(gold, own, others, problem)
+        partners = _bucc_pairs(references, own, others, problem)
     for place, (number, id, text) in enumerate(sentences):
         yield Row(
             number,
             {
                 "id": id,
                 "text": text,
-                "golds": None if partners is None else partners.get(id, ()),
+                "references": None if partners is None else partners.get(id, ()),
                 "pool": pool if place == 0 else (),
             },
         )
@@ -73,17 +73,17 @@ def _sentences(path: Path, problem: Problem) -> Iterator[tuple[int, str, str]]:
             yield number, id, text
 
 
-def _bucc_pairs(gold: Path, own: set[str], others: set[str], problem: Problem) -> dict[str, tuple[str, ...]]:
+def _bucc_pairs(path: Path, own: set[str], others: set[str], problem: Problem) -> dict[str, tuple[str, ...]]:
     """Partners of each sentence; a repeated pair counts once."""
     found: dict[str, tuple[str, ...]] = {}
-    for number, line in read_lines(gold, problem):
+    for number, line in read_lines(path, problem):
         cells = line.split("\t")
         if len(cells) != 2:
-            problem(DataError(f"expected two ids, found {len(cells)} columns", gold, number))
+            problem(DataError(f"expected two ids, found {len(cells)} columns", path, number))
             continue
         unknown = next((id for id, known in zip(cells, (own, others), strict=True) if id not in known), None)
         if unknown is not None:
-            problem(DataError(f'no sentence has the id "{unknown}"', gold, number))
+            problem(DataError(f'no sentence has the id "{unknown}"', path, number))
             continue
         before = found.get(cells[0], ())
         found[cells[0]] = before if cells[1] in before else (*before, cells[1])

@@ -103,7 +103,7 @@ def write_task(
             "train": {"files": f"{name}.{ending}", "languages": ["en"]},
             **({"test": {"files": f"{name}-{{lang}}.{ending}"}} if tests else {}),
         },
-        "licence": "see the data",
+        "license": "see the data",
         "citation": "none",
         "homepage": "none",
     }

@@ -19,7 +19,7 @@ def test_seven_tasks_are_offered():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_split_is_read_whole(name):
     task = catalogue.get(name, [TASKS])
-    assert task.licence == "CC0-1.0"
+    assert task.license == "CC0-1.0"
     assert task.parallel
     for split, definition in task.splits.items():
         for language in task.languages_of(split):

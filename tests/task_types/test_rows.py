@@ -1,8 +1,7 @@
 import pytest
 
 from adaptrans.errors import ConfigError
-from adaptrans.task_types.rows import RowError
-from adaptrans.tasks.fields import compile_fields, path_getter
+from adaptrans.task_types.rows import RowError, compile_fields, path_getter
 
 ROW = {"a": " x ", "n": 3, "q": {"stem": "s", "choices": [{"text": "l"}, {"text": "r"}]}}
 

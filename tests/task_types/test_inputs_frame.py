@@ -6,7 +6,7 @@ import shutil
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaTokenizerFast
 
-from adaptrans.task_types.framing import pair_frame
+from adaptrans.task_types.inputs import pair_frame
 from adaptrans.task_types.span_qa import Answer, SpanQA, SpanQAExample
 from adaptrans.tasks import catalogue
 

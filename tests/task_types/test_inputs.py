@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.task_types.tensors import IGNORED, pad, padded_inputs, summed_cross_entropy
+from adaptrans.task_types.inputs import IGNORED, pad, padded_inputs, summed_cross_entropy
 
 ROWS = st.lists(st.lists(st.integers(0, 50), max_size=9), min_size=1, max_size=6)
 
