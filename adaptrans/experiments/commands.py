@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.experiments.config import Experiment, is_mix
-from adaptrans.experiments.plan import Plan, Planner, joined, plan_grid, stored
+from adaptrans.experiments.plan import Plan, Planner, joined, plan, stored
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
@@ -304,21 +305,14 @@ def _plan_on(
         present=True,
         shots_for=cache(partial(options, shots=True)),
     )
-    return joined(
-        [
-            plan_grid(
-                replace(planner, method=method),
-                experiment.setups,
-                experiment.targets,
-                experiment.only,
-                seeds=experiment.all_seeds if seed is None else (seed,),
-                shots=experiment.shots,
-                select=experiment.select,
-                named=str(adapter_methods.parse(method)) if place else "",
-            )
-            for place, method in enumerate(experiment.adapter_methods)
-        ]
-    )
+    found = []
+    for place, method in enumerate(experiment.adapter_methods):
+        named = str(adapter_methods.parse(method)) if place else ""
+        seeds = experiment.all_seeds if seed is None else (seed,)
+        for select, shots, own in product(experiment.select, (0, *experiment.shots), seeds):
+            chosen = replace(planner, method=method, seed=own, target_dev=select == "target_dev")
+            found.append(plan(chosen, experiment.setups, experiment.targets, experiment.only, shots, named))
+    return joined(found)
 
 
 def kind_of(where: Workspace, task: str) -> str:

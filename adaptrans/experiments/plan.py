@@ -28,10 +28,9 @@ from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs.base import RunSpec, TransferSetting
 from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
-from adaptrans.runs.few_shot import shot_specs
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, is_text
+from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, shot_specs
 from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.loading import HUB, listed
@@ -52,11 +51,8 @@ def stored(spec: TrainSpec, tell: Callable[[str], None] = lambda text: None) -> 
     """The only finished run of the same task, setup, method, seed and parents, whatever its options.
 
     So `adaptrans target` takes the adapter that `adaptrans intermediate` made, and `adaptrans evaluate`
-    needs no training data. Where there is none, the run of exactly these inputs.
-
-    Args:
-        spec: What is looked for.
-        tell: Told which intermediate run was taken.
+    needs no training data. Where there is none, the run of exactly these inputs. `tell` is told which
+    intermediate run was taken.
 
     Raises:
         ArtifactError: If several such runs are finished and none has exactly these inputs; says how to
@@ -237,7 +233,7 @@ class Planner:
     def target(self, setup: Setup, task: Task) -> tuple[TrainSpec, list[TrainSpec]]:
         """The run that trains a setup on a target, and the runs before it."""
         _require_training(task)
-        if is_text(task):
+        if task.type.plain_text:
             raise SetupError(
                 f"{task.name} is text to train on before a target, and no target itself",
                 remedy=f"name it in the setup, as 'full({task.name})'",
@@ -479,19 +475,18 @@ def plan(
         for task in tasks:
             if task.name not in chosen.get(str(setup), targets):
                 continue
-            if named and _without_method(setup, task):
+            # The same with every adapter method: a whole model, or the bare backbone.
+            if named and (setup.is_full or (is_retrieval(task) and not setup.below_target())):
                 continue
-            reason = _no_cell(setup, task, shots, planner.target_dev)
-            reason = reason or (_no_method(setup, task, named) if named else None)
+            reason = _no_cell(setup, task, shots, planner.target_dev, named)
             if reason is not None:
                 left_out.append(reason)
                 continue
             planned = planner.few_shot(setup, task, shots) if shots else planner.evaluate(setup, task)
             evaluation, before = planned
             if evaluation is None:
-                left_out.append(
-                    f"{task.name} has no {shots}-shot row: no target language has train or dev data"
-                )
+                lacks = "no target language has train or dev data"
+                left_out.append(f"{task.name} has no {shots}-shot row: {lacks}")
                 continue
             for spec in before:
                 training.setdefault(spec.run.path, spec)
@@ -499,8 +494,8 @@ def plan(
     return Plan(tuple(training.values()), tuple(cells), tuple(dict.fromkeys(left_out)))
 
 
-def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool) -> str | None:
-    """Why a setup has no score on a target, or None."""
+def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool, named: str) -> str | None:
+    """Why a setup has no score on a target, or none with the adapter method that is named; or None."""
     if is_retrieval(task):
         if shots or target_dev:
             return f"{task.name} has no training, so only zero-shot rows"
@@ -508,51 +503,12 @@ def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool) -> str | No
             return f"{setup} has no score on {task.name}, which has no training for a fusion"
     if shots and setup.has_language:
         return f"{setup} has no few-shot rows: its language adapter is another one in each language"
-    return None
-
-
-def _without_method(setup: Setup, task: Task) -> bool:
-    """Whether a cell is the same with every adapter method: a whole model, or the bare backbone."""
-    return setup.is_full or (is_retrieval(task) and not setup.below_target())
-
-
-def _no_method(setup: Setup, task: Task, method: str) -> str | None:
-    """Why a setup does not run with an adapter method, or None."""
     try:
-        check(setup, method, retrieval=is_retrieval(task))
+        if named:
+            check(setup, named, retrieval=is_retrieval(task))
     except SetupError as error:
-        return f"no rows with {method} for {error.message}"
+        return f"no rows with {named} for {error.message}"
     return None
-
-
-def plan_grid(
-    planner: Planner,
-    setups: tuple[str, ...],
-    targets: tuple[str, ...],
-    only: Mapping[str, Sequence[str]],
-    *,
-    seeds: Sequence[int],
-    shots: Sequence[int] = (),
-    select: Sequence[str] = ("source_dev",),
-    named: str = "",
-) -> Plan:
-    """The runs of a table for every seed, and those of its rows that are not zero-shot.
-
-    Args:
-        planner: What they share but the seed.
-        setups: The rows.
-        targets: The columns.
-        only: Targets of a setup that has not all of them.
-        seeds: Seeds, one after another.
-        shots: Numbers of examples per label for further training; 0 examples need not be named.
-        select: Where target runs select, `source_dev` or `target_dev`.
-        named: The adapter method, where rows are named after it.
-    """
-    found = []
-    for choice, number, seed in product(select, (0, *shots), seeds):
-        own = replace(planner, seed=seed, target_dev=choice == "target_dev" or planner.target_dev)
-        found.append(plan(own, setups, targets, only, number, named))
-    return joined(found)
 
 
 @dataclass(frozen=True)
@@ -585,16 +541,11 @@ def jobs_of(plan: Plan, together: bool = False) -> list[Job]:
             results are the same.
     """
     told = _telling(plan.specs)
-    items = {
-        spec.run.path: Job(
-            spec.run,
-            spec.is_done,
-            f"{spec.describe()}{told(spec)}",
-            spec.execute,
-            frozenset(run.path for run in spec.needs),
-        )
-        for spec in plan.specs
-    }
+    items = {}
+    for spec in plan.specs:
+        needs = frozenset(run.path for run in spec.needs)
+        what = f"{spec.describe()}{told(spec)}"
+        items[spec.run.path] = Job(spec.run, spec.is_done, what, spec.execute, needs)
     for first, *others in side_by_side([cell.evaluation for cell in plan.cells]) if together else []:
         if others:
             beside = [items.pop(spec.run.path) for spec in others]
@@ -607,24 +558,23 @@ def jobs_of(plan: Plan, together: bool = False) -> list[Job]:
 
 def _telling(specs: Sequence[RunSpec]) -> Callable[[RunSpec], str]:
     """What tells a run from those of other seeds, methods and backbones, where a plan has several."""
+
+    def method(spec: RunSpec) -> str:
+        return "" if spec.effective_method in ("full", "none") else spec.effective_method
+
     seeds = len({spec.seed for spec in specs}) > 1
-    methods = len({_method(spec) for spec in specs} - {""}) > 1
+    methods = len({method(spec) for spec in specs} - {""}) > 1
     names = {spec.workspace.backbone.name for spec in specs}
     backbones = len({control_of(name) or name for name in names}) > 1
 
     def told(spec: RunSpec) -> str:
-        seed, method, name = spec.inputs["seed"], _method(spec), spec.workspace.backbone.name
-        parts = [f", {method}"] if methods and method else []
+        seed, name = spec.inputs["seed"], spec.workspace.backbone.name
+        parts = [f", {method(spec)}"] if methods and method(spec) else []
         parts += [f", seed {seed}"] if seeds and seed is not None else []
         parts += [f" [{name}]"] if backbones or control_of(name) is not None else []
         return "".join(parts)
 
     return told
-
-
-def _method(spec: RunSpec) -> str:
-    """The adapter method of a run; empty for a whole model and for the bare backbone."""
-    return "" if spec.effective_method in ("full", "none") else spec.effective_method
 
 
 def planned_tables(
@@ -668,8 +618,8 @@ def row_entries(cells: Sequence[Cell], backbone: str) -> list[Entry]:
         (rows if _backbone(cell) == backbone else controls).setdefault(cell.row, []).append(cell)
     found = []
     for row, own in rows.items():
-        languages = set.intersection(*(set(cell.evaluation.wanted_languages) for cell in own))
-        order = tuple(code for code in own[0].evaluation.wanted_languages if code in languages)
+        asked = [cell.evaluation.wanted_languages for cell in own]
+        order = tuple(code for code in asked[0] if all(code in codes for codes in asked))
         others = tuple(cell.evaluation.run for cell in controls.get(row, []))
         found.append(Entry(row, tuple(cell.evaluation.run for cell in own), order, others))
     return found

@@ -15,8 +15,8 @@ from adaptrans.analysis.comparison import Row, TargetTable, backbone_of
 from adaptrans.analysis.published import PublishedBaselines, published_baselines, why_not
 from adaptrans.evaluation.fusion_attention import AttentionRecord, load_attention, mean_over_languages
 from adaptrans.experiments.config import Experiment
-from adaptrans.runs.few_shot import PHASE as SHOTS
 from adaptrans.runs.store import Run, RunRef, Store
+from adaptrans.runs.train import SHOTS
 from adaptrans.tasks.names import TaskRef
 from adaptrans.utils.environment import cost_of
 

@@ -10,12 +10,14 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from adaptrans.modeling.backbone import control_of
+from adaptrans.modeling.backbone import check_length, control_of
 from adaptrans.modeling.efficiency.memory_case import Case
+from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
+from adaptrans.utils.formats import RECIPE
 from adaptrans.utils.io import canonical_json
 
 NOT_ZERO_SHOT = "not zero-shot"
@@ -113,10 +115,14 @@ class RunSpec(ABC):
         def parents(self) -> Mapping[str, Run]:
             """Runs whose artifacts it builds on, by name."""
 
+    def __post_init__(self) -> None:
+        # Refused before anything is planned, fetched or read.
+        check_length(self.workspace.backbone, self.max_length, self.about)
+
     @property
     @abstractmethod
-    def inputs(self) -> dict[str, Any]:
-        """All that can change the result; the key is a hash of it."""
+    def about(self) -> str:
+        """What it is for, in messages."""
 
     @property
     @abstractmethod
@@ -127,6 +133,34 @@ class RunSpec(ABC):
     @abstractmethod
     def effective_method(self) -> str:
         """`full`, the adapter method, or `none` where the bare backbone answers."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Subword tokens per model input."""
+
+    @property
+    @abstractmethod
+    def own_inputs(self) -> dict[str, Any]:
+        """What can change the result besides what all kinds of runs share."""
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result; the key is a hash of it."""
+        shared = {
+            "recipe": RECIPE,
+            "method": self.effective_method,
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "backbone": self.workspace.backbone.fingerprint,
+            "tokenizer": self.workspace.tokenizer_key,
+        }
+        return shared | self.own_inputs
+
+    @property
+    def parent_keys(self) -> dict[str, str]:
+        """Keys of the runs it builds on, by name."""
+        return {name: run.key for name, run in sorted(self.parents.items())}
 
     @property
     def aside(self) -> dict[str, Any]:
@@ -159,11 +193,7 @@ class RunSpec(ABC):
 
     @abstractmethod
     def profile(self, known: Mapping[str, float]) -> RunProfile:
-        """What its cost depends on.
-
-        Args:
-            known: Numbers of training examples that past runs counted, by `data_of`.
-        """
+        """What its cost depends on; `known` are examples that past runs counted, by `data_of`."""
 
     @property
     def open_splits(self) -> tuple[tuple[Task, str], ...]:
@@ -184,9 +214,6 @@ class RunSpec(ABC):
     def execute(self) -> Run:
         """Carry it out, unless the store has it; go on where a killed process stopped.
 
-        Returns:
-            The finished run.
-
         Raises:
             BusyError: If another process is at work on the same run.
         """
@@ -205,6 +232,10 @@ class TrainingSpec(RunSpec):
         @property
         def config(self) -> TrainingConfig:
             """Its options."""
+
+    def __post_init__(self) -> None:
+        check_quantized(self.config.quantize, self.effective_method, self.about)
+        super().__post_init__()
 
     @property
     def whole_model(self) -> bool:
@@ -238,12 +269,12 @@ class RunProfile:
 
     Args:
         phase: `training`, `shots`, `answering` or `retrieval`.
-        backbone: Name of the backbone; its control costs the same.
+        backbone: Name of the backbone; its shuffled-weights baseline costs the same.
         fingerprint: Hash of the backbone.
         task: Name of the task, or of those of a mix.
         method: `full`, an adapter method, or `none`.
         setup: The setup.
-        length: Pieces per input at most.
+        length: Subword tokens per input at most.
         inputs: Inputs that pass through the model, training passes counted; None where that is not known.
     """
 
@@ -289,11 +320,7 @@ def data_of(train: Mapping[str, str], limit: int | None) -> str:
 
 
 def passes(config: Mapping[str, Any], examples: float) -> float:
-    """Inputs that a training run sees.
-
-    Args:
-        config: Its options.
-        examples: Its training examples.
+    """Inputs that a training run with these options sees of so many examples.
 
     Example:
         >>> passes({"epochs": 3, "max_steps": None}, 100)
@@ -307,12 +334,6 @@ def passes(config: Mapping[str, Any], examples: float) -> float:
 
 def published_size(task: Task, split: str, languages: Sequence[str], limit: int | None) -> float | None:
     """Examples of a split as its authors count them, of each language no more than a limit.
-
-    Args:
-        task: The task.
-        split: Name of the split.
-        languages: Codes of the languages.
-        limit: The limit; None for none.
 
     Returns:
         Their number; None where it is not published and there is no limit.

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.languages import unknown
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.modeling.backbone import Backbone, check_length
+from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.setup.nodes import Policy, Setup
 from adaptrans.runs.base import (
     ANSWERING,
@@ -24,14 +24,12 @@ from adaptrans.runs.base import (
     imported,
     published_size,
 )
-from adaptrans.runs.few_shot import ShotSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import compares_vectors, is_retrieval
+from adaptrans.runs.train import ShotSpec, compares_vectors, is_retrieval
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
-from adaptrans.utils.formats import RECIPE
 from adaptrans.utils.io import read_json
 
 PHASE = "evaluate"
@@ -101,14 +99,16 @@ class EvaluateSpec(RunSpec):
     transfer: TransferSetting = ZERO_SHOT
 
     EXECUTE: ClassVar[str] = "adaptrans.evaluation.evaluator:evaluate_all"
+    phase: ClassVar[str] = PHASE
 
-    def __post_init__(self) -> None:
-        # Refused before anything is planned, fetched or read.
-        check_length(self.workspace.backbone, self.max_length, f"{self.task.name} ({self.setup})")
+    @property
+    def about(self) -> str:
+        """The task and the setup."""
+        return f"{self.task.name} ({self.setup})"
 
     @property
     def max_length(self) -> int:
-        """Pieces per model input."""
+        """Subword tokens per model input."""
         return self.config.max_length or self.task.max_length
 
     @property
@@ -158,13 +158,11 @@ class EvaluateSpec(RunSpec):
             raise ConfigError(f"layer {layer} of a model with {depth} layers", remedy=f"choose 0 to {depth}")
         return layer
 
-    @functools.cached_property
-    def inputs(self) -> dict[str, Any]:
+    @property
+    def own_inputs(self) -> dict[str, Any]:
         """All that can change a prediction, except the languages' data, which is recorded with each."""
         values: dict[str, Any] = {
-            "recipe": RECIPE,
             "setup": self.answering,
-            "method": self.effective_method,
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
             "seed": None if self.answering == BARE else self.seed,
@@ -172,12 +170,9 @@ class EvaluateSpec(RunSpec):
             "limit": self.config.limit,
             **loading.rule(self.config.limit),
             "precision": self.config.precision,
-            "max_length": self.max_length,
-            "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": self.workspace.tokenizer_key,
             "samples": self.config.samples,
             "trained": self.trained.key if self.trained else None,
-            "parents": {name: run.key for name, run in sorted(self.parents.items())},
+            "parents": self.parent_keys,
         }
         if self.config.quantize is not None:
             values |= {"quantize": self.config.quantize}
@@ -204,22 +199,17 @@ class EvaluateSpec(RunSpec):
     @property
     def _tuned_on(self) -> dict[str, str]:
         """Mining: fingerprints of the dev data that the threshold is tuned on."""
+        tuned = self.config.threshold == "dev" and self.config.split != "dev"
         found: dict[str, str] = {}
-        if self.config.threshold == "dev" and self.config.split != "dev":
-            for language in self.wanted_languages:
-                with contextlib.suppress(MissingDataError):
-                    found[language] = self.workspace.data_key(self.task, "dev", language)
+        for language in self.wanted_languages if tuned else ():
+            with contextlib.suppress(MissingDataError):
+                found[language] = self.workspace.data_key(self.task, "dev", language)
         return found
 
     @property
     def aside(self) -> dict[str, Any]:
         """What was seen of the target languages."""
         return {} if self.transfer.zero_shot else {"regime": self.transfer.label}
-
-    @property
-    def phase(self) -> str:
-        """Its phase."""
-        return PHASE
 
     @property
     def label(self) -> str:

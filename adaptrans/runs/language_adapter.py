@@ -11,13 +11,11 @@ from typing import Any, ClassVar
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, MissingDataError
 from adaptrans.modeling import adapter_methods
-from adaptrans.modeling.backbone import check_length, tokenizer_fingerprint
-from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
-from adaptrans.utils.formats import MLM_MASKS, RECIPE
+from adaptrans.utils.formats import MLM_MASKS
 from adaptrans.utils.io import cached_sha256
 
 PHASE = "language"
@@ -50,13 +48,17 @@ class LanguageSpec(TrainingSpec):
     seed: int = 1
 
     PREPARE: ClassVar[str] = "adaptrans.training.train:language_adapter"
+    phase: ClassVar[str] = PHASE
 
     def __post_init__(self) -> None:
         languages.get(self.language)
         object.__setattr__(self, "method", str(adapter_methods.parse(self.method)))
-        what = f"the language adapter {self.language}"
-        check_quantized(self.config.quantize, self.method, what)
-        check_length(self.workspace.backbone, self.max_length, what)
+        super().__post_init__()
+
+    @property
+    def about(self) -> str:
+        """The language adapter."""
+        return f"the language adapter {self.language}"
 
     @functools.cached_property
     def files(self) -> tuple[Path, ...]:
@@ -80,24 +82,18 @@ class LanguageSpec(TrainingSpec):
 
     @property
     def max_length(self) -> int:
-        """Pieces per block."""
+        """Subword tokens per block."""
         return self.config.max_length or MAX_LENGTH
 
-    @functools.cached_property
-    def inputs(self) -> dict[str, Any]:
-        """All that can change the result."""
+    @property
+    def own_inputs(self) -> dict[str, Any]:
+        """The text, its masks and the options."""
         return {
-            "recipe": RECIPE,
             "phase": PHASE,
             "language": self.language,
             "text": cached_sha256(self.files),
             "masks": MLM_MASKS,
-            "method": self.method,
             "config": self.config.inputs(whole_model=False),
-            "max_length": self.max_length,
-            "seed": self.seed,
-            "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": tokenizer_fingerprint(self.workspace.backbone),
         }
 
     @property
@@ -109,11 +105,6 @@ class LanguageSpec(TrainingSpec):
     def effective_method(self) -> str:
         """The adapter method."""
         return self.method
-
-    @property
-    def phase(self) -> str:
-        """Its phase."""
-        return PHASE
 
     @property
     def parents(self) -> Mapping[str, Run]:

@@ -44,11 +44,7 @@ _held: set[Path] = set()
 
 @dataclass(frozen=True)
 class RunRef:
-    """A run as its folder, tables and commands name it.
-
-    Args:
-        label: Readable part; empty where only the key is said.
-        key: Its key, or the start of it.
+    """A run as its folder, tables and commands name it: a readable label and its key, or the start of one.
 
     Example:
         >>> RunRef.parse("xnli.full.s1-0123456789ab").key, RunRef.parse("0123").key
@@ -154,9 +150,9 @@ class Run:
                 remove(path)
 
     def _leftovers(self) -> list[Path]:
-        checkpoints = self.path / "checkpoints"
-        found = [*self.path.rglob(".*.part"), *self.path.rglob(".*.old")]
-        return [*found, checkpoints] if checkpoints.exists() else found
+        return [path for name in (".*.part", ".*.old") for path in self.path.rglob(name)] + [
+            *self.path.glob("checkpoints")
+        ]
 
 
 @contextlib.contextmanager
@@ -240,9 +236,8 @@ class Store:
 
     def runs(self, phase: str | None = None) -> list[Run]:
         """All runs that came to their end, oldest first."""
-        found = []
-        for done in (self.root / "runs").glob(f"{phase or '*'}/*/done.json"):
-            found.append((done.stat().st_mtime, Run.at(done.parent)))
+        ends = (self.root / "runs").glob(f"{phase or '*'}/*/done.json")
+        found = [(done.stat().st_mtime, Run.at(done.parent)) for done in ends]
         return [run for _, run in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
     def find(self, key: str) -> Run:

@@ -1,49 +1,65 @@
-"""Training runs before they run: what goes in, and the key and folder that follow from it. Torch-free."""
+"""Training runs before they run: on a task or a mix of several, and further on a few examples of a language.
+
+What goes in, and the key and folder that follow from it. Torch-free.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from adaptrans.errors import ConfigError, MissingDataError, UnknownNameError
 from adaptrans.languages import unknown
-from adaptrans.modeling.backbone import check_length
 from adaptrans.modeling.efficiency.memory_case import TRIMMED_ROWS, Case, shape_of
+from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.setup.nodes import Reference, Setup, mix_name
-from adaptrans.modeling.setup.validation import check_quantized
-from adaptrans.runs.base import TRAINING, RunProfile, TrainingSpec, data_of, passes, published_size
+from adaptrans.modeling.setup.validation import UNQUANTIZED
+from adaptrans.runs.base import (
+    FEW_SHOT,
+    TRAINING,
+    RunProfile,
+    TrainingSpec,
+    TransferSetting,
+    data_of,
+    passes,
+    published_size,
+)
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
-from adaptrans.utils.formats import RECIPE
+from adaptrans.utils.formats import FEW_SHOT_DRAW, RECIPE
+from adaptrans.utils.io import canonical_json
 
 ROUNDING = 1e-9
 
 
 def fitting(config: TrainingConfig, names: Sequence[str]) -> TrainingConfig:
-    """The options with weights and shares by the names of the tasks of a mix.
+    """The options with weights and shares by the names of the tasks of a mix, as a setup writes them.
 
-    Args:
-        config: The options; a task may be named without its languages where no other has its name.
-        names: The tasks, as a setup names them.
+    In the options a task may be named without its languages where no other has its name.
 
     Raises:
         UnknownNameError: If a weight or a share is for a task that is not there.
         ConfigError: If a task has no weight, or the shares leave nothing for the others.
     """
-    given = {"mixing_weights": config.mixing_weights, "mixing_shares": config.mixing_shares}
-    found = {
-        option: _by_name(option, values, names) for option, values in given.items() if values is not None
-    }
+    found: dict[str, dict[str, float]] = {}
+    for option in ("mixing_weights", "mixing_shares"):
+        for text, value in (getattr(config, option) or {}).items():
+            alike = [name for name in names if text in (name, name.partition("[")[0])]
+            if len(alike) != 1:
+                raise UnknownNameError(f"task in {option}", text, names)
+            found.setdefault(option, {})[alike[0]] = value
     own = found.get("mixing_shares", {})
-    if "mixing_weights" in found:
-        for name in sorted(set(names) - found["mixing_weights"].keys() - own.keys()):
+    if config.mixing_weights is not None:
+        for name in sorted(set(names) - found.get("mixing_weights", {}).keys() - own.keys()):
             raise ConfigError(f"mixing_weights has no weight for {name}", remedy="give every task one")
     total = sum(own.values())
     every = len(own) == len(set(names))
@@ -54,38 +70,10 @@ def fitting(config: TrainingConfig, names: Sequence[str]) -> TrainingConfig:
     return config.model_copy(update=found)
 
 
-def _by_name(option: str, values: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """Values by the tasks as the setup names them."""
-    found: dict[str, float] = {}
-    for given, value in values.items():
-        alike = [name for name in names if given in (name, name.partition("[")[0])]
-        if len(alike) != 1:
-            raise UnknownNameError(f"task in {option}", given, names)
-        found[alike[0]] = value
-    return found
-
-
-def is_text(task: Task) -> bool:
-    """Whether a task is plain text: trained on in every language that has some, and no target."""
-    return task.type.plain_text
-
-
 def selecting(parts: Sequence[TrainSpec]) -> list[bool]:
     """Which tasks' dev scores select the weights: those with a dev set, text only where no other has one."""
-    labeled = any(part.has_dev and not is_text(part.task) for part in parts)
-    return [part.has_dev and not (labeled and is_text(part.task)) for part in parts]
-
-
-def head_places(parts: Sequence[TrainSpec]) -> tuple[int, ...]:
-    """For each task the number of the task whose head it learns under: its own, or an earlier one.
-
-    Tasks share a head if their files name the same one and they have the same kind and labels.
-    """
-    found: list[int] = []
-    for number, part in enumerate(parts):
-        alike = (place for place in found if part.task.shares_head(parts[place].task))
-        found.append(next(alike, number))
-    return tuple(found)
+    labeled = any(part.has_dev and not part.task.type.plain_text for part in parts)
+    return [part.has_dev and not (labeled and part.task.type.plain_text) for part in parts]
 
 
 def provenance(parts: Sequence[TrainSpec]) -> dict[str, dict[str, list[str]]]:
@@ -147,11 +135,10 @@ class TrainSpec(TrainingSpec):
     PREPARE: ClassVar[str] = "adaptrans.training.train:tasks"
     split: ClassVar[str] = "train"
 
-    def __post_init__(self) -> None:
-        # Refused before anything is planned, fetched or read.
-        what = f"{self.task.name} ({self.setup})"
-        check_quantized(self.config.quantize, self.effective_method, what)
-        check_length(self.workspace.backbone, self.max_length, what)
+    @property
+    def about(self) -> str:
+        """The task and the setup."""
+        return f"{self.task.name} ({self.setup})"
 
     @property
     def parts(self) -> tuple[TrainSpec, ...]:
@@ -163,11 +150,6 @@ class TrainSpec(TrainingSpec):
         """The tasks with their languages, as a setup names them."""
         return mix_name(tuple(Reference(part.task.name, part.languages) for part in self.parts))
 
-    @property
-    def whole_model(self) -> bool:
-        """Whether every weight is trained."""
-        return self.setup.is_full
-
     @functools.cached_property
     def train_languages(self) -> tuple[str, ...]:
         """Languages of the training data.
@@ -178,7 +160,7 @@ class TrainSpec(TrainingSpec):
             MissingDataError: If its data are nowhere.
         """
         published = self.task.languages_of("train")
-        if is_text(self.task) and not self.languages:
+        if self.task.type.plain_text and not self.languages:
             return self.workspace.languages_with(self.task, "train")
         if not self.languages and "en" not in published and len(published) > 1:
             raise ConfigError(
@@ -214,52 +196,49 @@ class TrainSpec(TrainingSpec):
     @functools.cached_property
     def has_dev(self) -> bool:
         """Whether there is a dev set to select on."""
-        if self.config.select == "target_dev":
-            return bool(self.dev_languages)
-        return bool(self._with_own_dev)
+        return bool(self.dev_languages if self.config.select == "target_dev" else self._with_own_dev)
 
     @functools.cached_property
     def _with_own_dev(self) -> tuple[str, ...]:
         """Training languages that have a dev set."""
         if "dev" not in self.task.splits:
             return ()
-        if self.workspace.languages_here(self.task, "train"):
-            there = self.workspace.languages_here(self.task, "dev")
-        else:
-            there = self.task.languages_of("dev")
+        here = self.workspace.languages_here(self.task, "train")
+        there = self.workspace.languages_here(self.task, "dev") if here else self.task.languages_of("dev")
         return tuple(language for language in self.train_languages if language in there)
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """The task whose head each task learns under, by number; see `head_places`."""
-        return head_places(self.parts)
+        """For each task the number of the task whose head it learns under: its own, or an earlier one.
+
+        Tasks share a head if their files name the same one and they have the same kind and labels.
+        """
+        found: list[int] = []
+        tasks = [part.task for part in self.parts]
+        for number, task in enumerate(tasks):
+            found.append(next((place for place in found if task.shares_head(tasks[place])), number))
+        return tuple(found)
 
     def data_keys(self, split: str) -> dict[str, str]:
         """Fingerprints of a split's data by language."""
         languages = self.dev_languages if split == "dev" else self.train_languages
         return {language: self.workspace.data_key(self.task, split, language) for language in languages}
 
-    @functools.cached_property
-    def inputs(self) -> dict[str, Any]:
-        """All that can change the result."""
+    @property
+    def own_inputs(self) -> dict[str, Any]:
+        """The tasks with their data, the setup and the options."""
         others = [{name: other.inputs[name] for name in OF_EACH_TASK} for other in self.others]
         return {
-            "recipe": RECIPE,
             "phase": self.phase,
             "setup": str(self.setup),
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
-            "method": self.effective_method,
             "config": self.config.inputs(
                 self.whole_model,
                 fusion=bool(self.setup.fusions),
                 mix=bool(self.others),
-                text=any(is_text(part.task) for part in self.parts),
+                text=any(part.task.type.plain_text for part in self.parts),
             ),
-            "max_length": self.max_length,
-            "seed": self.seed,
-            "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": self.workspace.tokenizer_key,
             "parents": self.parent_keys,
             "languages": list(self.languages),
             "train": self.data_keys("train"),
@@ -272,12 +251,7 @@ class TrainSpec(TrainingSpec):
     @property
     def effective_method(self) -> str:
         """`full`, or the adapter method."""
-        return "full" if self.whole_model else self.method
-
-    @property
-    def parent_keys(self) -> dict[str, str]:
-        """Keys of the runs it builds on, by reference."""
-        return {name: run.key for name, run in sorted(self.parents.items())}
+        return "full" if self.setup.is_full else self.method
 
     def differs_in_options(self, inputs: Mapping[str, Any]) -> bool:
         """Whether a run differs from this spec in its options alone; data count where they are at hand."""
@@ -302,7 +276,7 @@ class TrainSpec(TrainingSpec):
 
     @property
     def max_length(self) -> int:
-        """Pieces per model input."""
+        """Subword tokens per model input."""
         return self.config.max_length or self.task.max_length
 
     @property
@@ -323,7 +297,9 @@ class TrainSpec(TrainingSpec):
     @property
     def open_splits(self) -> tuple[tuple[Task, str], ...]:
         """The texts among its tasks that are read in all languages that there are."""
-        return tuple((part.task, "train") for part in self.parts if is_text(part.task) and not part.languages)
+        return tuple(
+            (part.task, "train") for part in self.parts if part.task.type.plain_text and not part.languages
+        )
 
     def profile(self, known: Mapping[str, float]) -> RunProfile:
         """What its cost depends on; training examples as a past run counted them, else as published."""
@@ -335,8 +311,8 @@ class TrainSpec(TrainingSpec):
         limit, cap = self.config.limit_train, self.config.mixing_cap if self.others else None
         total = 0.0
         for part in self.parts:
-            counted = known.get(data_of(part.data_keys("train"), limit))
-            count = counted or published_size(part.task, "train", part.train_languages, limit)
+            count = known.get(data_of(part.data_keys("train"), limit))
+            count = count or published_size(part.task, "train", part.train_languages, limit)
             if count is None:
                 return None
             total += min(count, cap or inf)
@@ -362,3 +338,185 @@ class TrainSpec(TrainingSpec):
             quantize=config.quantize,
             vocabulary=TRIMMED_ROWS if config.trims(self.whole_model) and not kind.plain_text else None,
         )
+
+
+SHOTS = "shots"
+"""The phase of further training on a few examples."""
+
+
+def shot_split(where: Workspace, task: Task, language: str) -> str | None:
+    """The split that a language's examples are drawn from, train or else dev; None where it has neither."""
+    for split in ("train", "dev"):
+        published = split in task.splits and language in task.languages_of(split)
+        if published and (where.data is None or language in where.languages_here(task, split)):
+            return split
+    return None
+
+
+def drawn(labels: Sequence[Any] | int, shots: int, seed: int) -> list[int]:
+    """Places of the examples that are drawn, in the order of the data; fewer shots are a part of more.
+
+    Args:
+        labels: Label of each example, of which each gets so many; or the number of examples where they
+            have none.
+        shots: How many of each label.
+        seed: Seed of the draw.
+
+    Example:
+        >>> drawn(["a", "b", "a", "a", "b"], 1, seed=1), drawn(5, 2, seed=1)
+        ([0, 1], [1, 4])
+    """
+    every = [None] * labels if isinstance(labels, int) else labels
+    taken: dict[str, list[int]] = {}
+    for place in np.random.default_rng([seed, FEW_SHOT_DRAW]).permutation(len(every)).tolist():
+        members = taken.setdefault(canonical_json(every[place]), [])
+        if len(members) < shots:
+            members.append(place)
+    return sorted(place for members in taken.values() for place in members)
+
+
+@dataclass(frozen=True)
+class ShotSpec(TrainingSpec):
+    """Further training of a finished target run on a few examples of one language.
+
+    Args:
+        base: The target run that it goes on from, before it runs.
+        start: That run.
+        language: The language.
+        split: Where the examples are drawn from.
+        shots: How many per label; of sentences or questions where examples have no one label.
+        config: Its options; nothing is selected, the weights are those of the last step.
+    """
+
+    base: TrainSpec
+    start: Run
+    language: str
+    split: str
+    shots: int
+    config: TrainingConfig
+
+    PREPARE: ClassVar[str] = "adaptrans.training.train:few_shot"
+    phase: ClassVar[str] = SHOTS
+
+    @property
+    def about(self) -> str:
+        """The task and the setup."""
+        return f"{self.task.name} ({self.setup})"
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where it works."""
+        return self.base.workspace
+
+    @property
+    def task(self) -> Task:
+        """The target."""
+        return self.base.task
+
+    @property
+    def seed(self) -> int:
+        """Seed of the draw, the batches and dropout."""
+        return self.base.seed
+
+    @property
+    def setup(self) -> str:
+        """What is trained, as tables name it."""
+        return self.transfer.row(str(self.base.setup))
+
+    @property
+    def transfer(self) -> TransferSetting:
+        """What it saw of the target languages."""
+        return TransferSetting(self.base.config.select == "target_dev", self.shots)
+
+    @property
+    def parents(self) -> Mapping[str, Run]:
+        """The run it goes on from."""
+        return {"start": self.start}
+
+    @property
+    def parts(self) -> tuple[ShotSpec, ...]:
+        """The one task that it trains."""
+        return (self,)
+
+    @property
+    def train_languages(self) -> tuple[str, ...]:
+        """The language of the examples."""
+        return (self.language,)
+
+    def data_keys(self, split: Literal["train"]) -> dict[str, str]:  # noqa: ARG002
+        """Fingerprint of the data that the examples are drawn from, by language."""
+        return {self.language: self.workspace.data_key(self.task, self.split, self.language)}
+
+    @property
+    def max_length(self) -> int:
+        """Subword tokens per model input."""
+        return self.config.max_length or self.task.max_length
+
+    def places(self, examples: Sequence[Any], gold: Callable[[Any], Any]) -> list[int]:
+        """Places of the drawn examples among those of the split."""
+        # Of examples without one label each, so many sentences or questions are drawn.
+        balanced = self.task.type.one_label
+        return drawn([gold(item) for item in examples] if balanced else len(examples), self.shots, self.seed)
+
+    @property
+    def own_inputs(self) -> dict[str, Any]:
+        """The examples, the run that it goes on from, and the options."""
+        return {
+            "phase": SHOTS,
+            "setup": str(self.base.setup),
+            "task": str(self.task),
+            "definition": self.workspace.definition(self.task),
+            "shots": self.shots,
+            "rule": FEW_SHOT_DRAW,
+            "start_target_dev": self.transfer.target_dev,
+            "language": self.language,
+            "split": self.split,
+            "train": self.data_keys("train"),
+            "config": replace_selection(self.config).inputs(self.whole_model),
+            "parents": self.parent_keys,
+        }
+
+    @property
+    def label(self) -> str:
+        """Readable part of the folder's name."""
+        return f"{self.task.name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
+
+    @property
+    def effective_method(self) -> str:
+        """`full`, or the adapter method."""
+        return self.base.effective_method
+
+    @property
+    def quantize(self) -> str:
+        """It goes on around the base that it was trained on, unless another one is asked for."""
+        own = self.config.quantize
+        return read_manifest(self.start.artifact).quantize if own == UNQUANTIZED else own
+
+    def describe(self) -> str:
+        """What it computes, in words."""
+        return f"{SHOTS}: train {self.setup} on {self.task.name} {self.language}"
+
+    def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
+        """What its cost depends on."""
+        inputs = self.config.epochs * self.shots * max(1, len(self.task.labels))
+        return RunProfile.of(self, FEW_SHOT, self.task.name, self.setup, self.max_length, inputs)
+
+
+def replace_selection(config: TrainingConfig) -> TrainingConfig:
+    """Options of a run without a dev set, in which nothing is selected."""
+    return config.model_copy(update={"select": "source_dev", "keep_best": False})
+
+
+def shot_specs(
+    base: TrainSpec, start: Run, languages: Sequence[str], shots: int, config: TrainingConfig
+) -> list[ShotSpec]:
+    """The further training of one target run, a run for each language that has examples to draw.
+
+    The languages of its own training data are left out: there it has seen many examples.
+    """
+    found = []
+    for language in languages:
+        split = None if language in base.train_languages else shot_split(base.workspace, base.task, language)
+        if split is not None:
+            found.append(ShotSpec(base, start, language, split, shots, config))
+    return found

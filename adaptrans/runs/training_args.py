@@ -177,14 +177,10 @@ class TrainingConfig(BaseModel):
     ) -> dict[str, Any]:
         """What enters the key of a run: all that can change its result.
 
-        Args:
-            whole_model: Whether every weight is trained.
-            fusion: Whether a fusion is trained.
-            mix: Whether several tasks are trained at once.
-            text: Whether plain text is among them.
+        Options of a fusion, of a mix and of plain text have no part in runs without one, whose keys they
+        leave alone.
         """
         values = self.resolved(whole_model).model_dump(exclude=set(WITHOUT_EFFECT))
-        # Options of a fusion or a mix have no part in other runs, whose keys they leave alone.
         parts = (("fusion_", fusion), ("mixing", mix), ("language_smoothing", text))
         left_out = tuple(prefix for prefix, used in parts if not used)
         if not (whole_model and self.freeze_embeddings):
@@ -219,9 +215,8 @@ class Select(BaseModel):
             >>> Select(language="de").scored(5)
             range(2, 5)
         """
-        return Select(language=self.language, half="second" if self.half == "first" else "first").chosen(
-            number
-        )
+        other = self.model_copy(update={"half": "second" if self.half == "first" else "first"})
+        return other.chosen(number)
 
 
 class EvaluationConfig(BaseModel):
@@ -265,45 +260,6 @@ class EvaluationConfig(BaseModel):
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def layered(model: type[Config], *layers: Mapping[str, Any], where: str) -> Config:
-    """One configuration from layers of options, later ones winning; None counts as not given.
-
-    Old names of options are taken as the new ones, see `adaptrans.utils.renames`.
-
-    Raises:
-        UnknownNameError: If an option does not exist; the nearest is suggested.
-        ConfigError: If a value is impossible; names the field and what is allowed.
-
-    Example:
-        >>> layered(TrainingConfig, {"epochs": 5}, {"epochs": None, "batch_size": 16}, where="x").epochs
-        5.0
-    """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged |= {name: value for name, value in current(layer, OPTIONS).items() if value is not None}
-    for name in merged:
-        if name not in model.model_fields:
-            raise UnknownNameError(f"option in {where}", name, model.model_fields)
-    try:
-        return model.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        reason = reason[:1].lower() + reason[1:]
-        raise ConfigError(f"{where}: {field} = {first['input']!r}: {reason}") from None
-
-
-def training_config(*layers: Mapping[str, Any], where: str = "training") -> TrainingConfig:
-    """Training options from layers; see `layered`."""
-    return layered(TrainingConfig, *layers, where=where)
-
-
-def evaluation_config(*layers: Mapping[str, Any], where: str = "evaluation") -> EvaluationConfig:
-    """Evaluation options from layers; see `layered`."""
-    return layered(EvaluationConfig, *layers, where=where)
-
-
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 
@@ -323,12 +279,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Resolved(Generic[Config]):
-    """A configuration and where each of its values came from.
-
-    Args:
-        config: The options.
-        origins: Place of each option that is not a default, by name.
-    """
+    """A configuration, and the place of each option that is not a default, by name."""
 
     config: Config
     origins: Mapping[str, str]
@@ -341,6 +292,8 @@ class Resolved(Generic[Config]):
 def resolve(model: type[Config], layers: Sequence[Layer], where: str) -> Resolved[Config]:
     """One configuration from layers of options, later ones winning.
 
+    Old names of options are taken as the new ones, see `adaptrans.utils.renames`.
+
     Args:
         model: What they are options of.
         layers: The layers.
@@ -351,14 +304,35 @@ def resolve(model: type[Config], layers: Sequence[Layer], where: str) -> Resolve
         ConfigError: If a value is impossible; names the field and what is allowed.
 
     Example:
-        >>> from adaptrans.runs.training_args import TrainingConfig
         >>> file = Layer("file", {"epochs": 5, "batch_size": 8})
         >>> found = resolve(TrainingConfig, [file, Layer("command line", {"epochs": 1})], "training")
         >>> found.config.epochs, found.origin("epochs"), found.origin("batch_size"), found.origin("warmup")
         (1.0, 'command line', 'file', 'default')
     """
-    layers = [Layer(layer.origin, current(layer.values, OPTIONS)) for layer in layers]
-    origins = {
-        name: layer.origin for layer in layers for name, value in layer.values.items() if value is not None
-    }
-    return Resolved(layered(model, *(layer.values for layer in layers), where=where), origins)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        given = {name: value for name, value in current(layer.values, OPTIONS).items() if value is not None}
+        values |= given
+        origins |= dict.fromkeys(given, layer.origin)
+    for name in values:
+        if name not in model.model_fields:
+            raise UnknownNameError(f"option in {where}", name, model.model_fields)
+    try:
+        return Resolved(model.model_validate(values), origins)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        raise ConfigError(f"{where}: {field} = {first['input']!r}: {reason}") from None
+
+
+def training_config(*layers: Mapping[str, Any], where: str = "training") -> TrainingConfig:
+    """Training options from layers; see `resolve`."""
+    return resolve(TrainingConfig, [Layer(where, layer) for layer in layers], where).config
+
+
+def evaluation_config(*layers: Mapping[str, Any], where: str = "evaluation") -> EvaluationConfig:
+    """Evaluation options from layers; see `resolve`."""
+    return resolve(EvaluationConfig, [Layer(where, layer) for layer in layers], where).config

@@ -91,14 +91,9 @@ class Workspace:
     def examples(
         self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
     ) -> list[Example]:
-        """The examples of a split, or `limit` of them, see `adaptrans.tasks.loading`.
+        """The examples of a split, at most `limit` of them, see `adaptrans.tasks.loading`.
 
-        Args:
-            task: The task.
-            split: Name of the split.
-            language: Language code.
-            limit: How many at most.
-            notes: Receives a line if bad rows were left out.
+        Bad rows that were left out are said in a line of `notes`.
 
         Raises:
             MissingDataError: If the data are nowhere; says what to fetch.
@@ -136,14 +131,11 @@ class Workspace:
 
     def _fingerprint(self, task: Task, split: str, language: str) -> str:
         """Fingerprint of a split; where a plan is only shown, nothing is fetched for it."""
-        if (
-            self.absent is not None
-            and language in task.languages_of(split)
-            and not loading.is_available(task, split, language, self.data)
-        ):
-            self.absent.update(dict.fromkeys(missing_data(task, split, language, self.data)))
-            return f"{ABSENT}{task}.{split}.{language}"
-        return loading.fingerprint(task, split, language, self.data)
+        published = self.absent is not None and language in task.languages_of(split)
+        if self.absent is None or not published or loading.is_available(task, split, language, self.data):
+            return loading.fingerprint(task, split, language, self.data)
+        self.absent.update(dict.fromkeys(missing_data(task, split, language, self.data)))
+        return f"{ABSENT}{task}.{split}.{language}"
 
     def definition(self, task: Task) -> str:
         """Hash of what a task file says of scoring and labels, see `definition`."""
@@ -178,7 +170,7 @@ class Workspace:
         return self.languages_here(task, split) or task.languages_of(split)
 
     def task(self, name: str) -> Task:
-        """The task of this name.
+        """The task of this name, with the labels of its data; a plan that is only shown does without those.
 
         Raises:
             UnknownNameError: If there is none; the nearest name is suggested.
@@ -188,31 +180,23 @@ class Workspace:
             raise MissingDataError(
                 f"the data folder {self.data} does not exist", remedy="give an existing folder with --data"
             )
-        return self._once(("task", name), lambda: self._labeled(self._task(name)))
-
-    def _labeled(self, task: Task) -> Task:
-        """The task with the labels of its data; a plan that is only shown does without."""
-        if self.absent is not None and task.labels_from is not None:
-            split = task.labels_from.split
-            if not loading.available_languages(task, split, self.data):
-                return task
-        return with_labels(task, self.data)
+        return self._once(("task", name), lambda: self._task(name))
 
     def _task(self, name: str) -> Task:
-        """The task of this name, as its file says."""
-        if name in self.tasks:
-            return self.tasks[name]
-        known = [*self.tasks, *catalogue.names(self.folders)]
-        if name not in known:
+        if name not in (*self.tasks, *catalogue.names(self.folders)):
             raise catalogue.unknown(name, self.folders, self.tasks)
-        return catalogue.get(name, self.folders)
+        task = self.tasks[name] if name in self.tasks else catalogue.get(name, self.folders)
+        source, shown = task.labels_from, self.absent is not None
+        if shown and source and not loading.available_languages(task, source.split, self.data):
+            return task
+        return with_labels(task, self.data)
 
 
 def artifact_folder(text: str, store: Store) -> Path:
-    """The folder of a trained artifact.
+    """The folder of a trained artifact: the one named, that of its run, or that of a run of the store.
 
     Args:
-        text: The artifact's folder, that of its run, or the key, or start of a key, of a finished run.
+        text: A folder, or the key, or start of a key, of a finished run.
         store: Where keys are looked up.
 
     Raises:

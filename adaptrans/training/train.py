@@ -25,10 +25,9 @@ from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
 from adaptrans.modeling.model import SetupModel, assemble, with_head, without_embeddings
 from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
 from adaptrans.runs.base import TrainingSpec, imported
-from adaptrans.runs.few_shot import ShotSpec, replace_selection
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import TrainSpec, is_text, provenance, selecting
+from adaptrans.runs.train import ShotSpec, TrainSpec, provenance, replace_selection, selecting
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types import masked_lm
 from adaptrans.task_types.base import Feature, TaskType
@@ -125,7 +124,7 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
             data.kind,
             features,
             [example.id for example in examples],
-            groups=_languages(examples, features) if is_text(data.spec.task) else None,
+            groups=_languages(examples, features) if data.kind.plain_text else None,
         )
         for place, data, (examples, features) in zip(spec.heads, parts, splits, strict=True)
     )

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from adaptrans.errors import ConfigError
 from adaptrans.evaluation.bitext_mining.files import Options, mine_files, setup_model
 from adaptrans.modeling.setup.parser import parse
-from adaptrans.runs.few_shot import ShotSpec
 from adaptrans.runs.language_adapter import LanguageSpec
+from adaptrans.runs.train import ShotSpec
 from adaptrans.runs.training_args import EvaluationConfig, training_config
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.validation import check_tasks

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptrans.runs.base import TransferSetting
-from adaptrans.runs.few_shot import drawn
+from adaptrans.runs.train import drawn
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 
