@@ -146,17 +146,19 @@ def _print_one(row: dict[str, Any]) -> None:
 
     from adaptrans_cli.tables import console
 
-    facts = {
+    sources = {
+        "bundled": "bundled with the package",
+        "extra": f"an extra of the package; on the hub {row['hub']}",
+        "hub": f"https://huggingface.co/{row['hub']}",
+    }
+    longest = {"longest input": f"{row['max_tokens']:,} tokens"} if row["supported"] else {}
+    facts: dict[str, str] = {
         "what": row["about"],
-        "from": {
-            "bundled": "bundled with the package",
-            "extra": f"an extra of the package; on the hub {row['hub']}",
-            "hub": f"https://huggingface.co/{row['hub']}",
-        }[row["source"]],
+        "from": sources[row["source"]],
         "architecture": row["architecture"] + ("" if row["supported"] else ", which is not supported"),
         **{name: _text(row[name]) for name in ("layers", "width", "heads", "vocabulary") if name in row},
         "parameters": _text(row["parameters"]),
-        **({"longest input": f"{row['max_tokens']:,} tokens"} if row["supported"] else {}),
+        **longest,
         "languages": _text(row["languages"]),
         "license": _text(row["license"]),
         "described in": _text(row["paper"]),

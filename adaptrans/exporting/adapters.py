@@ -40,6 +40,7 @@ def save_folder(
     Returns:
         The lines of Python that load the folder with nothing but the library.
     """
+    assembled.backbone.spec.require("adapters_export")
     model, heads = assembled.model, list(assembled.heads)
     names = [layer for layer in assembled.layers if isinstance(layer, str)]
     for layer in assembled.layers:
@@ -77,6 +78,7 @@ def said_of(base: Backbone, method: str | None = None) -> dict[str, Any]:
 
 def adapter_lines(backbone: Backbone, manifest: Manifest) -> list[str]:
     """The lines that load an adapter without a head, such as one of a language."""
+    backbone.spec.require("adapters_export")
     name = str(manifest.adapter)
     return [
         *_imports(backbone),

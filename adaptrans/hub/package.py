@@ -71,7 +71,7 @@ class Base(Strict):
     vocabulary: int = Field(ge=1, le=10_000_000)
     fingerprint: Digest
     tokenizer: Digest | None
-    config: dict[str, int | float | str | None]
+    config: dict[str, bool | int | float | str | list[str] | None]
 
 
 class Source(Strict):

@@ -40,7 +40,7 @@ from adaptrans.utils.io import read_json, sha256, write_json
 OUTSIDE_KEY = ("backbone_name", "provenance")
 """Of a run's configuration, what is no part of its key."""
 
-PLAIN = (int, float, str)
+PLAIN = (bool, int, float, str)
 """Types of the values of a base's configuration that a package tells; its fingerprint covers all."""
 
 
@@ -189,7 +189,13 @@ def base_id(backbone: Backbone) -> str:
 def essentials(backbone: Backbone) -> dict[str, Any]:
     """What of a base's configuration changes its output, without what is no plain value."""
     config = deciding(read_json(backbone.path / "config.json"))
-    return {key: value for key, value in config.items() if value is None or type(value) in PLAIN}
+    return {key: value for key, value in config.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value of a configuration is one, or a list of texts, such as DeBERTa's kinds of attention."""
+    texts = isinstance(value, list) and all(type(item) is str for item in value)
+    return value is None or type(value) in PLAIN or texts
 
 
 def _base(backbone: Backbone, inputs: Mapping[str, Any]) -> Base:

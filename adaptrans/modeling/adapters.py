@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import adapters as library
 import numpy as np
@@ -27,9 +28,11 @@ from adapters import (
     __version__,
 )
 from adapters.composition import AdapterCompositionBlock
+from adapters.heads import ModelWithFlexibleHeadsAdaptersMixin
 from adapters.loading import AdapterFusionLoader, AdapterLoader, PredictionHeadLoader
 from adapters.methods.lora import LoRALinear as LoRALinear
 from adapters.methods.reft import ReftModule as ReftModule
+from adapters.model_mixin import EmbeddingAdaptersWrapperMixin
 from torch import Tensor, nn
 from transformers.modeling_utils import no_init_weights
 
@@ -55,13 +58,17 @@ from adaptrans.modeling.safetensors_io import (
     read_tensors,
     write_tensors,
 )
-from adaptrans.task_types.inputs import pair_frame
+from adaptrans.task_types.inputs import WORD, pair_frame
 from adaptrans.utils.io import give_usual_mode
 
-# Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# Containers of the library whose next name is that of an adapter. Source: AdapterLoader.filter_func. Some
+# architectures have one such container inside of another.
 _OWNER = re.compile(
-    r"(?:^|\.)(?:[A-Za-z_]*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings"
-    r"|shared_parameters)\.([^.]+)\."
+    r"(?:^|\.)(?:(?!(?:cross_)?(?:attention|output)_adapters)[A-Za-z_]*adapters"
+    r"|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)\.([^.]+)\."
 )
 # The library's container of fusions; the next name is the fusion's.
 _FUSION = re.compile(r"\.adapter_fusion_layer\.([^.]+)\.")
@@ -98,6 +105,8 @@ def adapter_name(key: str) -> str | None:
 
     Example:
         >>> adapter_name("roberta.encoder.layer.0.output.adapters.mnli.adapter_up.bias")
+        'mnli'
+        >>> adapter_name("distilbert.transformer.layer.0.output_adapters.adapters.mnli.adapter_up.bias")
         'mnli'
     """
     match = None if key.startswith("heads.") else _OWNER.search(key)
@@ -198,6 +207,8 @@ def bare_model(
             f"backbone {backbone.name} cannot be loaded: {error}", remedy="fetch it again"
         ) from error
     spec, words = backbone.spec, backbone.spec.word_embeddings
+    if not spec.counts_from_padding:
+        _follow_tokenizer(model, load_tokenizer(backbone))
     stored: dict[str, StoredTensor] = {}
     for path in weight_files(backbone.path, backbone.name):
         # A masked language model or an adapter model has the encoder under a prefix, a bare one has not.
@@ -216,11 +227,21 @@ def bare_model(
     else:
         spec.require("vocab_trimming")
         vocab_trimming.trim(model, stored[words], tokens)
-    for parameter in model.base_model.pooler.parameters():
+    for parameter in model.base_model.pooler.parameters() if spec.pooler else ():
         nn.init.zeros_(parameter)
-    if spec.pair_types:
-        model.between_texts = pair_frame(load_tokenizer(backbone)).between
     return model.eval()
+
+
+def _follow_tokenizer(model: Model, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Take the id of the padding, and the types of a pair, from the tokenizer.
+
+    Encoders of BERT's form with XLM-R's tokenizer have 0 as their `pad_token_id`, which is its `<s>`, whose
+    embedding would then never be trained; and all of their tokens are of type 0.
+    """
+    word_embeddings(model).padding_idx = tokenizer.pad_token_id
+    if spec_of(model).pair_types:
+        types = tokenizer(WORD, WORD, return_token_type_ids=True)["token_type_ids"]
+        model.between_texts = pair_frame(tokenizer).between if any(types) else ()
 
 
 def spec_of(model: Model) -> EncoderSpec:
@@ -231,6 +252,16 @@ def spec_of(model: Model) -> EncoderSpec:
 def layers_of(model: Model) -> nn.ModuleList:
     """The layers of the encoder of a model."""
     return model.base_model.get_submodule(spec_of(model).layers)
+
+
+def stack_of(model: Model) -> nn.Module:
+    """The module that holds the layers of the encoder of a model."""
+    return model.base_model.get_submodule(spec_of(model).stack)
+
+
+def word_embeddings(model: Model) -> nn.Module:
+    """The embeddings of the tokens."""
+    return model.base_model.get_submodule(spec_of(model).embeddings)
 
 
 def attention_classes() -> list[type[nn.Module]]:
@@ -290,9 +321,70 @@ def token_types(ids: Tensor, between: Sequence[int]) -> Tensor:
 def _outlined(spec: EncoderSpec, config: Any) -> Model:
     """A model of a configuration; no numbers are put into it."""
     with no_init_weights():
-        return getattr(library, spec.adapter_class)._from_config(
-            config, dtype=torch.float32, attn_implementation="sdpa"
+        return _adapter_class(spec)._from_config(
+            config, dtype=torch.float32, attn_implementation=spec.attention
         )
+
+
+def _adapter_class(spec: EncoderSpec) -> Any:
+    """The class of the library with heads that can be added, or one of that form."""
+    return (
+        getattr(library, spec.adapter_class) if spec.interface is None else _hooked_class(spec.architecture)
+    )
+
+
+@lru_cache
+def _hooked_class(architecture: str) -> Any:
+    """A class of that form around an encoder of which the library has none, into which it hooks."""
+    spec = ENCODERS[architecture]
+    encoder: Any = spec.of_transformers("Model")
+    parent: Any = spec.of_transformers("PreTrainedModel")
+    own = dict(spec.interface or {})
+    interface = library.AdapterModelInterface(**own) if own else None
+    options = {"add_pooling_layer": False}
+    options = {key: value for key, value in options.items() if key in signature(encoder.__init__).parameters}
+
+    class HookedModel(EmbeddingAdaptersWrapperMixin, ModelWithFlexibleHeadsAdaptersMixin, parent):
+        head_types = HOOKED_HEADS
+
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            setattr(self, spec.prefix, encoder(config, **options))
+            own = getattr(self, spec.prefix)
+            unbiased = [name for name, layer in own.named_modules() if getattr(layer, "bias", self) is None]
+            library.init(own, interface=interface)
+            # The library gives a merged query, key and value layer without a bias a random one.
+            for name in unbiased:
+                own.get_submodule(name).bias = None
+            self._init_head_modules()
+            self.init_weights()
+
+        @ForwardContext.wrap
+        def forward(
+            self,
+            input_ids: Tensor | None = None,
+            attention_mask: Tensor | None = None,
+            head: str | None = None,
+            return_dict: bool | None = None,
+            output_hidden_states: bool | None = None,
+            **options: Any,
+        ) -> Any:
+            """As the library's models: what the encoder gives, and what a head makes of it."""
+            ids = None if input_ids is None else input_ids.view(-1, input_ids.shape[-1])
+            mask = None if attention_mask is None else attention_mask.view(-1, attention_mask.shape[-1])
+            output = getattr(self, spec.prefix)(
+                ids, attention_mask=mask, output_hidden_states=output_hidden_states, return_dict=True
+            )
+            return self.forward_head(
+                output, head_name=head, attention_mask=mask, return_dict=return_dict, **options
+            )
+
+    HookedModel.__name__ = HookedModel.__qualname__ = spec.adapter_class
+    return HookedModel
+
+
+HOOKED_HEADS = ["classification", "tagging", "question_answering", "multiple_choice", "masked_lm"]
+"""Heads of such a class, by their names in the library."""
 
 
 def _config(backbone: Backbone) -> Any:
@@ -305,14 +397,14 @@ def _config(backbone: Backbone) -> Any:
         if hasattr(config, name):
             delattr(config, name)
     # Whatever the file says: what it names may be a repository whose code transformers would run.
-    config._attn_implementation = "sdpa"
+    config._attn_implementation = backbone.spec.attention
     return config
 
 
 def empty_model(backbone: Backbone) -> Model:
     """A model of a backbone's form without any numbers in it, for counting."""
     with torch.device("meta"):
-        return getattr(library, backbone.spec.adapter_class)(_config(backbone))
+        return _adapter_class(backbone.spec)(_config(backbone))
 
 
 def shaped_model(values: Mapping[str, Any]) -> Model:
@@ -333,6 +425,7 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
     Raises:
         SetupError: If the method's options make no adapter for this model.
     """
+    spec_of(model).require_method(method.name)
     options = dict(method.options)
     if options.get("leave_out"):
         options["leave_out"] = left_out(options["leave_out"], model.config.num_hidden_layers)
@@ -621,7 +714,8 @@ def ignore_padding(model: nn.Module) -> None:
     Args:
         model: A model of the adapters library; call it again when an adapter has been added.
     """
-    encoder: Any = model.base_model.encoder
+    # Where prompt tuning is refused there is no such encoder.
+    encoder: Any = None if "prompt_tuning" in spec_of(model).refused else stack_of(model)
     for name, module in model.named_modules():
         if module is encoder and not isinstance(module, EncoderOfPrompts):
             encoder.__class__ = _of_prompts(encoder.__class__)
@@ -638,7 +732,9 @@ def lets_padding_in(model: nn.Module) -> bool:
         model: A model to which `ignore_padding` was applied.
     """
     parts = [module for module in model.modules() if isinstance(module, GateOfText | ReftOfText)]
-    return bool(parts) or bool(len(getattr(model.base_model.prompt_tuning, "prompt_tunings", ())))
+    return bool(parts) or bool(
+        len(getattr(getattr(model.base_model, "prompt_tuning", None), "prompt_tunings", ()))
+    )
 
 
 def _is_gate(name: str) -> bool:

@@ -119,7 +119,7 @@ def load_artifact(
         fusion.load_fusion(model, fused.name, manifest.fusion_folder(fused.name))
     if whole:
         encoder_files.load_encoder(model, manifest.encoder_folder)
-        quantization.quantize(model.base_model.encoder, how)
+        quantization.quantize(adapters.stack_of(model), how)
     for name in assembled.heads:
         adapters.load_head(model, name, folder / "heads" / name)
     return replace(assembled, setup=manifest.setup, quantize=how)

@@ -314,11 +314,12 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, backbone: Backbone) -> 
             f"{backbone.vocabulary:,} rows",
             remedy="take the tokenizer that belongs to the weights, or resize_token_embeddings and save both",
         )
+    if not backbone.spec.counts_from_padding:
+        return  # The model follows its tokenizer.
     pad = _read_object(backbone.path / "config.json", backbone.name).get("pad_token_id", backbone.spec.pad)
     if pad != tokenizer.pad_token_id:
-        counted = ", from which positions count" if backbone.spec.counts_from_padding else ""
         raise ArtifactError(
-            f"backbone {backbone.name}: config.json has pad_token_id {pad}{counted}, the "
+            f"backbone {backbone.name}: config.json has pad_token_id {pad}, from which positions count, the "
             f"tokenizer pads with {tokenizer.pad_token_id}",
             remedy="put the id that the encoder was trained with into config.json",
         )

@@ -6,12 +6,12 @@ one entry here, and a test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
-from adaptrans.errors import ConfigError
+from adaptrans.errors import ConfigError, SetupError
 from adaptrans.utils.registry import Registry
 
 FEATURES: Mapping[str, str] = {
@@ -21,6 +21,7 @@ FEATURES: Mapping[str, str] = {
     "gradient_checkpointing": "gradient checkpointing",
     "quantization": "a base in few bits",
     "vocab_trimming": "embeddings of the tokens in the data alone",
+    "adapters_export": "an export for the adapters library",
 }
 """What works on the inside of an encoder, in words for a message."""
 
@@ -62,6 +63,17 @@ class EncoderSpec:
         embeddings: The word embeddings, from the encoder.
         layers: Its layers, from the encoder.
         config_names: Keys of BERT's configuration that are called otherwise in this one's.
+        stack: The module that holds the layers, from the encoder; empty for the encoder itself.
+        attention: The implementation that is asked for.
+        pooler: Whether it has one, which feeds no head of ours.
+        last_norm: Whether a norm behind the last layer is part of the last hidden state.
+        lm_bare: Tensors of the masked language model head that may be missing, and are zero then.
+        refused: Adapter methods that do not work on it.
+        interface: For an encoder without classes in the adapters library, the fields of its
+            `AdapterModelInterface`, by which the library hooks into any model; empty for the library's own
+            entry. None where the library has classes.
+        counted: Makes of a configuration one of the same sizes for counting alone, without what cannot be run
+            on tensors without content.
         shape_keys: Keys of its configuration beside BERT's that decide how much memory it takes.
         former: Endings of tensors in old files, and what they are called now.
         features: What of `FEATURES` works on it.
@@ -80,7 +92,15 @@ class EncoderSpec:
     pair_types: bool = False
     embeddings: str = "embeddings.word_embeddings"
     layers: str = "encoder.layer"
+    stack: str = "encoder"
+    attention: str = "sdpa"
+    pooler: bool = True
+    last_norm: bool = False
+    lm_bare: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    interface: Mapping[str, Any] | None = None
     config_names: Mapping[str, str] = field(default_factory=dict)
+    counted: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     shape_keys: tuple[str, ...] = ()
     former: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset(FEATURES)
@@ -186,6 +206,18 @@ class EncoderSpec:
                 f"{FEATURES[feature]} does not work on {self.architecture}", remedy="leave it out"
             )
 
+    def require_method(self, method: str) -> None:
+        """Refuse an adapter method that does not work on it.
+
+        Raises:
+            SetupError: If it does not.
+        """
+        if method in self.refused:
+            raise SetupError(
+                f"the method {method} does not work on {self.architecture}",
+                remedy="use another, for instance seq_bn or lora",
+            )
+
     def of_transformers(self, ending: str) -> Any:
         """One of its classes in transformers, for instance `Config` or `Encoder`."""
         kind = "configuration" if ending == "Config" else "modeling"
@@ -227,6 +259,22 @@ def _plain_heads(
         "passage_ranking": tokens,
         "mlm": PlainHead(f"{classes}ForMaskedLM", "AutoModelForMaskedLM", lm),
     }
+
+
+def _heads_of_tokens(classes: str, lm: Mapping[int, str]) -> dict[str, PlainHead]:
+    """Those of an architecture whose classes for classification and multiple choice have another form."""
+    kinds = ("tagging", "span_qa", "passage_ranking", "mlm")
+    found = _plain_heads(classes, {}, {}, lm)
+    return {kind: found[kind] for kind in kinds}
+
+
+def _lm_head(dense: str, norm: str, bias: str) -> dict[str, str]:
+    """The tensors of a masked language model head of one layer before the embeddings."""
+    layers = {"0": dense, "2": norm}
+    found = {
+        f"{place}.{part}": f"{name}.{part}" for place, name in layers.items() for part in ("weight", "bias")
+    }
+    return {**found, "3.bias": bias}
 
 
 # Source: transformers 4.57, models/xlm_roberta and models/bert; adapters 1.3.0, `heads/language_modeling.py`.
@@ -283,6 +331,168 @@ ENCODERS.add(
         pair_types=True,
         # Files that were converted from TensorFlow.
         former={".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"},
+    ),
+)
+
+
+_ROBERTA = ENCODERS["xlm-roberta"]
+# The same computation; English models and those of single languages have it.
+ENCODERS.add(
+    "roberta",
+    replace(
+        _ROBERTA,
+        architecture="roberta",
+        classes="Roberta",
+        module="roberta",
+        example="FacebookAI/roberta-base",
+        plain_heads=_plain_heads(
+            "Roberta",
+            {1: "classifier.dense", 4: "classifier.out_proj"},
+            {1: "roberta.pooler.dense", 4: "classifier"},
+            {0: "lm_head.dense", 2: "lm_head.layer_norm", 3: "lm_head"},
+        ),
+    ),
+)
+ONE_STACK = frozenset({"gradient_checkpointing", "quantization", "vocab_trimming"})
+"""What works on every encoder whose layers stand in one list."""
+
+# Norms before attention and feed-forward part, not behind. Source: transformers 4.57, models/xlm_roberta_xl.
+ENCODERS.add(
+    "xlm-roberta-xl",
+    replace(
+        _ROBERTA,
+        architecture="xlm-roberta-xl",
+        classes="XLMRobertaXL",
+        module="xlm_roberta_xl",
+        example="facebook/xlm-roberta-xl",
+        plain_heads=_heads_of_tokens(
+            "XLMRobertaXL", {0: "lm_head.dense", 2: "lm_head.layer_norm", 3: "lm_head"}
+        ),
+        features=ONE_STACK,
+        pooler=False,
+        last_norm=True,
+        refused=frozenset({"prefix_tuning", "mam", "unipelt", "prompt_tuning"}),
+        interface={
+            "adapter_methods": ["bottleneck", "lora", "reft", "invertible"],
+            "model_embeddings": "embeddings",
+            "model_layers": "encoder.layer",
+            "layer_self_attn": "attention",
+            "layer_cross_attn": None,
+            "attn_q_proj": "self.query",
+            "attn_k_proj": "self.key",
+            "attn_v_proj": "self.value",
+            "attn_o_proj": "output.dense",
+            "layer_intermediate_proj": "intermediate.dense",
+            "layer_output_proj": "output.dense",
+            # Their first input is what is added to their output.
+            "layer_pre_self_attn": "attention",
+            "layer_pre_ffn": "LayerNorm",
+        },
+    ),
+)
+# Source: transformers 4.57, models/distilbert; its layer norms have an epsilon that no key names.
+ENCODERS.add(
+    "distilbert",
+    EncoderSpec(
+        architecture="distilbert",
+        classes="DistilBert",
+        module="distilbert",
+        prefix="distilbert",
+        example="distilbert/distilbert-base-multilingual-cased",
+        lm_head=_lm_head("vocab_transform", "vocab_layer_norm", "vocab_projector.bias"),
+        plain_heads=_heads_of_tokens(
+            "DistilBert", {0: "vocab_transform", 2: "vocab_layer_norm", 3: "vocab_projector"}
+        ),
+        layers="transformer.layer",
+        stack="transformer",
+        pooler=False,
+        config_names={
+            "num_hidden_layers": "n_layers",
+            "hidden_size": "dim",
+            "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim",
+        },
+        features=ONE_STACK | {"adapters_export"},
+        # Padding would change what a prefix does.
+        refused=frozenset({"prefix_tuning", "mam", "unipelt", "prompt_tuning"}),
+    ),
+)
+
+
+def _without_buckets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """DeBERTa with as many distances as it has buckets of them, which a compiled function would find."""
+    buckets = config.get("position_buckets", -1)
+    same = {"max_relative_positions": buckets, "position_buckets": -1} if buckets > 0 else {}
+    return {**config, **same}
+
+
+# Source: transformers 4.57, models/deberta_v2; it attends without PyTorch's fused kernel.
+ENCODERS.add(
+    "deberta-v2",
+    EncoderSpec(
+        architecture="deberta-v2",
+        classes="DebertaV2",
+        module="deberta_v2",
+        prefix="deberta",
+        example="microsoft/mdeberta-v3-base",
+        lm_head=_lm_head(
+            "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"
+        ),
+        plain_heads=_heads_of_tokens(
+            "DebertaV2",
+            {
+                0: "cls.predictions.transform.dense",
+                2: "cls.predictions.transform.LayerNorm",
+                3: "cls.predictions",
+            },
+        ),
+        attention="eager",
+        pooler=False,
+        counted=_without_buckets,
+        shape_keys=(
+            "relative_attention",
+            "max_relative_positions",
+            "position_buckets",
+            "norm_rel_ebd",
+            "share_att_key",
+            "pos_att_type",
+            "position_biased_input",
+            "type_vocab_size",
+            "conv_kernel_size",
+        ),
+        features=ONE_STACK | {"adapters_export"},
+        refused=frozenset({"prompt_tuning", "unipelt"}),
+    ),
+)
+# Rotated positions; most layers see a window of tokens alone. Source: transformers 4.57, models/modernbert;
+# the interface is that of adapters 1.3.0, `wrappers/interfaces.py`.
+ENCODERS.add(
+    "modernbert",
+    EncoderSpec(
+        architecture="modernbert",
+        classes="ModernBert",
+        module="modernbert",
+        prefix="model",
+        example="jhu-clsp/mmBERT-base",
+        lm_head=_lm_head("head.dense", "head.norm", "decoder.bias"),
+        lm_bare=frozenset({"0.bias", "2.bias"}),
+        plain_heads={},  # Those of transformers stand on a further layer, which ours lack.
+        positions=8192,
+        embeddings="embeddings.tok_embeddings",
+        layers="layers",
+        stack="",
+        pooler=False,
+        config_names={"layer_norm_eps": "norm_eps"},
+        interface={},
+        shape_keys=(
+            "global_attn_every_n_layers",
+            "local_attention",
+            "norm_bias",
+            "mlp_bias",
+            "attention_bias",
+        ),
+        features=ONE_STACK - {"quantization"},
+        refused=frozenset({"prefix_tuning", "mam", "unipelt", "prompt_tuning"}),
     ),
 )
 

@@ -234,7 +234,9 @@ def _place(module: str) -> tuple[int, str]:
     Example:
         >>> _place("roberta.encoder.layer.3.attention.output"), _place("roberta.encoder.layer.3.output")
         ((3, 'attention'), (3, 'output'))
+        >>> _place("model.layers.3.attention_adapters"), _place("model.layers.3.output_adapters")
+        ((3, 'attention'), (3, 'output'))
     """
-    match = re.search(r"\.layer\.(\d+)\.", module)
+    match = re.search(r"\.layers?\.(\d+)\.", module)
     assert match is not None, module
-    return int(match[1]), "attention" if ".attention." in module else "output"
+    return int(match[1]), "attention" if re.search(r"\.attention[._]", module) else "output"

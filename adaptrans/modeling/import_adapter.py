@@ -336,7 +336,7 @@ def _config(found: Foreign, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _check_depth(found: Foreign, tensors: Mapping[str, Tensor], method: Method, backbone: Backbone) -> None:
     """Refuse an adapter whose layers are not those of the base, which the library would take."""
-    layers = {int(match[1]) for key in tensors if (match := re.search(r"\.layer\.(\d+)\.", key))}
+    layers = {int(match[1]) for key in tensors if (match := re.search(r"\.layers?\.(\d+)\.", key))}
     left_out = method.options.get("leave_out") or []
     assert isinstance(left_out, list)
     wanted = set(range(backbone.depth)) - set(left_out)

@@ -94,7 +94,7 @@ def first_place(model: adapters.Model, layers: Sequence[str | Fused]) -> LayerPo
 def _place(key: str) -> LayerPosition:
     """Where a tensor of an adapter acts."""
     # The pool of prefixes serves all layers, wherever its tensors are named.
-    found = None if ".pool." in key else re.search(r"\.layer\.(\d+)\.(output\.adapters\.)?", key)
+    found = None if ".pool." in key else re.search(r"\.layers?\.(\d+)\.(output\.adapters\.)?", key)
     return LayerPosition(int(found[1]), inside=found[2] is not None) if found else LayerPosition(0)
 
 

@@ -50,6 +50,9 @@ def pretrained(backbone: Backbone) -> dict[str, Tensor]:
         stored |= read_tensors(path)
     parts, spec = backbone.spec.lm_head, backbone.spec
     stored = {spec.current(key): value for key, value in stored.items()}
+    if parts["3.bias"] in stored:
+        width = stored[parts["0.weight"]].shape[0] if parts["0.weight"] in stored else backbone.width
+        stored |= {parts[bare]: torch.zeros(width) for bare in spec.lm_bare if parts[bare] not in stored}
     lacking = [name for name in parts.values() if name not in stored]
     if lacking:
         raise ArtifactError(
@@ -79,11 +82,15 @@ def guesses(model: adapters.Model, head: Mapping[str, Tensor], batch: Mapping[st
     output = base(**adapters.model_inputs(model, batch), return_dict=True)
     states = output.last_hidden_state[batch["hidden"]]
     states = functional.gelu(functional.linear(states, head["0.weight"], head["0.bias"]))
-    eps = base.config.layer_norm_eps
+    eps = getattr(base.config, adapters.spec_of(model).key("layer_norm_eps"), UNNAMED_EPS)
     states = functional.layer_norm(states, states.shape[-1:], head["2.weight"], head["2.bias"], eps)
     # What an invertible adapter did to the embeddings is undone before they are compared with.
     states = adapters.inverted(model, states)
-    return functional.linear(states, base.embeddings.word_embeddings.weight, head["3.bias"])
+    return functional.linear(states, adapters.word_embeddings(model).weight, head["3.bias"])
+
+
+UNNAMED_EPS = 1e-12
+"""Epsilon of the layer norms of an architecture whose configuration does not name it, DistilBERT's."""
 
 
 def masked_lm_logits(assembled: SetupModel, batch: Mapping[str, Tensor]) -> Tensor:
@@ -285,7 +292,7 @@ class _Builder:
         for layer in layers:
             if isinstance(layer, Full) and layer.sources:
                 encoder_files.load_encoder(model, self.parent(mix_name(layer.sources)).encoder_folder)
-        quantization.quantize(model.base_model.encoder, self.quantize)
+        quantization.quantize(adapters.stack_of(model), self.quantize)
         return self.finish(model, [], None, head, adapter_methods.FULL if layers else "none")
 
     def stacked(

@@ -73,7 +73,7 @@ def test_only_pickles_are_refused(copied, cache):
     [
         (
             lambda folder: change_config(folder, model_type="gpt2"),
-            "of type 'gpt2'; supported: bert, xlm-roberta, for instance FacebookAI/xlm-roberta-base",
+            "of type 'gpt2'; supported: bert, deberta-v2, distilbert, modernbert, roberta, ",
         ),
         (lambda folder: change_config(folder, hidden_size="32"), "config.json has no hidden_size"),
         (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),

@@ -1,10 +1,13 @@
 """Architectures: a BERT goes the whole way that XLM-R goes, and what an encoder cannot do is refused."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 import transformers
+from conftest import make_tokenizer
+from safetensors.torch import load_file, save_file
 from support.bert import make_bert
 
 from adaptrans.errors import ConfigError
@@ -16,10 +19,11 @@ from adaptrans.modeling.efficiency.cpu_attention import FastAttention, use_fast_
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations
 from adaptrans.modeling.efficiency.memory_case import Case, shape_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, sizes
-from adaptrans.modeling.efficiency.shared_layers import Common, stopped_after
+from adaptrans.modeling.efficiency.shared_layers import Common, resumed_at
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.encoder import ENCODERS, FEATURES
 from adaptrans.modeling.language_adapters import MaskedLMHead
+from adaptrans.modeling.layer_chain import LayerPosition
 from adaptrans.modeling.model import assemble, hidden_states, logits
 from adaptrans.modeling.setup.parser import parse
 
@@ -202,7 +206,8 @@ def test_features_ask_before_they_act(bert, tools, monkeypatch):
         build(bert, tools, "adapter", "classification", quantize="4bit")
     with pytest.raises(ConfigError, match="embeddings of the tokens in the data alone"):
         build(bert, tools, "adapter", "classification", tokens=NOTHING)
-    with pytest.raises(ConfigError, match="layers that several setups share"), stopped_after(model.model, 1):
+    given = resumed_at(model.model, LayerPosition(1), (torch.zeros(1, 1, 32),))
+    with pytest.raises(ConfigError, match="layers that several setups share"), given:
         pass
     assert Common([model, model]).place.layer == 0
 
@@ -222,3 +227,45 @@ def test_a_plain_export_answers_alike(bert, tools, pair, tmp_path, kind):
             expected = output.start_logits if kind == "span_qa" else output.logits
             found = found[0] if kind == "span_qa" else found
     assert torch.allclose(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def with_other_tokenizer(tmp_path_factory):
+    """A BERT with XLM-R's tokenizer, as multilingual MiniLM and e5 are: pad_token_id is its `<s>`."""
+    folder = make_bert(tmp_path_factory.mktemp("backbone") / "minilm")
+    for path in folder.glob("*token*"):
+        path.unlink()
+    make_tokenizer().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer = make_tokenizer()
+    weights = load_file(folder / "model.safetensors")
+    words = torch.randn(len(tokenizer), config["hidden_size"], generator=torch.Generator().manual_seed(1))
+    weights["bert.embeddings.word_embeddings.weight"] = words
+    weights["cls.predictions.bias"] = torch.zeros(len(tokenizer))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": len(tokenizer)}))
+    return identify(folder)
+
+
+def test_the_padding_is_that_of_the_tokenizer_and_the_first_piece_is_trained(with_other_tokenizer, tools):
+    model = build(with_other_tokenizer, tools, "full", "classification")
+    words = model.model.get_input_embeddings()
+    assert words.padding_idx == load_tokenizer(with_other_tokenizer).pad_token_id == 1
+    batch = tools.batch_of("classification")
+    logits(model, batch).sum().backward()
+    assert words.weight.grad[0].abs().sum() > 0
+    assert not words.weight.grad[1].any()
+    trimmed = build(with_other_tokenizer, tools, "adapter", "classification", tokens=NOTHING)
+    assert trimmed.model.get_input_embeddings().padding_idx == 1
+
+
+def test_all_pieces_are_of_the_type_that_the_tokenizer_gives(with_other_tokenizer, tools):
+    encoded = load_tokenizer(with_other_tokenizer)("The cat", "Yes", return_tensors="pt")
+    theirs = transformers.BertModel.from_pretrained(with_other_tokenizer.path).eval()
+    ours = assemble(
+        with_other_tokenizer, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    )
+    with torch.inference_mode():
+        expected = theirs(**encoded).last_hidden_state
+        found = hidden_states(ours, encoded["input_ids"], encoded["attention_mask"])[-1]
+    assert torch.equal(found, expected)

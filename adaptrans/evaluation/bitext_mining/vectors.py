@@ -90,7 +90,7 @@ class SentenceEncoder:
         # No layer above the one that is compared has an effect.
         with autocast(self.device, self.precision), stopped_after(self.assembled.model, self.layer):
             states = hidden_states(self.assembled, batch["input_ids"], batch["attention_mask"])
-        return pool(states[-1].float(), batch["attention_mask"]).cpu().numpy()
+        return pool(states[self.layer].float(), batch["attention_mask"]).cpu().numpy()
 
 
 READ_CHUNK = 8_192

@@ -23,6 +23,7 @@ from adaptrans.hub.verification.configurations import (
 )
 from adaptrans.hub.verification.errors import Refusal
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.manifest import BACKBONE_KEYS, Manifest, read_manifest
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 from adaptrans.tasks import names
@@ -67,9 +68,14 @@ def path_refusal(path: str) -> Refusal | None:
 
 def largest_weights(base: Base) -> int:
     """Bytes that one file of weights for this base may have."""
-    inner = base.config.get("intermediate_size")
+    inner = base.config.get(_key(base, "intermediate_size"))
     wide = max(base.width, inner if isinstance(inner, int) else 4 * base.width)
     return 8 * (base.vocabulary * base.width + base.depth * 16 * base.width * wide) + ROOM
+
+
+def _key(base: Base, name: str) -> str:
+    """What a key of BERT's configuration is called in that of a base, whose architecture may be unknown."""
+    return ENCODERS[base.architecture].key(name) if base.architecture in ENCODERS else name
 
 
 def before_fetch(
@@ -217,7 +223,8 @@ def own_base(package: Package, backbone: Backbone | None) -> Iterator[Refusal]:
     """What a manifest says of the base, against itself and against the base at hand (if one is given)."""
     base = package.base
     said = {"hidden_size": base.width, "num_hidden_layers": base.depth, "vocab_size": base.vocabulary}
-    for key, value in said.items():
+    for name, value in said.items():
+        key = _key(base, name)
         if base.config.get(key, value) != value:
             yield Refusal("base", f"base.config.{key}", f"is {base.config[key]}, elsewhere it says {value}")
     problem = code_problem(base.config)

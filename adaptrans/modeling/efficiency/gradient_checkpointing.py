@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from adaptrans.modeling.adapters import ForwardContext, Model, adapter_name, fusion_of, spec_of
+from adaptrans.modeling.adapters import ForwardContext, Model, adapter_name, fusion_of, spec_of, stack_of
 
 
 def checkpoint_activations(model: Model) -> None:
@@ -57,7 +57,7 @@ def keep_frozen_in(model: Model, precision: str) -> None:
 
 def _frozen(model: Model) -> Iterator[nn.Module]:
     """The linear layers of the encoder itself that are only multiplied with."""
-    for name, module in model.base_model.encoder.named_modules():
+    for name, module in stack_of(model).named_modules():
         own = adapter_name(f"{name}.weight") is None and fusion_of(f"{name}.weight") is None
         if own and isinstance(module, nn.Linear) and module.weight.dtype == torch.float32:
             frozen = not any(parameter.requires_grad for parameter in module.parameters(recurse=False))

@@ -154,6 +154,7 @@ def shape_from(config: Mapping[str, Any]) -> Shape:
         config: What `config.json` holds.
     """
     spec = spec_of(config)
+    config = spec.counted(config)
     width = int(spec.value(config, "hidden_size"))
     positions = spec.value(config, "max_position_embeddings")
     further = {key: config[key] for key in spec.shape_keys if key in config}

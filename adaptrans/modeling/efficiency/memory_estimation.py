@@ -190,7 +190,7 @@ def _counted(case: Case) -> Forecast:
 def _model(case: Case) -> tuple[adapters.Model, frozenset[str]]:
     """A model of the case, and the names of what is trained."""
     model = adapters.shaped_model(case.shape.as_config(case.vocabulary))
-    quantize(model.base_model.encoder, case.quantize, OUTLINES)
+    quantize(adapters.stack_of(model), case.quantize, OUTLINES)
     method = adapter_methods.parse(case.method).quick
     stack: list[str | Fused] = []
     adapter: str | None = None

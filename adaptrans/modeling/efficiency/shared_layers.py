@@ -15,22 +15,24 @@ from adaptrans.modeling.model import SetupModel, hidden_states
 
 @contextmanager
 def stopped_after(model: Model, layers: int) -> Iterator[None]:
-    """Leave out the encoder layers from number `layers` (0-based) on.
+    """Leave out encoder layers that number `layers` of the hidden states (0-based) does not need.
 
-    The last hidden state inside is `hidden_states[layers]` of the whole encoder.
+    `hidden_states[layers]` inside is that of the whole encoder.
 
     Args:
         model: The model.
-        layers: How many of the lowest layers run; 0 for the embeddings alone.
+        layers: How many of the lowest layers run at least; 0 for the embeddings alone.
     """
-    spec_of(model).require("shared_layers")
-    encoder = model.base_model.encoder
-    whole = encoder.layer
-    encoder.layer = nn.ModuleList(list(whole)[:layers])
+    spec = spec_of(model)
+    parent, _, name = spec.layers.rpartition(".")
+    holder = model.base_model.get_submodule(parent)
+    whole = getattr(holder, name)
+    # A norm behind the last layer would be part of the state that is asked for; some stacks need one layer.
+    setattr(holder, name, nn.ModuleList(list(whole)[: max(1, layers + spec.last_norm)]))
     try:
         yield
     finally:
-        encoder.layer = whole
+        setattr(holder, name, whole)
 
 
 def states_below(
