@@ -94,6 +94,6 @@ def _row(kind: TaskType, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    from adaptrans.tasks.readers.tables import read_jsonl
+    from adaptrans.tasks.readers.files import read_jsonl
 
     return [row.values for row in read_jsonl(path) if row.values is not None]

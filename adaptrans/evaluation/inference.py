@@ -48,7 +48,7 @@ from adaptrans.runs.train import compares_vectors, is_retrieval
 from adaptrans.task_types.base import TaskType
 from adaptrans.task_types.rows import RowError, Rules
 from adaptrans.tasks import loading
-from adaptrans.tasks.readers.text import damage
+from adaptrans.tasks.readers.files import damage
 from adaptrans.utils.devices import HEAP, autocast, pick_device, pick_precision, spare_memory
 from adaptrans.utils.environment import environment
 from adaptrans.utils.io import digest

@@ -16,8 +16,7 @@ from adaptrans.errors import AdaptransError, DataError
 from adaptrans.evaluation.metrics import retrieval
 from adaptrans.evaluation.metrics.question_answering import answered
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.tasks.readers.tables import IdLines
-from adaptrans.tasks.readers.text import open_bytes, parsed_json
+from adaptrans.tasks.readers.files import IdLines, open_bytes, parsed_json
 from adaptrans.tasks.tag_schemes import OUTSIDE, last_part
 from adaptrans.utils.io import atomic_write
 from adaptrans.utils.registry import Registry

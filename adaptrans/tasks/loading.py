@@ -18,8 +18,7 @@ from adaptrans.errors import ConfigError, DataError, MissingDataError, NoRowErro
 from adaptrans.languages import unknown
 from adaptrans.task_types.rows import Example, RowError, Rules, compile_fields, path_getter
 from adaptrans.tasks.locate import Located, filled, find, missing
-from adaptrans.tasks.readers.tables import FORMATS, Row, other_separator, separator_remedy
-from adaptrans.tasks.readers.text import Problem
+from adaptrans.tasks.readers.files import FORMATS, Problem, Row, other_separator, separator_remedy
 from adaptrans.tasks.schema import HubSource, Task
 from adaptrans.utils.formats import READING, SUBSET_DRAW
 from adaptrans.utils.io import cached_sha256, digest

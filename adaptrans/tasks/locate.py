@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from adaptrans.errors import MissingDataError, UnknownNameError
 from adaptrans.languages import get as get_language
-from adaptrans.tasks.readers.tables import FORMATS
+from adaptrans.tasks.readers.files import FORMATS
 
 if TYPE_CHECKING:
     from adaptrans.tasks.schema import FileSource, HubSource, Task

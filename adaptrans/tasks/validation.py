@@ -16,7 +16,7 @@ from adaptrans import mini
 from adaptrans.errors import AdaptransError, DataError
 from adaptrans.tasks.loading import Report, identity, is_available, read_examples, with_labels
 from adaptrans.tasks.locate import missing
-from adaptrans.tasks.readers.text import read_lines
+from adaptrans.tasks.readers.files import read_lines
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import label_notes
 from adaptrans.utils.io import digest, sha256

@@ -34,7 +34,7 @@ from adaptrans.task_types.base import Feature, TaskType
 from adaptrans.task_types.masked_lm import MaskedLM, vocabulary
 from adaptrans.task_types.recipes import ANSWERING, rules
 from adaptrans.tasks import loading
-from adaptrans.tasks.readers.text import read_lines
+from adaptrans.tasks.readers.files import read_lines
 from adaptrans.tasks.schema import Task
 from adaptrans.training.frozen_prefix import with_frozen_prefix
 from adaptrans.training.loop import TrainingJob, fit

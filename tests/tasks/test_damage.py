@@ -13,8 +13,7 @@ from support.damaged import KINDS, SAMPLES, Cannot, Read, Refused
 from adaptrans.errors import DataError
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import Report, read_examples
-from adaptrans.tasks.readers.tables import FORMATS
-from adaptrans.tasks.readers.text import parsed_json
+from adaptrans.tasks.readers.files import FORMATS, parsed_json
 
 
 def read(sample, folder, **options):

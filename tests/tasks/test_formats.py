@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import DataError
 from adaptrans.tasks.readers.conll import read_columns
-from adaptrans.tasks.readers.tables import (
+from adaptrans.tasks.readers.files import (
     FORMATS,
     read_bitext,
     read_csv,
     read_json,
     read_jsonl,
+    read_lines,
     read_parquet,
     read_squad,
     read_tsv,
 )
-from adaptrans.tasks.readers.text import read_lines
 
 COLUMNS = ["one", "two"]
 # Everything that is text in UTF-8, other line separators than the line feed included.

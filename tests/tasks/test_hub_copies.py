@@ -13,7 +13,7 @@ from adaptrans.errors import MissingDataError
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import available_languages, fingerprint, read_examples
 from adaptrans.tasks.locate import find
-from adaptrans.tasks.readers.tables import FORMATS
+from adaptrans.tasks.readers.files import FORMATS
 
 pyarrow = pytest.importorskip("pyarrow")
 NLI = {"entailment": 0, "neutral": 1, "contradiction": 2, "e": 0, "n": 1, "c": 2}

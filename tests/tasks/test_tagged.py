@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adaptrans.errors import DataError
 from adaptrans.tasks.readers.conll import read_characters, read_columns, read_derivations, read_supertags
-from adaptrans.tasks.readers.tables import FORMATS
+from adaptrans.tasks.readers.files import FORMATS
 
 WORD = st.text(
     st.characters(exclude_characters="\0#\ufeff", exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]),

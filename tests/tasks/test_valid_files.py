@@ -17,15 +17,17 @@ from adaptrans.task_types.rows import RowError, Rules
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import Report, read_examples
 from adaptrans.tasks.readers.conll import read_characters
-from adaptrans.tasks.readers.tables import (
+from adaptrans.tasks.readers.files import (
+    STDIN,
+    other_encoding,
     other_separator,
     read_csv,
     read_json,
     read_jsonl,
+    read_lines,
     read_plain,
     read_tsv,
 )
-from adaptrans.tasks.readers.text import STDIN, other_encoding, read_lines
 from adaptrans.tasks.validation import Checker, read_manifest
 
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -321,7 +323,7 @@ HARD = st.text(st.sampled_from('ab\t,;|"\n\r \u00a0\u2028\ufeff{}[]:\\u0'), max_
     st.sampled_from(["tsv", "csv", "jsonl", "json", "lines", "squad", "columns", "characters", "conllu"]),
 )
 def test_any_text_is_read_or_refused_with_its_file(tmp_path_factory, text, format):
-    from adaptrans.tasks.readers.tables import FORMATS
+    from adaptrans.tasks.readers.files import FORMATS
 
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_bytes(text.encode())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from adaptrans.languages import unknown
-from adaptrans.tasks.readers.text import read_lines
+from adaptrans.tasks.readers.files import read_lines
 from mini_pretraining.config import SAMPLES, PretrainConfig, Text
 
 WHOLE = "mono"

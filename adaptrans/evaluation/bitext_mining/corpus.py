@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from adaptrans.errors import DataError
-from adaptrans.tasks.readers.text import read_lines
+from adaptrans.tasks.readers.files import read_lines
 from adaptrans.utils.io import atomic_write, cached_sha256, read_json, write_json
 
 

@@ -1,16 +1,63 @@
-"""Readers of tagged sentences: columns, characters, CCGbank, Universal Dependencies. Torch-free."""
+"""Readers of tagged sentences: columns, characters, CCGbank, Universal Dependencies. Torch-free.
+
+Files of a token a line have blank lines between sentences; a bad line spoils its sentence.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import DataError
 from adaptrans.task_types.letters import continues
-from adaptrans.tasks.readers.tables import Row
-from adaptrans.tasks.readers.text import Problem, read_lines, strict
+from adaptrans.tasks.readers.files import Problem, Row, read_lines, strict
+
+Lines = list[tuple[int, str]]
+"""The lines of a sentence, with their numbers."""
+
+Parse = Callable[[Lines, Callable[[int, str], None]], Row | None]
+"""Makes a row of the lines of a sentence, and tells of a line, by its number, what is wrong with it."""
+
+
+def _sentences(
+    path: Path, problem: Problem, parse: Parse, *, end: str | None = None, comment: str | None = None
+) -> Iterator[Row]:
+    """The sentences of a file of a token a line, but for those with a bad line.
+
+    Args:
+        path: The file.
+        problem: Handler of bad lines.
+        parse: What a sentence is made by.
+        end: The line between sentences; None for any blank one.
+        comment: What a line of no token begins with.
+    """
+    faults: list[DataError] = []
+
+    def sentence(lines: Lines) -> Iterator[Row]:
+        row = parse(lines, lambda number, fault: faults.append(DataError(fault, path, number)))
+        if row is not None and not faults:
+            yield row
+        # Lines that are no text were met before the others of their sentence.
+        found = sorted(faults, key=lambda error: error.line or 0)
+        faults.clear()
+        for fault in found:
+            problem(fault)
+
+    lines: Lines = []
+    for number, line in read_lines(path, faults.append):
+        if line == end or (end is None and not line.strip()):
+            yield from sentence(lines)
+            lines = []
+        elif comment is None or not line.startswith(comment):
+            lines.append((number, line))
+    yield from sentence(lines)
+
+
+def _tagged(lines: list[int], words: list[str], tags: list[Any]) -> Row | None:
+    """A sentence as a row: words, tags, and the line of each."""
+    return Row(lines[0], {"words": words, "tags": tags, "lines": lines}) if words else None
 
 
 def read_columns(
@@ -22,11 +69,11 @@ def read_columns(
     missing_tag: str | None = None,
     empty_words: bool = False,
 ) -> Iterator[Row]:
-    """Sentences of a file with `word TAB tag` lines and blank lines between sentences.
+    """Sentences of a file with `word TAB tag` lines.
 
     Args:
         path: The file.
-        problem: Handler of bad rows; a bad line spoils its sentence.
+        problem: Handler of bad lines.
         separator: What stands between word and tag; a space inside a word is an error either way.
         prefix: Whether words carry a `lang:` prefix, removed up to the first colon.
         missing_tag: Tag of a line without one, in a sentence that has tags; how many were
@@ -35,101 +82,69 @@ def read_columns(
 
     Source: XTREME's preprocessing of PAN-X and UD-POS.
     """
-    words: list[str] = []
-    tags: list[str | None] = []
-    start, bad = 1, False
 
-    def spoil(error: DataError) -> None:
-        nonlocal bad
-        bad = True
-        problem(error)
+    def parse(lines: Lines, spoil: Callable[[int, str], None]) -> Row | None:
+        words: list[str] = []
+        tags: list[str | None] = []
+        for number, line in lines:
+            cells = line.split(separator)
+            word = cells[0].strip()
+            if prefix:
+                before, colon, word = word.partition(":")
+                if not colon:
+                    spoil(number, f'word "{before}" has no language prefix')
+            if len(cells) > 2 or not (word or empty_words):
+                found = "an empty word" if not word else f"{len(cells)} columns"
+                spoil(number, f"expected a word and a tag, found {found}")
+            words.append(word)
+            tags.append((cells[1].strip() or None) if len(cells) == 2 else None)
+        row = _tagged([number for number, _ in lines], words, tags)
+        if row is not None and row.values and None in tags and any(tags):
+            row.values["tags"] = [tag or missing_tag or "" for tag in tags]
+            row.values["filled"] = tags.count(None) if missing_tag else 0
+        return row
 
-    for number, line in read_lines(path, spoil):
-        if not line or line.isspace():
-            if words and not bad:
-                yield _sentence(start, words, tags, missing_tag)
-            words, tags, bad = [], [], False
-            continue
-        if not words:
-            start = number
-        cells = line.split(separator)
-        word = cells[0].strip()
-        if prefix:
-            before, colon, word = word.partition(":")
-            if not colon:
-                spoil(DataError(f'word "{before}" has no language prefix', path, number))
-        if len(cells) > 2 or not (word or empty_words):
-            found = "an empty word" if not word else f"{len(cells)} columns"
-            spoil(DataError(f"expected a word and a tag, found {found}", path, number))
-        words.append(word)
-        tags.append((cells[1].strip() or None) if len(cells) == 2 else None)
-    if words and not bad:
-        yield _sentence(start, words, tags, missing_tag)
-
-
-def _sentence(start: int, words: list[str], tags: list[str | None], missing: str | None) -> Row:
-    values: dict[str, Any] = {"words": words, "tags": tags, "lines": range(start, start + len(words))}
-    if None in tags and any(tags):
-        values["tags"] = [tag or missing or "" for tag in tags]
-        values["filled"] = tags.count(None) if missing else 0
-    return Row(start, values)
+    return _sentences(path, problem, parse)
 
 
 def read_characters(path: Path, problem: Problem = strict, *, comment: str = "##") -> Iterator[Row]:
     """Sentences of a file with `character TAB tag` lines, joined to words at white space.
 
-    A character may be a letter with its combining marks.
-
-    A word has the tag of its first character that is not `O`, so that a name
-    with a particle behind it, or a bracket before it, is one tagged word.
+    A character may be a letter with its combining marks. A word has the tag of its first character that is
+    not `O`, so that a name with a particle behind it, or a bracket before it, is one tagged word.
 
     Args:
         path: The file.
-        problem: Handler of bad rows; a bad line spoils its sentence.
+        problem: Handler of bad lines.
         comment: What a line of no character begins with.
 
     Source: the layout of KLUE-NER.
     """
-    characters: list[tuple[int, str, str]] = []
-    bad = False
 
-    def spoil(error: DataError) -> None:
-        nonlocal bad
-        bad = True
-        problem(error)
-
-    for number, line in read_lines(path, spoil):
-        if not line:
-            if characters and not bad:
-                yield _joined(characters)
-            characters, bad = [], False
-        elif not line.startswith(comment):
+    def parse(lines: Lines, spoil: Callable[[int, str], None]) -> Row | None:
+        words: list[str] = []
+        tags: list[str] = []
+        numbers: list[int] = []
+        inside = False
+        for number, line in lines:
             character, tab, tag = line.rpartition("\t")
+            tag = tag.strip()
             one = bool(character) and all(continues(character, place) for place in range(1, len(character)))
-            if not tab or not one or not tag.strip():
-                spoil(DataError("expected a character, a tab and a tag", path, number))
-            characters.append((number, character, tag.strip()))
-    if characters and not bad:
-        yield _joined(characters)
+            if not tab or not one or not tag:
+                spoil(number, "expected a character, a tab and a tag")
+            elif not character.strip():
+                inside = False
+            elif inside:
+                words[-1] += character
+                tags[-1] = tag if tags[-1] == "O" else tags[-1]
+            else:
+                words.append(character)
+                tags.append(tag)
+                numbers.append(number)
+                inside = True
+        return _tagged(numbers, words, tags)
 
-
-def _joined(characters: list[tuple[int, str, str]]) -> Row:
-    words: list[str] = []
-    tags: list[str] = []
-    lines: list[int] = []
-    inside = False
-    for number, character, tag in characters:
-        if not character.strip():
-            inside = False
-        elif inside:
-            words[-1] += character
-            tags[-1] = tag if tags[-1] == "O" else tags[-1]
-        else:
-            words.append(character)
-            tags.append(tag)
-            lines.append(number)
-            inside = True
-    return Row(characters[0][0], {"words": words, "tags": tags, "lines": lines})
+    return _sentences(path, problem, parse, end="", comment=comment)
 
 
 def read_supertags(path: Path, problem: Problem = strict, *, separator: str = "|") -> Iterator[Row]:
@@ -204,84 +219,46 @@ def read_conllu(path: Path, problem: Problem = strict, *, lang: str = "default")
 
     Args:
         path: The file.
-        problem: Handler of bad lines; a bad line spoils its sentence.
+        problem: Handler of bad lines.
         lang: Language code, which decides the tag of fused forms.
 
     Source: XTREME `utils_preprocess.py`.
     """
-    sentence = _Sentence(_PREFERENCE.get(lang, _PREFERENCE["default"]).split())
-    bad = False
+    order = _PREFERENCE.get(lang, _PREFERENCE["default"]).split()
 
-    def spoil(error: DataError) -> None:
-        nonlocal bad
-        bad = True
-        problem(error)
-
-    for number, line in read_lines(path, spoil):
-        if not line.strip():
-            if sentence.words and not bad:
-                yield sentence.row()
-            sentence.clear()
-            bad = False
-        elif not line.startswith("#"):
-            fault = sentence.add(number, line)
-            if fault:
-                spoil(DataError(fault, path, number))
-    if sentence.words and not bad:
-        yield sentence.row()
-
-
-class _Sentence:
-    """The tokens of one sentence while its lines come in."""
-
-    def __init__(self, preference: list[str]) -> None:
-        self.preference = preference
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin a new sentence."""
-        self.words: list[str] = []
-        self.tags: list[str] = []
-        self.lines: list[int] = []
-        self.fused_until = 0
-        self.last = 0
-
-    def add(self, number: int, line: str) -> str | None:
-        """Take one token line; what is wrong with it, if anything."""
-        cells = line.split("\t")
-        if len(cells) != 10:
-            return f"expected 10 columns, found {len(cells)}"
-        token, form, tag = cells[0], cells[1].strip(), cells[3].strip()
-        if "." in token:
-            return None
-        first, dash, until = token.partition("-")
-        if not first.isdecimal() or (dash and not until.isdecimal()) or int(first) != self.last + 1:
-            return f'token id "{token}" does not follow {self.last}'
-        if dash:
-            self.fused_until = int(until)
-            self._append(number, form, "")
-            return None
-        self.last += 1
-        if self.last <= self.fused_until:
-            self.tags[-1] = self._preferred(self.tags[-1], tag)
-        else:
-            self._append(number, form, tag)
-        return None
-
-    def _append(self, number: int, form: str, tag: str) -> None:
-        self.words.append(form.replace(_ZERO_WIDTH_NON_JOINER, "").replace(" ", ""))
-        self.tags.append(tag)
-        self.lines.append(number)
-
-    def _preferred(self, old: str, new: str) -> str:
+    def preferred(*tags: str) -> str:
         """The tag that comes first in the order of preference; unlisted tags come last."""
-        order = self.preference
-        ranked = [tag for tag in (old, new) if tag in order]
-        return min(ranked, key=order.index) if ranked else old or new
+        ranked = [tag for tag in tags if tag in order]
+        return min(ranked, key=order.index) if ranked else next(filter(None, tags), "")
 
-    def row(self) -> Row:
-        """The sentence as a row, without values if too many of its words are missing."""
-        missing = self.words.count("_")
-        kept = missing == 0 or missing < len(self.words) - 1
-        values = {"words": self.words, "tags": self.tags, "lines": self.lines}
-        return Row(self.lines[0], dict(values) if kept else None)
+    def parse(lines: Lines, spoil: Callable[[int, str], None]) -> Row | None:
+        words: list[str] = []
+        tags: list[str] = []
+        numbers: list[int] = []
+        last = fused_until = 0
+        for number, line in lines:
+            cells = line.split("\t")
+            if len(cells) != 10:
+                spoil(number, f"expected 10 columns, found {len(cells)}")
+                continue
+            token, form, tag = cells[0], cells[1].strip(), cells[3].strip()
+            if "." in token:
+                continue
+            first, dash, until = token.partition("-")
+            if not first.isdecimal() or (dash and not until.isdecimal()) or int(first) != last + 1:
+                spoil(number, f'token id "{token}" does not follow {last}')
+                continue
+            last += not dash
+            if not dash and last <= fused_until:
+                tags[-1] = preferred(tags[-1], tag)
+                continue
+            fused_until = int(until) if dash else fused_until
+            words.append(form.replace(_ZERO_WIDTH_NON_JOINER, "").replace(" ", ""))
+            tags.append("" if dash else tag)
+            numbers.append(number)
+        missing = words.count("_")
+        if missing and missing >= len(words) - 1:
+            return Row(numbers[0], None)
+        return _tagged(numbers, words, tags)
+
+    return _sentences(path, problem, parse, comment="#")

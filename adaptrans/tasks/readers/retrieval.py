@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans.errors import DataError
-from adaptrans.tasks.readers.tables import IdLines, Row, read_jsonl
-from adaptrans.tasks.readers.text import (
+from adaptrans.tasks.readers.files import (
+    IdLines,
     Problem,
+    Row,
     damage,
     may_be_damaged,
     parsed_json,
+    read_jsonl,
     read_lines,
     read_text,
     strict,

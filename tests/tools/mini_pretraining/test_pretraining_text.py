@@ -5,7 +5,7 @@ from mini_pretraining.config import parse
 from mini_pretraining.text import inventory, locate, read
 
 from adaptrans.errors import AdaptransError, ConfigError, DataError, MissingDataError, UnknownNameError
-from adaptrans.tasks.readers.text import read_lines
+from adaptrans.tasks.readers.files import read_lines
 
 
 def test_reads_all_three_kinds(text_folder, values):
