@@ -83,7 +83,7 @@ def push(
         root.named(run),
         root,
         address,
-        licence=license_,
+        license=license_,
         how=how,
         backbone=_backbone(backbone),
         tasks=tasks or (),
@@ -251,7 +251,7 @@ def list_(
 def _language_adapters(base: str | None, language: str | None, as_json: bool) -> None:
     """The public language adapters, those of one base or language."""
     from adaptrans import languages
-    from adaptrans.hub.import_adapterhub import LICENCE, METHOD, public_for, public_language_adapters
+    from adaptrans.hub.import_adapterhub import LICENSE, METHOD, public_for, public_language_adapters
 
     found = public_language_adapters() if base is None else public_for(base)
     code = None if language is None else languages.get(language).code
@@ -276,7 +276,7 @@ def _language_adapters(base: str | None, language: str | None, as_json: bool) ->
     out = console()
     out.print(table)
     out.print(
-        f"{len(rows)} language adapters of MAD-X: {METHOD}, {LICENCE}, weights in .bin files", markup=False
+        f"{len(rows)} language adapters of MAD-X: {METHOD}, {LICENSE}, weights in .bin files", markup=False
     )
     out.print("take one: adaptrans hub pull hf://ID --language CODE --allow-bin --backbone BASE")
 

@@ -406,8 +406,8 @@ def shared_package(package: Package, title: str) -> None:
         ("labels", ", ".join(package.labels[:20]) or "-"),
         ("base", f"{base.id}, {base.depth} layers x {base.width}, {base.vocabulary} tokens"),
         ("fingerprint", base.fingerprint[:12]),
-        ("licence", package.licence),
-        *(("training data", f"{item.task}: {item.licence}") for item in package.training_data),
+        ("license", package.license),
+        *(("training data", f"{item.task}: {item.license}") for item in package.training_data),
         *(
             (
                 "built on",

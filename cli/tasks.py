@@ -390,7 +390,7 @@ def _print_checks(results: list[SplitCheck]) -> None:
 
 
 def _summary(task: Task, available: dict[str, int] | None) -> dict[str, Any]:
-    keep = ("name", "version", "title", "kind", "roles", "languages", "scores", "licence")
+    keep = ("name", "version", "title", "kind", "roles", "languages", "scores", "license")
     facts = task.model_dump(mode="json", include=set(keep))
     return {**facts, "splits": list(task.splits), "available": available}
 

@@ -244,7 +244,7 @@ def adopt(
 
 TABLE = Path(__file__).with_name("language_adapters.tsv")
 METHOD = "seq_bn_inv[reduction_factor=2]"
-LICENCE = "apache-2.0"
+LICENSE = "apache-2.0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def card(package: Package) -> str:
         eval_results=listed or None,
         language=sorted({_iso(code) for code in package.languages}) or None,
         library_name=LIBRARY,
-        license=package.licence,
+        license=package.license,
         metrics=sorted({score.score.partition(".")[0] for score in package.scores}) or None,
         model_name=package.name if listed else None,
         pipeline_tag=pipeline(package.kind),
@@ -94,15 +94,15 @@ def _body(package: Package) -> str:
                 ("labels", ", ".join(package.labels[:30]) or "none"),
                 ("base", f"{base.id}, revision {base.revision or 'not known'}"),
                 ("fingerprint of the base", f"`{base.fingerprint}`"),
-                ("licence", package.licence),
+                ("license", package.license),
                 *((name, version or "not installed") for name, version in sorted(package.versions.items())),
             ],
         ),
         "## Training data",
         _table(
-            ("data", "languages", "licence", "from"),
+            ("data", "languages", "license", "from"),
             [
-                (item.task, ", ".join(item.languages), item.licence, item.homepage)
+                (item.task, ", ".join(item.languages), item.license, item.homepage)
                 for item in package.training_data
             ],
         ),

@@ -80,7 +80,7 @@ class Source(Strict):
     Args:
         task: The task with its version.
         title: What it is.
-        licence: Of the data.
+        license: Of the data.
         homepage: Where they come from.
         hub: Their repository on the Hugging Face Hub, if they have one.
         languages: Languages that were read.
@@ -90,7 +90,7 @@ class Source(Strict):
 
     task: str
     title: str
-    licence: str
+    license: str
     homepage: str
     hub: str | None = None
     languages: tuple[str, ...]
@@ -169,7 +169,7 @@ class Package(Strict):
         formulation: How an example is put into words.
         labels: Labels in the order of the logits; empty where there are none.
         seed: Seed of the run.
-        licence: License of the artifact itself.
+        license: License of the artifact itself.
         languages: Languages that it was trained or scored in.
         base: Its encoder.
         versions: Versions of the packages that trained it.
@@ -193,7 +193,7 @@ class Package(Strict):
     formulation: str
     labels: tuple[str, ...]
     seed: int
-    licence: str
+    license: str
     languages: tuple[str, ...]
     base: Base
     versions: dict[str, str | None]
@@ -248,7 +248,7 @@ class PackageRow(Strict):
     setup: str
     method: str
     languages: tuple[str, ...]
-    licence: str
+    license: str
     scores: dict[str, float]
     size: Count
     key: str
@@ -272,7 +272,7 @@ class PackageRow(Strict):
             setup=package.setup,
             method=package.method,
             languages=package.languages,
-            licence=package.licence,
+            license=package.license,
             scores=package.means(),
             size=package.size,
             key=package.run.key,
@@ -359,7 +359,7 @@ def _walk(task: Task, split: str, languages: tuple[str, ...]) -> Iterator[Source
     yield Source(
         task=str(task),
         title=task.title,
-        licence=task.license,
+        license=task.license,
         homepage=task.homepage,
         hub=task.sources.hub.repo,
         languages=languages,
@@ -378,7 +378,7 @@ def text_source(language: str, files: Sequence[str]) -> Source:
     return Source(
         task=f"text-{language}",
         title=f"plain text in {language}",
-        licence=UNKNOWN,
+        license=UNKNOWN,
         homepage="",
         languages=(language,),
         data={f"file {place}": digest for place, digest in enumerate(files, start=1)},
@@ -387,14 +387,17 @@ def text_source(language: str, files: Sequence[str]) -> Source:
 
 def elsewhere(name: str) -> Source:
     """What an adapter that was made elsewhere was trained on, which is not known."""
-    return Source(task=name, title="trained elsewhere", licence=UNKNOWN, homepage="", languages=())
+    return Source(task=name, title="trained elsewhere", license=UNKNOWN, homepage="", languages=())
 
 
 def recorded(values: Mapping[str, Any]) -> list[Source] | None:
-    """The sources that an artifact recorded when it was trained, None if it recorded none."""
+    """The sources that an artifact recorded when it was trained; None if none can be read."""
     said = values.get("training_data")
     listed = said.get("sources") if isinstance(said, Mapping) else None
-    return [Source.model_validate(item) for item in listed] if listed else None
+    try:
+        return [Source.model_validate(item) for item in listed] if listed else None
+    except ValidationError:  # by another version, which named the keys otherwise
+        return None
 
 
 TOKENS = (

@@ -35,6 +35,7 @@ from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest
 from adaptrans.runs.store import Run, Store
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.names import TaskRef
+from adaptrans.utils.formats import PACKAGE
 from adaptrans.utils.io import read_json, sha256, write_json
 
 OUTSIDE_KEY = ("backbone_name", "provenance")
@@ -89,7 +90,7 @@ def pack(
     folder: Path,
     *,
     name: str,
-    licence: str,
+    license: str,
     parents: Sequence[Parent],
     backbone: Backbone | None = None,
     tasks: Sequence[Path] = (),
@@ -101,7 +102,7 @@ def pack(
         store: Where it is, with its evaluations.
         folder: An empty folder to write into.
         name: Name of the artifact.
-        licence: Its license.
+        license: Its license.
         parents: What it was built on, as the hub has them.
         backbone: Its base; by default the one that it names.
         tasks: Folders of own task files, for the licenses of the training data.
@@ -120,7 +121,7 @@ def pack(
     training = former.training_data if former else _training_data(run, manifest, tasks)
     scores = _scores(run, store, tasks, former.scores if former else ())
     package = Package(
-        format=1,
+        format=PACKAGE,
         name=name,
         setup=str(manifest.setup),
         method=manifest.method,
@@ -129,7 +130,7 @@ def pack(
         formulation=described.get("formulation", "plain"),
         labels=tuple(map(str, (manifest.head or {}).get("labels", ()))),
         seed=manifest.seed,
-        licence=licence,
+        license=license,
         languages=_languages(training, scores, inputs),
         base=_base(base, inputs),
         versions=described.get("versions", {}),
@@ -285,7 +286,7 @@ def _own_data(run: Run, manifest: Manifest, folders: Sequence[Path]) -> list[Sou
                 Source(
                     task=name,
                     title=name,
-                    licence=provenance.UNKNOWN,
+                    license=provenance.UNKNOWN,
                     homepage="",
                     languages=tuple(read),
                     data=read,

@@ -28,7 +28,7 @@ from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.runs.store import Run, Store
 
-DEFAULT_LICENCE = "unknown"
+DEFAULT_LICENSE = "unknown"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def push(
     store: Store,
     address: str | Address,
     *,
-    licence: str = DEFAULT_LICENCE,
+    license: str = DEFAULT_LICENSE,
     how: PushOptions | None = None,
     backbone: Backbone | None = None,
     tasks: Sequence[Path] = (),
@@ -56,7 +56,7 @@ def push(
         run: A training run.
         store: Its store.
         address: Where to, with the artifact's name last.
-        licence: License of the artifact itself, as the Hugging Face Hub writes it (`apache-2.0`).
+        license: License of the artifact itself, as the Hugging Face Hub writes it (`apache-2.0`).
         how: How the hub treats it.
         backbone: Its base; by default the one that it names.
         tasks: Folders of own task files.
@@ -73,7 +73,7 @@ def push(
             )
         options = PushOptions(**{**vars(options), "branch": to.revision})
     packing.shareable(run)
-    return _push(open_hub(to.scheme, to.place), to.name, run, store, licence, options, backbone, tasks)
+    return _push(open_hub(to.scheme, to.place), to.name, run, store, license, options, backbone, tasks)
 
 
 def _push(
@@ -81,7 +81,7 @@ def _push(
     name: str,
     run: Run,
     store: Store,
-    licence: str,
+    license: str,
     how: PushOptions,
     backbone: Backbone | None,
     tasks: Sequence[Path],
@@ -110,7 +110,7 @@ def _push(
             if entry is None:
                 own = packing.default_name(runs[reference], own_manifest)
                 options = PushOptions(private=how.private, message=how.message, tell=how.tell)
-                shared = _push(hub, own, runs[reference], store, licence, options, backbone, tasks)
+                shared = _push(hub, own, runs[reference], store, license, options, backbone, tasks)
                 before.append(shared)
                 entry, hashed = shared.pushed.entry, shared.package.digest()
             parent = parent.model_copy(
@@ -121,7 +121,7 @@ def _push(
     with tempfile.TemporaryDirectory(dir=store.cache) as temporary:
         folder = Path(temporary)
         package = packing.pack(
-            run, store, folder, name=name, licence=licence, parents=parents, backbone=backbone, tasks=tasks
+            run, store, folder, name=name, license=license, parents=parents, backbone=backbone, tasks=tasks
         )
         return Shared(hub.push(folder, package, how), package, tuple(before))
 

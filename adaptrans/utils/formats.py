@@ -7,10 +7,10 @@ or refused in one line, never read wrongly.
 ARTIFACT = 1
 """`manifest.json` of a trained artifact; another one is refused."""
 
-PACKAGE = 1
+PACKAGE = 2
 """What is pushed to a hub; another one is refused."""
 
-HUB_INDEX = 1
+HUB_INDEX = 2
 """Records of a hub on a file system or an object store."""
 
 RECIPE = 5

@@ -38,7 +38,7 @@ def fill(hub: FolderHub, count: int) -> None:
             setup="mnli > target",
             method="seq_bn",
             languages=LANGUAGES,
-            licence="apache-2.0",
+            license="apache-2.0",
             scores={"xnli accuracy": 50 + number % 40},
             size=4_000_000,
             key=f"{number:012x}",

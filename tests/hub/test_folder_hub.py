@@ -17,7 +17,7 @@ from adaptrans.hub.resolve import verify
 def hub(trained, tmp_path_factory):
     """A folder hub with the target as `stack` and its parent as `nli-tiny`; never write into it."""
     place = tmp_path_factory.mktemp("hub") / "shared"
-    push.push(trained.nli, trained.store, f"{place}/nli-tiny", licence="apache-2.0")
+    push.push(trained.nli, trained.store, f"{place}/nli-tiny", license="apache-2.0")
     push.push(trained.target, trained.store, f"{place}/stack")
     return place
 
@@ -50,7 +50,7 @@ def test_a_push_says_what_it_knows_and_nothing_of_this_machine(hub, trained, tin
     assert {(item.language, item.n) for item in package.scores} == {("en", 18), ("de", 18), ("sw", 18)}
     assert all(item.low <= item.value <= item.high for item in package.scores)
     assert {"xnli@1", "nli@1"} <= {item.task for item in package.training_data}
-    assert all(item.licence for item in package.training_data)
+    assert all(item.license for item in package.training_data)
     folder = hub / "files" / "stack" / entry.revision
     texts = [path.read_text() for path in folder.rglob("*") if path.suffix in (".json", ".md")]
     assert not any(str(trained.store.root.parent) in text or str(tiny_backbone) in text for text in texts)

@@ -59,7 +59,7 @@ def test_an_adopted_adapter_can_be_shared(publish, plain, fresh, tmp_path):
     publish("sst", plain(True))
     run = pull_foreign("hf://AdapterHub/sst", fresh.store, fresh.backbone, name="mnli")
     shared = push.push(run, fresh.store, f"{tmp_path}/hub/mnli", backbone=fresh.backbone)
-    assert [source.licence for source in shared.package.training_data] == ["unknown"]
+    assert [source.license for source in shared.package.training_data] == ["unknown"]
     pulled = pull(f"{tmp_path}/hub/mnli", Store(tmp_path / "other"), backbone=fresh.backbone)
     assert pulled.run.name == run.name
 

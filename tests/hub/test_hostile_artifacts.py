@@ -424,7 +424,7 @@ def test_a_hub_that_swaps_a_manifest_is_told(sound, fresh, tmp_path):
     place = tmp_path / "hub"
     shutil.copytree(sound, place)
     forge = Forge(place)
-    (forge.folder / NAME).write_text(json.dumps({**forge.manifest, "licence": "mit"}))
+    (forge.folder / NAME).write_text(json.dumps({**forge.manifest, "license": "mit"}))
     with pytest.raises(Refused, match=r"\[hash\] manifest.json"):
         pull(f"{place}/nli", fresh.store)
 
@@ -434,7 +434,7 @@ def test_another_parent_than_the_one_built_on_is_refused(trained, fresh, tmp_pat
     push.push(trained.nli, trained.store, f"{place}/nli")
     push.push(trained.target, trained.store, f"{place}/stack")
     forge = Forge(place)
-    forge.manifest["licence"] = "mit"
+    forge.manifest["license"] = "mit"
     forge.seal()
     with pytest.raises(Refused, match=r"\[parent\] manifest.json: is not the one that was built on"):
         pull(f"{place}/stack", fresh.store)

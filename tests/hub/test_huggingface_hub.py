@@ -16,7 +16,7 @@ from adaptrans.hub.resolve import verify
 
 
 def test_a_pulled_stack_answers_and_scores_as_before(hub_server, trained, fresh, logits_of, rescored):
-    shared = push.push(trained.target, trained.store, "hf://ann/stack", licence="apache-2.0")
+    shared = push.push(trained.target, trained.store, "hf://ann/stack", license="apache-2.0")
     parent = shared.parents[0].pushed.entry
     assert set(hub_server.repositories) == {"ann/stack", f"ann/{parent.name}"}
     rows = {row.name: row for row in resolve.rows("hf://ann")}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.hub import push, resolve
 from adaptrans.hub.base import Address, name_problem, parse_artifact
-from adaptrans.hub.package import found_in, parse_package
+from adaptrans.hub.package import elsewhere, found_in, parse_package, recorded
 from adaptrans.hub.pull import pull
 from adaptrans.hub.resolve import verify
 
@@ -108,6 +108,14 @@ def test_what_was_trained_further_is_named_and_not_needed(made, fresh, places, t
     assert {item.task for item in shared.package.training_data} >= {"mnli@1", "xnli@1"}
     pulled = pull(f"{tmp_path}/hub/further", places(tmp_path / "other").store, backbone=fresh.backbone)
     assert torch.equal(logits_of(run, fresh.backbone), logits_of(pulled.run, fresh.backbone))
+
+
+def test_sources_recorded_in_another_form_count_as_none():
+    source = elsewhere("mine")
+    values = source.model_dump(mode="json")
+    assert recorded({"training_data": {"sources": [values]}}) == [source]
+    values["licence"] = values.pop("license")
+    assert recorded({"training_data": {"sources": [values]}}) is None
 
 
 def test_weights_that_are_no_part_of_an_artifact_are_not_shared(made, fresh, tmp_path):
