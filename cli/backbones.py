@@ -93,46 +93,39 @@ def _text(value: Any) -> str:
 
 def _print_list(rows: list[dict[str, Any]], memory: bool) -> None:
     from rich.box import SIMPLE
-    from rich.table import Table
     from rich.text import Text
 
-    from adaptrans_cli.tables import console
+    from adaptrans_cli.tables import console, grid
 
-    table = Table(box=SIMPLE)
-    for name in ("name", "from", "architecture"):
-        table.add_column(name)
-    counted = ("layers", "width", "parameters", "vocabulary", "tokens", "languages")
-    for name in (*counted, *(TYPICAL if memory else ())):
-        table.add_column(name, justify="right")
-    for name in ("head", "license"):
-        table.add_column(name)
+    typical = TYPICAL if memory else {}
+    counted = ("layers", "width", "parameters", "vocabulary", "tokens", "languages", *typical)
+    cells = []
     for row in rows:
         supported = row["supported"]
         millions = UNKNOWN if row["parameters"] is None else f"{row['parameters'] / 1e6:,.0f} M"
         sizes = [_text(row.get("layers")), _text(row.get("width")), millions, _text(row.get("vocabulary"))]
-        cells = [
-            row["name"],
-            SOURCES[row["source"]],
-            row["architecture"] + ("" if supported else " (not supported)"),
-            *(sizes if supported else ["-"] * len(sizes)),
-            _text(row.get("max_tokens")) if supported else "-",
-            _text(row["languages"]),
-            *([_gigabytes(row["memory"], name) for name in TYPICAL] if memory else []),
-            _text(row["head"]),
-            _text(row["license"]),
-        ]
-        table.add_row(*map(Text, cells))
+        sizes.append(_text(row.get("max_tokens")))
+        cells.append(
+            [
+                row["name"],
+                SOURCES[row["source"]],
+                row["architecture"] + ("" if supported else " (not supported)"),
+                *(sizes if supported else ["-"] * len(sizes)),
+                _text(row["languages"]),
+                *(_gigabytes(row["memory"], name) for name in typical),
+                _text(row["head"]),
+                _text(row["license"]),
+            ]
+        )
     out = console()
-    out.print(table)
-    notes = ["head: masked language model head in the files; tokens: of the longest input"]
-    notes += (
-        [f"{name}: {what}; GB at the peak, a forecast" for name, what in TYPICAL.items()] if memory else []
-    )
-    notes.append(
+    columns = ("name", "from", "architecture", *counted, "head", "license")
+    out.print(grid(columns, cells, numbers=counted, box=SIMPLE))
+    out.print(Text("head: masked language model head in the files; tokens: of the longest input"))
+    for name, what in typical.items():
+        out.print(Text(f"{name}: {what}; GB at the peak, a forecast"))
+    out.print(
         "any folder or hub name of a supported architecture works as well; adaptrans backbones show NAME"
     )
-    for note in notes:
-        out.print(Text(note))
 
 
 def _gigabytes(memory: dict[str, int] | None, name: str) -> str:
@@ -141,10 +134,9 @@ def _gigabytes(memory: dict[str, int] | None, name: str) -> str:
 
 def _print_one(row: dict[str, Any]) -> None:
     from rich.box import SIMPLE
-    from rich.table import Table
     from rich.text import Text
 
-    from adaptrans_cli.tables import console
+    from adaptrans_cli.tables import console, grid
 
     sources = {
         "bundled": "bundled with the package",
@@ -164,12 +156,9 @@ def _print_one(row: dict[str, Any]) -> None:
         "described in": _text(row["paper"]),
         "trained with": " or ".join(repr(text) for text in row["prefixes"]) or "no text prefix",
     }
-    table = Table(box=SIMPLE, show_header=False, title=Text(row["name"], "bold"), title_justify="left")
-    for name, value in facts.items():
-        table.add_row(Text(name), Text(value))
+    rows = list(facts.items())
     for name, works in row["works"].items():
-        word = UNKNOWN if works is None else "works" if works else "does not work"
-        table.add_row(Text(word), Text(name))
+        rows.append((UNKNOWN if works is None else "works" if works else "does not work", name))
     for name, what in TYPICAL.items() if row["memory"] else ():
-        table.add_row(Text(f"{_gigabytes(row['memory'], name)} GB"), Text(what))
-    console().print(table)
+        rows.append((f"{_gigabytes(row['memory'], name)} GB", what))
+    console().print(grid(("", ""), rows, title=Text(row["name"], "bold"), box=SIMPLE, show_header=False))

@@ -33,17 +33,12 @@ def list_(as_json: options.Json = False) -> None:
     found = [presets.get(name) for name in presets.names()]
     experiments = {name: load_experiment(path) for name, path in bundled().items()}
     if as_json:
-        options.print_json(
-            {
-                "presets": [
-                    {"name": item.name, "title": item.title, "source": item.source} for item in found
-                ],
-                "experiments": [
-                    {"name": name, "description": item.description, "file": str(bundled()[name])}
-                    for name, item in experiments.items()
-                ],
-            }
-        )
+        presets_ = [{"name": item.name, "title": item.title, "source": item.source} for item in found]
+        files = [
+            {"name": name, "description": item.description, "file": str(bundled()[name])}
+            for name, item in experiments.items()
+        ]
+        options.print_json({"presets": presets_, "experiments": files})
         return
     listing("Presets", ["name", "what", "source"], [(item.name, item.title, item.source) for item in found])
     rows = [(name, " ".join(item.description.split())) for name, item in experiments.items()]
@@ -74,12 +69,9 @@ def show(
 
     if (file is None) == (preset is None):
         raise ConfigError("nothing to show", remedy="name one file, or one preset with --preset NAME")
-    depth = BASE_DEPTH
-    if backbone is not None:
-        depth = outlined(backbone).depth
+    depth = BASE_DEPTH if backbone is None else outlined(backbone).depth
     if preset is not None:
-        chosen = presets.get(preset)
-        _print(explain_preset(preset, depth), everything, as_json, _about(chosen))
+        _print(explain_preset(preset, depth), everything, as_json, _about(presets.get(preset)))
         return
     assert file is not None
     experiment = load_experiment(experiment_file(file), overrides or ())
@@ -99,30 +91,23 @@ def _about(preset: Any) -> list[str]:
 
 def _print(found: list[Explained], everything: bool, as_json: bool, about: list[str]) -> None:
     if as_json:
-        options.print_json(
-            [
-                {
-                    "what": item.what,
-                    "options": {n: {"value": v, "from": origin} for n, v, origin in item.rows()},
-                }
-                for item in found
-            ]
-        )
+        values = [{name: {"value": v, "from": origin} for name, v, origin in item.rows()} for item in found]
+        what = [item.what for item in found]
+        options.print_json([{"what": w, "options": v} for w, v in zip(what, values, strict=True)])
         return
     from adaptrans_cli.tables import listing
 
     for line in about:
         print(line)
-    groups: dict[str, list[str]] = {}
+    alike: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
     for item in found:
         rows = item.rows() if everything else item.given()
-        groups.setdefault(repr(rows), []).append(item.what)
-    for item in found:
-        rows = item.rows() if everything else item.given()
-        alike = groups.pop(repr(rows), None)
-        if alike is not None and rows:
-            shown = [(name, str(value), origin) for name, value, origin in rows]
-            listing("; ".join(alike), ["option", "value", "from"], shown)
+        alike.setdefault(tuple((name, str(value), origin) for name, value, origin in rows), []).append(
+            item.what
+        )
+    for shown, names in alike.items():
+        if shown:
+            listing("; ".join(names), ["option", "value", "from"], shown)
     if not everything:
         print("all other options have their defaults; --all shows them too")
 

@@ -1,16 +1,19 @@
-"""`adaptrans evaluate`: score a trained setup in every language."""
+"""`adaptrans evaluate`, `predict`, `mine`: trained setups on benchmarks and on text of one's own."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adaptrans_cli import options
-from adaptrans_cli.options import DataPlace, Printing, grouped
+from adaptrans_cli.options import DataPlace, Printing, TaskPlace, grouped
 
 if TYPE_CHECKING:
     from adaptrans.runs.evaluation import EvaluateSpec
+    from adaptrans.task_types.base import TaskType
 
 
 @grouped
@@ -78,7 +81,7 @@ def evaluate(
             seed=seed,
             run=run,
             tell=options.say,
-            languages=[code.strip() for code in languages.split(",") if code.strip()] if languages else (),
+            languages=options.codes(languages),
             **given,
         )
         for text in setups
@@ -97,26 +100,178 @@ def evaluate(
 
 def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
     """Print the scores of an evaluation, or return them as JSON."""
-    from dataclasses import asdict
-
     from adaptrans.evaluation.layer_choice import better_layer_notes
     from adaptrans.evaluation.results import load_language
-    from adaptrans_cli.tables import averages, language_results
+    from adaptrans.stats.aggregate import task_score
+    from adaptrans_cli.tables import language_results
 
     found = [load_language(spec.run, code) for code in spec.wanted_languages]
     results = [result for result in found if result is not None]
     facts = spec.run.result()
+    scored = {result.language: result.values for result in results if result.values}
+    mean = None
+    if scored:
+        primary, source = facts["score"], facts["source_languages"]
+        mean = task_score(scored, facts["task_languages"], primary=primary, source=source)
+    remarks = [*facts["notes"], *better_layer_notes(facts, [result.half for result in results])]
     if as_json:
-        mean = averages(facts, {result.language: result.values for result in results if result.values})
         return {
             "mean": asdict(mean) if mean else None,
             "run": spec.run.name,
             "folder": str(spec.run.path),
             "computed": computed,
             **facts,
-            "notes": [*facts["notes"], *better_layer_notes(facts, [result.half for result in results])],
+            "notes": remarks,
             "languages": [asdict(result) for result in results],
         }
-    language_results(f"{facts['target']}: {spec.answering}", facts, results)
+    language_results(f"{facts['target']}: {spec.answering}", facts["score"], results, mean, remarks)
     print(f"predictions: {spec.run.path}")
     return {}
+
+
+@grouped
+def predict(
+    task: Annotated[str, typer.Argument(help="Target task whose head answers, such as xnli.")],
+    place: TaskPlace,
+    text: Annotated[str | None, typer.Option("--text", help="Text to classify, or words to tag.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", help="Second text of a pair.")] = None,
+    question: Annotated[str | None, typer.Option("--question", help="Question on --context.")] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Passage that holds the answer.")] = None,
+    choice: Annotated[list[str] | None, typer.Option("--choice", help="One choice after --text.")] = None,
+    input_: Annotated[
+        Path | None,
+        typer.Option("--input", help="JSON lines with the fields of the task's type; - for stdin."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File of JSON lines; else standard output.")
+    ] = None,
+    setup: options.SetupText = "full",
+    run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
+    method: options.Method = options.DEFAULT_METHOD,
+    seed: options.Seed = 1,
+    precision: options.Precision = None,
+    quantize: options.Quantize = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As the other commands; answers are JSON lines in any case.")
+    ] = False,
+) -> None:
+    """Answer your own text, in any language, with a trained setup; prints JSON lines."""
+    import json
+
+    from adaptrans import api
+    from adaptrans.errors import ConfigError
+    from adaptrans.experiments.commands import plan_evaluate
+    from adaptrans.utils.io import atomic_write
+
+    if out is not None and out.is_dir():
+        raise ConfigError(f"--out {out} is a folder", remedy="name a file")
+    where = place.workspace()
+    own = {"text": text, "pair": pair, "question": question, "context": context, "choices": choice}
+    given = {name: value for name, value in own.items() if value}
+    rows = _rows(input_) if input_ is not None else [_row(where.task(task).type, given)]
+    chosen: dict[str, Any] = {
+        "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
+        "quantize": quantize,
+    }  # fmt: skip
+    if dry_run:
+        _show_predicting(plan_evaluate(task, where=where, **chosen), len(rows), as_json)
+        return
+    answers = api.predict(task, rows, where=where, **chosen)
+    if out is None:
+        for row in answers:
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in answers:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _show_predicting(spec: EvaluateSpec, inputs: int, as_json: bool) -> None:
+    from adaptrans.errors import ConfigError
+
+    if spec.trained is None:
+        raise ConfigError(
+            f"{spec.task.name} compares sentences and has no head", remedy="name another target"
+        )
+    if as_json:
+        options.print_json({"run": spec.trained.name, "folder": str(spec.trained.path), "inputs": inputs})
+    else:
+        print(f"run {spec.trained.name} would answer; inputs: {inputs}")
+
+
+def _row(kind: TaskType, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields given, `--text` under the name that the type has for it."""
+    return {kind.text_field if name == "text" else name: value for name, value in given.items()}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    from adaptrans.tasks.readers.files import read_jsonl
+
+    return [row.values for row in read_jsonl(path) if row.values is not None]
+
+
+def mine(
+    source: Annotated[Path, typer.Argument(help="Text file, plain or .gz, one sentence per line.")],
+    target: Annotated[Path, typer.Argument(help="Text file of the other language.")],
+    out: Annotated[Path, typer.Option("--out", help="File of pairs: score, both lines, both sentences.")],
+    backbone: options.Backbone = None,
+    setup: options.SetupText = "full",
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", help="Folder of a trained artifact, in place of --setup.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Least margin of a pair, such as 1.06; by default all."),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Write the best N pairs at most.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="exact or IVF (approximate); by default by size.")
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            "--layer", help="hidden_states\\[LAYER], 0 = embeddings; by default the backbone's or 14 of 24."
+        ),
+    ] = None,
+    pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
+    max_length: Annotated[int, typer.Option("--max-length", min=3, help="Tokens per sentence.")] = 128,
+    data: options.Data = None,
+    store: options.StoreFolder = options.DEFAULT_STORE,
+    tasks: options.TaskFolders = None,
+    method: options.Method = options.DEFAULT_METHOD,
+    seed: options.Seed = 1,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find sentences that translate each other in two unaligned files, by ratio margin."""
+    from adaptrans.evaluation.bitext_mining.files import Options, artifact_model, mine_files, setup_model
+    from adaptrans.experiments.commands import plan_mining
+
+    where = TaskPlace(backbone, store, device, data, tasks).workspace()
+    how = Options(
+        layer=layer,
+        pooling=pooling,
+        max_length=max_length,
+        precision=precision or "auto",
+        search=search,
+        threshold=threshold,
+        top=top,
+    )
+    if artifact is None:
+        model = setup_model(where, *plan_mining(setup, where=where, method=method, seed=seed), method, seed)
+    else:
+        model = artifact_model(where, artifact)
+    found = mine_files(source, target, out, where=where, model=model, options=how)
+    if as_json:
+        options.print_json(asdict(found))
+        return
+    for path, side in ((source, found.sources), (target, found.targets)):
+        left_out = f"{side['repeated']:,} repeated and {side['blank']:,} blank lines left out"
+        print(f"{path}: {side['sentences']:,} sentences, {left_out}")
+    searched = "exact" if found.search == "exact" else "approximate (IVF)"
+    print(f"vectors: {found.vectors}; {searched} search; kept in {found.work}")
+    print(f"{found.out}: {found.written:,} of {found.candidates:,} candidate pairs")

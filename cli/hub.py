@@ -1,8 +1,10 @@
-"""`adaptrans hub`: share trained artifacts, and use those of others."""
+"""`adaptrans hub`, `adopt`, `export`: artifacts of others, for others, and for other libraries."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
     from adaptrans.hub.pull import Pulled
     from adaptrans.hub.push import Shared
     from adaptrans.modeling.backbone import Backbone
-    from adaptrans.runs.store import Store
+    from adaptrans.runs.store import Run
 
+T = TypeVar("T", "Pulled", "Shared")
 GIB = 1 << 30
 
 app = typer.Typer(
@@ -71,27 +74,23 @@ def push(
     from adaptrans.runs.store import Store
 
     root = Store(store)
-    how = PushOptions(
-        new_version=new_version,
-        tag=tag,
-        private=private,
-        pull_request=pull_request,
-        message=message,
-        tell=options.say,
-    )
-    shared = sharing.push(
-        root.named(run),
-        root,
-        address,
-        license=license_,
-        how=how,
-        backbone=_backbone(backbone),
-        tasks=tasks or (),
-    )
+    how = PushOptions(new_version, tag, private, pull_request, message=message, tell=options.say)
+    own: dict[str, Any] = {"license": license_, "backbone": _backbone(backbone), "tasks": tasks or ()}
+    shared = sharing.push(root.named(run), root, address, how=how, **own)
     if as_json:
         options.print_json(_pushed(shared))
         return
-    _print_pushed(shared)
+    for item in _with_parents(shared):
+        what = "pushed" if item.pushed.new else "already there:"
+        link = f" {item.pushed.link}" if item.pushed.link else ""
+        print(f"{what} {item.pushed.entry}, {size(item.package.size)}{link}")
+
+
+def _with_parents(found: T) -> Iterator[T]:
+    """What was pushed or pulled, after what it was built on."""
+    for parent in found.parents:
+        yield from _with_parents(parent)
+    yield found
 
 
 def _pushed(shared: Shared) -> dict[str, object]:
@@ -106,14 +105,6 @@ def _pushed(shared: Shared) -> dict[str, object]:
         "link": shared.pushed.link,
         "parents": [_pushed(parent) for parent in shared.parents],
     }
-
-
-def _print_pushed(shared: Shared) -> None:
-    for parent in shared.parents:
-        _print_pushed(parent)
-    what = "pushed" if shared.pushed.new else "already there:"
-    link = f" {shared.pushed.link}" if shared.pushed.link else ""
-    print(f"{what} {shared.pushed.entry}, {size(shared.package.size)}{link}")
 
 
 @app.command()
@@ -151,45 +142,32 @@ def pull(
     except NoPackage:
         if base is None:
             raise
-        own = {"name": name, "language": language, "pickles": allow_bin, "method": method}
-        _pull_foreign(address, Store(store), base, own, largest, as_json)
+        from adaptrans.hub.import_adapterhub import pull_foreign
+
+        own: dict[str, Any] = {"name": name, "language": language, "pickles": allow_bin, "method": method}
+        run = pull_foreign(address, Store(store), base, largest=largest, **own)
+        notes = run.result()["notes"][1:]
+        if as_json:
+            options.print_json({"run": run.name, "key": run.key, "folder": str(run.path), "notes": notes})
+            return
+        for note in notes:
+            options.say(f"note: {note}")
+        print(f"took {address} as {run.path}")
+        print(f"use it: adaptrans target TASK --setup '{_called(run, language)} > target'")
         return
     if as_json:
         options.print_json(_pulled(found))
         return
     from adaptrans.tasks.names import TaskRef
 
-    _print_pulled(found)
+    for item in _with_parents(found):
+        print(f"{'pulled' if item.new else 'already there:'} {item.entry} as {item.run.path}")
     package = found.package
     if package.run.phase == "target":
         print(f"use it: adaptrans evaluate {package.target} --run {package.run.key}")
     elif package.run.phase == "intermediate":
         name = TaskRef.parse(package.task).name
         print(f"use it: adaptrans target TASK --setup '{name}#{package.run.key} > target'")
-
-
-def _pull_foreign(
-    address: str,
-    store: Store,
-    base: Backbone,
-    own: dict[str, Any],
-    largest: int,
-    as_json: bool,
-) -> None:
-    """Take an adapter of the adapters library, and say how a setup names it."""
-    from adaptrans.hub.import_adapterhub import pull_foreign
-
-    run = pull_foreign(address, store, base, largest=largest, **own)
-    notes = run.result()["notes"][1:]
-    if as_json:
-        options.print_json({"run": run.name, "key": run.key, "folder": str(run.path), "notes": notes})
-        return
-    for note in notes:
-        options.say(f"note: {note}")
-    called = run.config()["task"]
-    print(f"took {address} as {run.path}")
-    use = "--setup '{lang} > target'" if own["language"] else f"--setup '{called}#{run.key} > target'"
-    print(f"use it: adaptrans target TASK {use}")
 
 
 def _pulled(found: Pulled) -> dict[str, object]:
@@ -202,13 +180,6 @@ def _pulled(found: Pulled) -> dict[str, object]:
         "new": found.new,
         "parents": [_pulled(parent) for parent in found.parents],
     }
-
-
-def _print_pulled(found: Pulled) -> None:
-    for parent in found.parents:
-        _print_pulled(parent)
-    what = "pulled" if found.new else "already there:"
-    print(f"{what} {found.entry} as {found.run.path}")
 
 
 @app.command("list")
@@ -232,14 +203,14 @@ def list_(
 ) -> None:
     """List the artifacts of a hub, or the public language adapters."""
     from adaptrans.errors import ConfigError
-    from adaptrans.hub import resolve
+    from adaptrans.hub import pull as pulling
 
     if language_adapters:
         _language_adapters(base, language, as_json)
         return
     if place is None:
         raise ConfigError("no hub given", remedy="name its address, or add --language-adapters")
-    found = resolve.rows(place, base=base, task=task, language=language, method=method, score=score)
+    found = pulling.rows(place, base=base, task=task, language=language, method=method, score=score)
     if as_json:
         options.print_json(found)
         return
@@ -264,17 +235,11 @@ def _language_adapters(base: str | None, language: str | None, as_json: bool) ->
         options.print_json(rows)
         return
     from rich.box import SIMPLE
-    from rich.table import Table
 
-    from adaptrans_cli.tables import console
+    from adaptrans_cli.tables import console, grid
 
-    table = Table(box=SIMPLE)
-    for name in ("language", "name", "backbone", "id"):
-        table.add_column(name)
-    for item in rows:
-        table.add_row(*item.values())
     out = console()
-    out.print(table)
+    out.print(grid(("language", "name", "backbone", "id"), [[*row.values()] for row in rows], box=SIMPLE))
     out.print(
         f"{len(rows)} language adapters of MAD-X: {METHOD}, {LICENSE}, weights in .bin files", markup=False
     )
@@ -284,18 +249,12 @@ def _language_adapters(base: str | None, language: str | None, as_json: bool) ->
 @app.command()
 def show(address: At, as_json: options.Json = False) -> None:
     """Show what an artifact says of itself; only its manifest is fetched."""
-    from adaptrans.hub import resolve
+    from adaptrans.hub import pull as pulling
 
-    package, entry = resolve.show(address)
+    package, entry = pulling.show(address)
     if as_json:
-        options.print_json(
-            {
-                **package.model_dump(mode="json"),
-                "version": entry.version,
-                "tags": list(entry.tags),
-                "manifest": package.digest(),
-            }
-        )
+        more = {"version": entry.version, "tags": entry.tags, "manifest": package.digest()}
+        options.print_json(package.model_dump(mode="json") | more)
         return
     from adaptrans_cli.tables import shared_package
 
@@ -312,16 +271,12 @@ def verify(
     as_json: options.Json = False,
 ) -> None:
     """Check an artifact without loading it, and explain every refusal; exit code 1 if there is one."""
-    from dataclasses import asdict
-
-    from adaptrans.hub.resolve import verify as check
-    from adaptrans.hub.verification.errors import REASONS
+    from adaptrans.hub.pull import verify as check
+    from adaptrans.hub.verification.checks import REASONS
 
     found = check(address, backbone=_backbone(backbone), largest=int(max_size * GIB))
     if as_json:
-        options.print_json(
-            {"address": address, "sound": not found, "refusals": [asdict(item) for item in found]}
-        )
+        options.print_json({"address": address, "sound": not found, "refusals": found})
     elif not found:
         print(f"{address} is sound")
     else:
@@ -346,3 +301,88 @@ def _backbone(name: str | None) -> Backbone | None:
     from adaptrans.modeling.backbone import identify
 
     return identify(name)
+
+
+def _called(run: Run, language: str | None) -> str:
+    """How setups name an adapter that was taken into the store."""
+    return "{lang}" if language else f"{run.config()['task']}#{run.key}"
+
+
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="Folder of save_adapter, or of a LoRA of PEFT.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What setups call it; by default its own name.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="For a language adapter: its language, such as sw.")
+    ] = None,
+    above_language: Annotated[
+        bool, typer.Option("--above-language", help="It was trained above a language adapter.")
+    ] = False,
+    allow_bin: Annotated[
+        bool, typer.Option("--allow-bin", help="Read pytorch_adapter.bin, a pickle, as bare tensors.")
+    ] = False,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="direft or noreft, where the file does not tell which; else noreft."),
+    ] = None,
+    backbone: options.Backbone = None,
+    store: options.StoreFolder = options.DEFAULT_STORE,
+    as_json: options.Json = False,
+) -> None:
+    """Take an adapter made with the adapters library, or a LoRA of PEFT, for setups to use."""
+    from adaptrans.hub.import_adapterhub import adopt as take
+
+    where = options.ParamSource(backbone, store, "cpu").workspace()
+    own: dict[str, Any] = {"name": name, "language": language, "pickles": allow_bin, "method": method}
+    run = take(folder, where.store, where.backbone, above_language=above_language, **own)
+    called = _called(run, language)
+    made, notes = run.result()["method"], run.result()["notes"]
+    if as_json:
+        values = {"run": run.name, "folder": str(run.path), "name": called, "method": made}
+        options.print_json({**values, "notes": notes})
+        return
+    for note in notes[1:]:
+        options.say(f"note: {note}")
+    print(f"{run.path}: {made}; setups call it {called}")
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Key of a trained run, or folder of a run or an artifact.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="transformers, adapters, or auto: the first where possible."),
+    ] = "auto",
+    head: Annotated[str | None, typer.Option("--head", help="The head of a run of several tasks.")] = None,
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="Language adapters that go along; comma-separated.")
+    ] = None,
+    with_backbone: Annotated[
+        bool, typer.Option("--with-backbone", help="For adapters: write the encoder too.")
+    ] = False,
+    backbone: options.Backbone = None,
+    store: options.StoreFolder = options.DEFAULT_STORE,
+    as_json: options.Json = False,
+) -> None:
+    """Write a trained run so that transformers or adapters loads it without adaptrans."""
+    from adaptrans.exporting.transformers import export as write
+
+    made = write(
+        run,
+        out=out,
+        format=format_,
+        store=store,
+        backbone=backbone,
+        head=head,
+        languages=options.codes(languages),
+        with_backbone=with_backbone,
+    )
+    if as_json:
+        shown = ("folder", "format", "reason", "lines")
+        options.print_json({name: getattr(made, name) for name in shown})
+        return
+    if made.reason and format_ == "auto":
+        options.say(f"for adapters: {made.reason}")
+    print(f"{made.folder}, for {made.format}; its README.md says how to load it:")
+    print("\n".join(made.lines))

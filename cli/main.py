@@ -17,26 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptrans_cli import (
-    adopt,
-    backbones,
-    compare,
-    config,
-    doctor,
-    evaluate,
-    export,
-    hub,
-    inspect,
-    memory,
-    methods,
-    mine,
-    predict,
-    report,
-    run,
-    score,
-    tasks,
-    train,
-)
+from adaptrans_cli import backbones, config, evaluate, hub, resources, results, run, tasks, train
 
 app = typer.Typer(
     name="adaptrans",
@@ -55,18 +36,18 @@ for command in (
     train.intermediate,
     train.target,
     evaluate.evaluate,
-    inspect.inspect,
-    compare.compare,
+    results.inspect,
+    results.compare,
     run.run,
-    report.report,
-    predict.predict,
-    methods.methods,
-    memory.memory,
-    export.export,
-    adopt.adopt,
-    score.score,
-    mine.mine,
-    doctor.doctor,
+    results.report,
+    evaluate.predict,
+    resources.methods,
+    resources.memory,
+    hub.export,
+    hub.adopt,
+    results.score,
+    evaluate.mine,
+    resources.doctor,
 ):
     app.command()(command)
 

@@ -148,27 +148,9 @@ BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", help="
 MaxLength: TypeAlias = Annotated[int | None, typer.Option("--max-length", help="Subword tokens per input.")]
 
 
-def workspace(
-    backbone: str | None,
-    data: Path | None,
-    store: Path,
-    tasks: Sequence[Path] | None,
-    device: str,
-    skip_bad_rows: bool = False,
-    shown: bool = False,
-) -> Workspace:
-    """The workspace of a command; of a plan that is only `shown`, backbone and data may be absent."""
-    from adaptrans.experiments.commands import workspace as make
-
-    return make(
-        backbone=backbone,
-        data=data,
-        store=store,
-        tasks=tasks or (),
-        device=device,
-        skip_bad_rows=skip_bad_rows,
-        shown=shown,
-    )
+def codes(text: str | None) -> list[str]:
+    """Codes of languages with commas between them, none where nothing is given."""
+    return [code.strip() for code in (text or "").split(",") if code.strip()]
 
 
 def settings(given: Sequence[str] | None, **named: Any) -> dict[str, Any]:
@@ -236,7 +218,10 @@ class ParamSource:
             backbone: Taken where none is given on the command line.
             shown: For a plan that is only shown: backbone and data may be absent.
         """
-        return workspace(self.backbone or backbone, None, self.store, None, self.device, shown=shown)
+        from adaptrans.experiments.commands import workspace
+
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return workspace(**{**given, "backbone": self.backbone or backbone}, shown=shown)
 
 
 @dataclass(frozen=True)
@@ -246,27 +231,12 @@ class TaskPlace(ParamSource):
     data: Data = None
     tasks: TaskFolders = None
 
-    def workspace(self, backbone: str | None = None, shown: bool = False) -> Workspace:
-        """The workspace of a command; see `ParamSource.workspace`."""
-        chosen = self.backbone or backbone
-        return workspace(chosen, self.data, self.store, self.tasks, self.device, self.skips_bad_rows, shown)
-
-    @property
-    def skips_bad_rows(self) -> bool:
-        """Whether rows that do not fit are left out and listed."""
-        return False
-
 
 @dataclass(frozen=True)
 class DataPlace(TaskPlace):
     """Where a command works that reads the rows of tasks."""
 
     skip_bad_rows: SkipBadRows = False
-
-    @property
-    def skips_bad_rows(self) -> bool:
-        """Whether rows that do not fit are left out and listed."""
-        return self.skip_bad_rows
 
 
 @dataclass(frozen=True)
@@ -285,10 +255,11 @@ class Training:
     set_: Settings = None
 
     def given(self) -> dict[str, Any]:
-        """The training options that were given, those of `--set` too; the seed is none of them."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        pairs, _ = named.pop("set_"), named.pop("seed")
-        return settings(pairs, **named)
+        """The training options that were given, those of `--set` too; neither seed nor preset is one."""
+        others = ("set_", "seed", "preset")
+        return settings(
+            self.set_, **{name: value for name, value in vars(self).items() if name not in others}
+        )
 
 
 @dataclass(frozen=True)
@@ -298,10 +269,6 @@ class TaskTraining(Training):
     limit_train: LimitTrain = None
     memory_budget: MemoryBudget = None
     preset: Preset = None
-
-    def given(self) -> dict[str, Any]:
-        """The training options that were given; neither seed nor preset is one of them."""
-        return {name: value for name, value in super().given().items() if name != "preset"}
 
 
 @dataclass(frozen=True)

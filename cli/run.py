@@ -188,7 +188,7 @@ def quickstart(
     from adaptrans.experiments.plan import jobs_of
 
     found = load_experiment(bundled()["quickstart"])
-    where = common.workspace("mini", Path("samples"), store, None, "auto")
+    where = common.TaskPlace("mini", store, data=Path("samples")).workspace()
     options = {"seed": seed, "control": control}
     if dry_run:
         common.show_plan(jobs_of(plan_run(found, where=where, **options)), as_json)

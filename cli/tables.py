@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,6 @@ from rich.text import Text
 from adaptrans.utils.format import size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from adaptrans.analysis.aggregates import GroupTable, Mean, OverallTable
     from adaptrans.analysis.comparison import Row, TargetTable
     from adaptrans.analysis.published import Line, PublishedBaselines
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from adaptrans.stats.aggregate import TaskScore
     from adaptrans.stats.intervals import Difference
 
+T = TypeVar("T")
 
 TARGETS_PER_TABLE = 4
 """Columns of targets that fit a terminal; the rest follows in a further table."""
@@ -38,55 +38,74 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=200)
 
 
-def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows of plain text under a title."""
-    table = Table(title=Text(title, "bold"), title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+def grid(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    title: str | Text = "",
+    numbers: Collection[str] = (),
+    column: Mapping[str, Any] | None = None,
+    **style: Any,
+) -> Table:
+    """A table of plain text: nothing in it is read as markup.
+
+    Args:
+        columns: Headings.
+        rows: Cells of each row; an empty row begins a new section.
+        title: What stands above it, on the left.
+        numbers: Headings of the columns that are aligned to the right.
+        column: Further options of each column, see `rich.table.Column`.
+        style: Further options of the table, see `rich.table.Table`.
+    """
+    table = Table(title=Text.assemble(title) if title else None, title_justify="left", **style)
+    for name in columns:
+        table.add_column(Text(name), justify="right" if name in numbers else "left", **(column or {}))
     for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table)
+        if row:
+            table.add_row(*map(Text.assemble, row))
+        else:
+            table.add_section()
+    return table
 
 
-def language_results(title: str, facts: dict[str, Any], results: Sequence[LanguageResult]) -> None:
+def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of plain text under a title."""
+    console().print(grid(columns, rows, title=Text(title, "bold"), column={"overflow": "fold"}))
+
+
+def notes(found: Iterable[str], out: Console | None = None) -> None:
+    """Print notes, each in a line."""
+    for note in found:
+        (out or console()).print(Text(f"note: {note}"))
+
+
+def _pages(items: Sequence[T], length: int) -> list[Sequence[T]]:
+    return [items[start : start + length] for start in range(0, len(items), length)]
+
+
+def language_results(
+    title: str,
+    score: str,
+    results: Sequence[LanguageResult],
+    mean: TaskScore | None,
+    remarks: Sequence[str],
+) -> None:
     """Scores of one evaluation, a language in each row, then the means of the task."""
-    table = Table(title=Text(title), title_justify="left")
     parts = list(dict.fromkeys(part for result in results for part in result.values))
-    table.add_column("language")
-    for part in parts or [facts["score"]]:
-        table.add_column(part, justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("n", justify="right")
+    columns = ["language", *(parts or [score]), "95 % interval", "n"]
+    rows = []
     for result in results:
         values = [f"{result.values[part]:.1f}" if part in result.values else "-" for part in parts or [""]]
         bounds = "-" if result.low is None else f"{result.low:.1f} to {result.high:.1f}"
-        table.add_row(result.language, *values, bounds, str(result.n))
-    out = console()
-    scored = {result.language: result.values for result in results if result.values}
-    mean = averages(facts, scored)
+        rows.append([result.language, *values, bounds, str(result.n)])
     if mean is not None:
-        table.add_section()
-        table.add_row("mean", *(f"{mean.averages[part]:.1f}" for part in parts), "", "")
-    out.print(table)
+        rows += [[], ["mean", *(f"{mean.averages[part]:.1f}" for part in parts)]]
+    out = console()
+    out.print(grid(columns, rows, title=title, numbers=columns[1:]))
     if mean is not None:
         zero_shot = "" if mean.zero_shot is None else f", zero-shot languages alone {mean.zero_shot:.1f}"
         out.print(Text(f"task score {mean}{zero_shot}"))
-    notes = [f"{result.language}: {note}" for result in results for note in result.notes]
-    from adaptrans.evaluation.layer_choice import better_layer_notes
-
-    better = better_layer_notes(facts, [result.half for result in results])
-    _print_notes(out, [*facts["notes"], *better, *notes])
-
-
-def averages(facts: dict[str, Any], scored: dict[str, dict[str, float]]) -> TaskScore | None:
-    """The means of a task over its languages, None if nothing is scored."""
-    from adaptrans.stats.aggregate import task_score
-
-    if not scored:
-        return None
-    return task_score(
-        scored, facts["task_languages"], primary=facts["score"], source=facts["source_languages"]
-    )
+    notes([*remarks, *(f"{result.language}: {note}" for result in results for note in result.notes)], out)
 
 
 def by_language(found: TargetTable, baseline: str, lines: Sequence[Line] = ()) -> None:
@@ -98,32 +117,25 @@ def by_language(found: TargetTable, baseline: str, lines: Sequence[Line] = ()) -
         lines: Published scores that are comparable, in rows of their own.
     """
     out = console()
-    columns = [*found.scored, *found.partial]
     out.print()
     compared = any(row.difference for row in found.rows)
     second = f"; second line: difference to {baseline}" if compared else f"; {without(found, baseline)}"
     out.print(Text(f"{found.target}, {found.score} by language{second}{_seen(found)}", "bold"))
-    for start in range(0, len(columns), LANGUAGES_PER_TABLE):
-        part = columns[start : start + LANGUAGES_PER_TABLE]
-        table = Table(show_lines=True)
-        table.add_column("setup")
-        if start == 0:
-            table.add_column("mean", justify="right")
-            table.add_column("zero-shot", justify="right")
-        for code in part:
-            table.add_column(code, justify="right")
+    for place, part in enumerate(_pages([*found.scored, *found.partial], LANGUAGES_PER_TABLE)):
+        columns = [*([] if place else ["mean", "zero-shot"]), *part]
+        rows = []
         for row in found.rows:
-            cells = [_language_cell(row, code) for code in part]
             first = [mean_cell(row), "-" if row.zero_shot is None else f"{row.zero_shot:.1f}"]
-            table.add_row(Text(row.setup), *(first if start == 0 else []), *cells)
+            cells = [_language_cell(row, code) for code in part]
+            rows.append([row.setup, *([] if place else first), *cells])
         for line in lines:
+            first = [f"{line.value:.1f}", "-"]
             cells = [f"{line.languages[code]:.1f}" if code in line.languages else "-" for code in part]
-            table.add_row(Text(line.label), *([f"{line.value:.1f}", "-"] if start == 0 else []), *cells)
-        out.print(table)
+            rows.append([line.label, *([] if place else first), *cells])
+        out.print(grid(["setup", *columns], rows, numbers=columns, show_lines=True))
     if compared:
         out.print(Text(f"* {MARK}"))
-    sources = [line.note for line in lines]
-    _print_notes(out, [*_seeds([found]), *found.notes, *_coverage(found), *sources])
+    notes([*_seeds([found]), *found.notes, *_coverage(found), *(line.note for line in lines)], out)
 
 
 def without(found: TargetTable, baseline: str) -> str:
@@ -144,21 +156,21 @@ def reasons(found: Sequence[PublishedBaselines]) -> None:
 def languages(tables: Sequence[TargetTable]) -> None:
     """All targets by language: value and interval, marked where the interval is not above chance."""
     out = console()
-    columns = list(dict.fromkeys(code for found in tables for code in found.scored))
-    for start in range(0, len(columns), LANGUAGES_PER_TABLE):
-        part = columns[start : start + LANGUAGES_PER_TABLE]
-        table = Table(title=Text("By language, 95 % interval"), title_justify="left", padding=(0, 1, 0, 0))
-        for name in ("setup", "chance", *part):
-            table.add_column(name, justify="left" if name == "setup" else "right", no_wrap=True)
+    codes = list(dict.fromkeys(code for found in tables for code in found.scored))
+    several = len({found.backbone for found in tables}) > 1
+    for part in _pages(codes, LANGUAGES_PER_TABLE):
+        rows: list[list[str | Text]] = []
         for found in tables:
             levels = [level for row in found.rows if (level := row.chance(found.scored)) is not None]
-            shown = f"{levels[0]:.1f}" if levels else "-"
-            table.add_section()
-            on = f" on {found.backbone}" if len({other.backbone for other in tables}) > 1 else ""
-            table.add_row(Text(f"{found.target}, {found.score}{on}{_seen(found)}", "bold"), shown)
-            for row in found.rows:
-                table.add_row(Text(f"  {row.setup}"), "", *(_interval_cell(row, code) for code in part))
-        out.print(table)
+            on = f" on {found.backbone}" if several else ""
+            name = Text(f"{found.target}, {found.score}{on}{_seen(found)}", "bold")
+            rows += [[], [name, f"{levels[0]:.1f}" if levels else "-"]]
+            rows += [
+                [f"  {row.setup}", "", *(_interval_cell(row, code) for code in part)] for row in found.rows
+            ]
+        title, columns = "By language, 95 % interval", ["setup", "chance", *part]
+        style: dict[str, Any] = {"padding": (0, 1, 0, 0), "column": {"no_wrap": True}}
+        out.print(grid(columns, rows, title=title, numbers=columns[1:], **style))
     out.print(f"{NOT_ABOVE} the interval is not above chance (the column has the mean over languages)")
 
 
@@ -175,68 +187,46 @@ def overview(tables: Sequence[TargetTable], setups: Sequence[str], baseline: str
 
     What was seen of the target languages, and the backbone, set tables apart.
     """
-    from itertools import groupby
-
     from adaptrans.modeling.setup.parser import parse
 
     out = console()
     order = [str(parse(text)) for text in setups]
-    for (name, regime), group in groupby(tables, lambda found: (found.backbone, found.regime)):
-        members = list(group)
-        for start in range(0, len(members), TARGETS_PER_TABLE):
-            part = members[start : start + TARGETS_PER_TABLE]
-            head = (
-                f"Mean over languages, 95 % interval, difference to {baseline}; backbone {name or backbone}"
-            )
-            table = Table(
-                title=Text(f"{head}; {regime}" if regime else head), title_justify="left", show_lines=True
-            )
-            table.add_column("setup")
+    for (name, regime), members in groupby(tables, lambda found: (found.backbone, found.regime)):
+        head = f"Mean over languages, 95 % interval, difference to {baseline}; backbone {name or backbone}"
+        for part in _pages(list(members), TARGETS_PER_TABLE):
+            columns = []
             for found in part:
                 number = len(found.scored)
                 heading = f"{found.target}\n{found.score}, {number} language{'' if number == 1 else 's'}"
-                heading += f"\n{found.which}" if found.which else ""
-                table.add_column(heading, justify="right")
-            for setup in _in_order([row.setup for found in part for row in found.rows], order):
-                rows = [next((row for row in found.rows if row.setup == setup), None) for found in part]
-                table.add_row(Text(setup), *("-" if row is None else mean_cell(row) for row in rows))
-            out.print()
-            out.print(table)
+                columns.append(f"{heading}\n{found.which}" if found.which else heading)
+            own = [{row.setup: mean_cell(row) for row in found.rows} for found in part]
+            rows = [
+                [setup, *(cells.get(setup, "-") for cells in own)]
+                for setup in _in_order([row.setup for found in part for row in found.rows], order)
+            ]
+            _print_setups(out, f"{head}; {regime}" if regime else head, columns, rows)
     out.print(f"* {MARK}")
     if any(row.above_control for found in tables for row in found.rows):
         out.print("shuffled: difference to the shuffled-weights baseline, the same run on shuffled weights")
-    _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
+    _print_table_notes(out, tables)
 
 
 def by_group(groups: Sequence[GroupTable], by: str, baseline: str) -> None:
     """Targets by group of languages: setups in rows, groups in columns."""
-    from itertools import groupby
-
     out = console()
     for (target, regime, backbone, which), members in groupby(
         groups,
         lambda group: (group.table.target, group.table.regime, group.table.backbone, group.table.which),
     ):
-        own = list(members)
-        for start in range(0, len(own), TARGETS_PER_TABLE):
-            part = own[start : start + TARGETS_PER_TABLE]
-            head = f"{target}, {own[0].table.score} by {by}, difference to {baseline}; backbone {backbone}"
-            table = Table(
-                title=Text("; ".join(filter(None, (head, regime, which)))),
-                title_justify="left",
-                show_lines=True,
-            )
-            table.add_column("setup")
-            for group in part:
-                table.add_column(f"{group.group}\n{' '.join(group.languages)}", justify="right")
-            for row in part[0].table.rows:
-                cells = [next(r for r in group.table.rows if r.setup == row.setup) for group in part]
-                table.add_row(Text(row.setup), *map(mean_cell, cells))
-            out.print()
-            out.print(table)
+        for part in _pages(list(members), TARGETS_PER_TABLE):
+            score = part[0].table.score
+            head = f"{target}, {score} by {by}, difference to {baseline}; backbone {backbone}"
+            columns = [f"{group.group}\n{' '.join(group.languages)}" for group in part]
+            own = [{row.setup: mean_cell(row) for row in group.table.rows} for group in part]
+            rows = [[setup, *(cells[setup] for cells in own)] for setup in own[0]]
+            _print_setups(out, "; ".join(filter(None, (head, regime, which))), columns, rows)
     out.print(f"* {MARK}")
-    tables = [group.table for group in groups]
-    _print_notes(out, [*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)])
+    _print_table_notes(out, [group.table for group in groups])
 
 
 def by_benchmark(
@@ -253,29 +243,29 @@ def by_benchmark(
     out = console()
     for means in found:
         head = f"{means.benchmark}, mean of task scores, difference to {baseline}; backbone {means.backbone}"
-        table = Table(
-            title=Text(f"{head}; {means.regime}" if means.regime else head),
-            title_justify="left",
-            show_lines=True,
-        )
-        table.add_column("setup")
-        for column in means.columns:
-            table.add_column(column, justify="right")
-        for setup, own in means.rows.items():
-            table.add_row(Text(setup), *(_group_mean(own.get(column)) for column in means.columns))
-        out.print()
-        out.print(table)
-        without = [f"no group is whole for {', '.join(means.without)}"] if means.without else []
-        _print_notes(out, [*(f"{task}: {reason}" for task, reason in means.lacking.items()), *without])
+        rows = [
+            [setup, *(_group_mean(own.get(column)) for column in means.columns)]
+            for setup, own in means.rows.items()
+        ]
+        _print_setups(out, f"{head}; {means.regime}" if means.regime else head, means.columns, rows)
+        notes((f"{task}: {reason}" for task, reason in means.lacking.items()), out)
+        notes([f"no group is whole for {', '.join(means.without)}"] if means.without else [], out)
     if not found:
-        out.print(Text(f"note: no group of {name} is whole for any setup"))
+        notes([f"no group of {name} is whole for any setup"], out)
         return
     shown = {(means.backbone, means.regime) for means in found}
     others = dict.fromkeys((table.backbone, table.regime) for table in tables)
-    for backbone, regime in others:
-        if (backbone, regime) not in shown:
-            where = f"{backbone}; {regime}" if regime else backbone
-            out.print(Text(f"note: no group of {name} is whole for any setup on {where}"))
+    for other in others:
+        if other not in shown:
+            notes([f"no group of {name} is whole for any setup on {'; '.join(filter(None, other))}"], out)
+
+
+def _print_setups(
+    out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]
+) -> None:
+    """Print a table with a setup in each row, and a line between them."""
+    out.print()
+    out.print(grid(["setup", *columns], rows, title=title, numbers=columns, show_lines=True))
 
 
 def _group_mean(found: Mean | None) -> str:
@@ -351,9 +341,8 @@ def _coverage(found: TargetTable) -> list[str]:
     return notes
 
 
-def _print_notes(out: Console, notes: Sequence[str]) -> None:
-    for note in notes:
-        out.print(Text(f"note: {note}"))
+def _print_table_notes(out: Console, tables: Sequence[TargetTable]) -> None:
+    notes([*_seeds(tables), *dict.fromkeys(note for found in tables for note in found.notes)], out)
 
 
 SHOWN = 100
@@ -362,14 +351,10 @@ SHOWN = 100
 
 def shared_rows(place: str, found: Sequence[PackageRow]) -> None:
     """Print the versions of a hub."""
-    from rich.table import Table
-    from rich.text import Text
+    from adaptrans.hub.verification.checks import printable
 
-    from adaptrans.hub.verification.errors import printable
-
-    table = Table(title=Text(f"{place}: {len(found)} versions"), title_justify="left")
-    for name in ("artifact", "tags", "base", "task", "setup", "method", "languages", "scores", "size"):
-        table.add_column(name, justify="right" if name == "size" else "left")
+    columns = ("artifact", "tags", "base", "task", "setup", "method", "languages", "scores", "size")
+    rows = []
     for row in found[:SHOWN]:
         shown = ", ".join(f"{name} {value:.1f}" for name, value in list(row.scores.items())[:2])
         more = f" +{len(row.languages) - 6}" if len(row.languages) > 6 else ""
@@ -384,20 +369,16 @@ def shared_rows(place: str, found: Sequence[PackageRow]) -> None:
             shown or "-",
             size(row.size) if row.size else "-",
         )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console().print(table)
+        rows.append([printable(cell) for cell in cells])
+    console().print(grid(columns, rows, title=f"{place}: {len(found)} versions", numbers=["size"]))
     if len(found) > SHOWN:
         print(f"and {len(found) - SHOWN} more: name filters, or print all with --json")
 
 
 def shared_package(package: Package, title: str) -> None:
     """Print what one version is."""
-    from rich.table import Table
-    from rich.text import Text
+    from adaptrans.hub.verification.checks import printable
 
-    from adaptrans.hub.verification.errors import printable
-
-    table = Table(title=Text(title), title_justify="left", show_header=False)
     base = package.base
     lines = [
         ("setup", package.setup),
@@ -419,6 +400,5 @@ def shared_package(package: Package, title: str) -> None:
         ("run", package.run.folder),
         ("files", f"{len(package.files)}, {size(package.size)}"),
     ]
-    for name, value in lines:
-        table.add_row(name, Text(printable(value)))
-    console().print(table)
+    rows = [(name, printable(value)) for name, value in lines]
+    console().print(grid(("", ""), rows, title=title, show_header=False))

@@ -427,14 +427,9 @@ def _split_row(task: Task, name: str, available: list[str] | None) -> list[str]:
     return [name, origin, published, "?" if available is None else " ".join(available) or "-", split.note]
 
 
-def _print_table(columns: list[str], rows: list[list[str]]) -> None:
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
 
-    from adaptrans_cli.tables import console
+    from adaptrans_cli.tables import console, grid
 
-    table = Table(*columns, box=SIMPLE)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
+    console().print(grid(columns, rows, box=SIMPLE))

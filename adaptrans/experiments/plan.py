@@ -213,7 +213,7 @@ class Planner:
             if reference.address is None:
                 return reference
             # Only an address needs the hub, and reading what the hub needs takes longer than a plan.
-            from adaptrans.hub.resolve import resolve
+            from adaptrans.hub.pull import resolve
 
             where = self.workspace
             run = resolve(reference.address, where.store, where.backbone, self.tell)

@@ -286,7 +286,7 @@ def concurrent_push(name: str, version: int) -> ArtifactError:
 
 HUBS: Registry[Callable[[str], Hub]] = Registry("kind of hub")
 """Kinds of hub by the scheme of their addresses."""
-HUBS.add("folder", "adaptrans.hub.local:FolderHub")
+HUBS.add("folder", "adaptrans.hub.fsspec:FolderHub")
 HUBS.add("hf", "adaptrans.hub.huggingface:HuggingFaceHub")
 HUBS.add("fsspec", "adaptrans.hub.fsspec:StoreHub")
 

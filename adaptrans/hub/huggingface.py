@@ -27,7 +27,7 @@ from adaptrans.hub.base import (
 )
 from adaptrans.hub.model_card import LIBRARY, SUMMARY
 from adaptrans.hub.package import LARGEST_TEXT, NAME, File, Package, PackageRow
-from adaptrans.hub.verification.errors import Refusal, Refused
+from adaptrans.hub.verification.checks import Refusal, Refused
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -17,9 +17,14 @@ from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.hub.base import HUGGING_FACE, Address, parse_artifact
 from adaptrans.hub.huggingface import HuggingFaceHub
 from adaptrans.hub.package import LARGEST_TEXT, File
-from adaptrans.hub.verification.checks import LARGEST
-from adaptrans.hub.verification.configurations import MODULE_KEYS, adapter_config_problem, code_problem
-from adaptrans.hub.verification.errors import Refusal, Refused
+from adaptrans.hub.verification.checks import (
+    LARGEST,
+    MODULE_KEYS,
+    Refusal,
+    Refused,
+    adapter_config_problem,
+    code_problem,
+)
 from adaptrans.modeling import peft_files
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING
 from adaptrans.modeling.backbone import Backbone

@@ -1,4 +1,7 @@
-"""What a shareable artifact says of itself: `manifest.json`, data sources, what stays private. Torch-free."""
+"""What a shareable artifact says of itself: `manifest.json`, data sources, what stays private. Torch-free.
+
+docs/reference/artifact.md explains every key.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from adaptrans.errors import ArtifactError
 from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import PACKAGE
-from adaptrans.utils.io import digest
 
 NAME = "manifest.json"
 CARD = "README.md"
@@ -35,13 +37,7 @@ class Strict(BaseModel):
 
 
 class File(Strict):
-    """One file of the package.
-
-    Args:
-        path: Where it is, from the package, with `/`.
-        size: Bytes.
-        sha256: SHA-256 of its bytes.
-    """
+    """One file of the package: its path in it with `/`, bytes, and hash."""
 
     path: str
     size: Count
@@ -49,19 +45,7 @@ class File(Strict):
 
 
 class Base(Strict):
-    """The encoder that the artifact belongs to.
-
-    Args:
-        id: Hub id, or the bare name of a folder.
-        revision: Commit of the hub repository; null for a folder.
-        architecture: `model_type` of its configuration.
-        depth: Layers.
-        width: Hidden size.
-        vocabulary: Rows of the embedding matrix.
-        fingerprint: Hash of weights and configuration.
-        tokenizer: Hash of its tokenizer's files; null where the run does not know it.
-        config: What else of its configuration changes the output.
-    """
+    """The encoder that the artifact belongs to; `tokenizer` is None where the run does not know its hash."""
 
     id: str
     revision: str | None
@@ -75,18 +59,7 @@ class Base(Strict):
 
 
 class Source(Strict):
-    """Training data of a task.
-
-    Args:
-        task: The task with its version.
-        title: What it is.
-        license: Of the data.
-        homepage: Where they come from.
-        hub: Their repository on the Hugging Face Hub, if they have one.
-        languages: Languages that were read.
-        data: Fingerprints of what was read, by language.
-        written: Who wrote it, by language: `native`, `human`, `machine`; as far as known.
-    """
+    """Training data of a task, with fingerprints and writers (`native`, `human`, `machine`) by language."""
 
     task: str
     title: str
@@ -138,13 +111,9 @@ class Parent(Strict):
     """An artifact that this one was built on.
 
     Args:
-        reference: As the setup writes it.
-        run: Its run.
         content: Hash of its weights if the artifact cannot answer without it, else null.
-        name: Its name in the same hub; null if it was not shared.
-        version: Its version there.
-        manifest: SHA-256 of its manifest.
         adapter: Name of its adapter's folder, if it has one.
+        name: Its name in the same hub, beside version and hash of its manifest; null if it was not shared.
     """
 
     reference: str
@@ -157,32 +126,7 @@ class Parent(Strict):
 
 
 class Package(Strict):
-    """A checked `manifest.json`; see docs/reference/artifact.md.
-
-    Args:
-        format: Version of this format.
-        name: Name of the artifact.
-        setup: The setup expression.
-        method: Adapter method, or `full`.
-        target: The task, or the language of a language adapter.
-        kind: Kind of the task; `language` for a language adapter.
-        formulation: How an example is put into words.
-        labels: Labels in the order of the logits; empty where there are none.
-        seed: Seed of the run.
-        license: License of the artifact itself.
-        languages: Languages that it was trained or scored in.
-        base: Its encoder.
-        versions: Versions of the packages that trained it.
-        training_data: Of it and of all it was built on.
-        scores: Scores that its store had when it was pushed.
-        parents: What it was built on.
-        run: The run that made it.
-        content: Hash of its weights and of what says how they are used.
-        inputs: All that made the run's key.
-        noted: What else its configuration says.
-        result: What the run recorded at its end.
-        files: Every file but this one.
-    """
+    """A checked `manifest.json`."""
 
     format: int
     name: str
@@ -258,25 +202,16 @@ class PackageRow(Strict):
     @classmethod
     def of(cls, package: Package, version: int) -> PackageRow:
         """The row of a package."""
-        base = package.base
+        base, run = package.base, package.run
+        same = ("name", "task", "kind", "setup", "method", "languages", "license", "size", "content")
         return cls(
-            name=package.name,
+            **{name: getattr(package, name) for name in same},
+            **base.model_dump(include={"depth", "width", "fingerprint"}),
             version=version,
             base=base.id,
-            depth=base.depth,
-            width=base.width,
-            fingerprint=base.fingerprint,
-            task=package.task,
-            kind=package.kind,
-            phase=package.run.phase,
-            setup=package.setup,
-            method=package.method,
-            languages=package.languages,
-            license=package.license,
+            phase=run.phase,
             scores=package.means(),
-            size=package.size,
-            key=package.run.key,
-            content=package.content,
+            key=run.key,
         )
 
 
@@ -318,22 +253,6 @@ def read_package(folder: Path) -> Package:
     return parse_package(path.read_bytes(), str(path))
 
 
-def key_of(inputs: dict[str, Any]) -> str:
-    """The key that a run of these inputs has."""
-    return digest(inputs)
-
-
-def module_folder(path: str) -> tuple[str, str, str] | None:
-    """Part, module and file of a path such as `adapters/xnli/adapter.safetensors`, None for other paths.
-
-    Example:
-        >>> module_folder("adapters/xnli/adapter.safetensors")
-        ('adapters', 'xnli', 'adapter.safetensors')
-    """
-    match = re.match(r"\A([a-z]+)/([A-Za-z0-9_-]+)/([^/]+)\Z", path)
-    return (match[1], match[2], match[3]) if match else None
-
-
 UNKNOWN = "unknown"
 
 
@@ -348,11 +267,16 @@ def sources_of(
         languages: Languages that were read.
         data: Fingerprint of what was read, by language.
     """
-    found: dict[str, Source] = {}
-    for item in _walk(task, split, tuple(languages)):
-        found.setdefault(item.task, item)
-    first, *others = found.values()
+    first, *others = once(_walk(task, split, tuple(languages)))
     return [first.model_copy(update={"data": dict(data or {})}), *others]
+
+
+def once(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The first source of each task."""
+    found: dict[str, Source] = {}
+    for source in sources:
+        found.setdefault(source.task, source)
+    return tuple(found.values())
 
 
 def _walk(task: Task, split: str, languages: tuple[str, ...]) -> Iterator[Source]:
@@ -373,21 +297,10 @@ def _walk(task: Task, split: str, languages: tuple[str, ...]) -> Iterator[Source
         yield from _walk(task.origin(part), part.split, own)
 
 
-def text_source(language: str, files: Sequence[str]) -> Source:
-    """The plain text that a language adapter was trained on, of which only the hashes are known."""
-    return Source(
-        task=f"text-{language}",
-        title=f"plain text in {language}",
-        license=UNKNOWN,
-        homepage="",
-        languages=(language,),
-        data={f"file {place}": digest for place, digest in enumerate(files, start=1)},
-    )
-
-
-def elsewhere(name: str) -> Source:
-    """What an adapter that was made elsewhere was trained on, which is not known."""
-    return Source(task=name, title="trained elsewhere", license=UNKNOWN, homepage="", languages=())
+def unpublished(name: str, title: str, languages: Iterable[str] = (), **known: Any) -> Source:
+    """Training data that no task file describes: `data` and `written` as far as they are known."""
+    own = tuple(languages)
+    return Source(task=name, title=title, license=UNKNOWN, homepage="", languages=own, **known)
 
 
 def recorded(values: Mapping[str, Any]) -> list[Source] | None:

@@ -15,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from adaptrans.hub.fsspec import Record
-from adaptrans.hub.local import FolderHub
+from adaptrans.hub.fsspec import FolderHub, Record
 from adaptrans.hub.package import PackageRow
 
 LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")

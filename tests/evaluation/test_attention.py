@@ -48,7 +48,7 @@ def test_an_evaluation_records_shares_per_language_and_layer(evaluated):
 
 
 def test_inspect_prints_and_draws_them(evaluated, tmp_path, capsys):
-    from adaptrans_cli.inspect import inspect
+    from adaptrans_cli.results import inspect
 
     fused, plain = evaluated
     store = fused.path.parents[2]

@@ -4,7 +4,8 @@ import pytest
 
 from adaptrans.errors import ArtifactError
 from adaptrans.evaluation.evaluator import evaluate
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 from adaptrans.modeling.setup.parser import parse
 
 
@@ -45,11 +46,11 @@ def test_a_wrong_address_is_told(hub, fresh, planners):
 
 
 def test_a_downloaded_package_is_an_address(hub, trained, fresh, planners):
-    _, entry = resolve.show(f"{hub}/stack")
+    _, entry = pulling.show(f"{hub}/stack")
     stack = hub / "files" / "stack" / entry.revision
     with pytest.raises(ArtifactError, match=r"needs 'nli', which .* has not got; pull it from its hub"):
         planners(fresh).evaluate(parse(f'"{stack}" > target'), fresh.task("tatoeba"))
-    _, entry = resolve.show(f"{hub}/nli-tiny")
+    _, entry = pulling.show(f"{hub}/nli-tiny")
     folder = hub / "files" / "nli-tiny" / entry.revision
     spec, _ = planners(fresh).evaluate(parse(f'"{folder}" > target'), fresh.task("tatoeba"))
     assert spec.parents[f"nli#{trained.nli.key}"].is_done

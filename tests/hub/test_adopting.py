@@ -8,7 +8,7 @@ import torch
 
 from adaptrans.errors import AdaptransError, ArtifactError, ConfigError
 from adaptrans.hub.import_adapterhub import adopt
-from adaptrans.hub.resolve import resolve
+from adaptrans.hub.pull import resolve
 from adaptrans.modeling.backbone import identify
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import language_runs

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from adaptrans.errors import ArtifactError, ConfigError
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 from adaptrans.hub.base import PushOptions
 from adaptrans.hub.package import read_package
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
+from adaptrans.hub.pull import pull, verify
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def hub(trained, tmp_path_factory):
 
 
 def test_a_pulled_stack_answers_and_scores_as_before(hub, trained, fresh, logits_of, rescored):
-    assert [row.name for row in resolve.rows(str(hub))] == ["nli-tiny", "stack"]
+    assert [row.name for row in pulling.rows(str(hub))] == ["nli-tiny", "stack"]
     pulled = pull(f"{hub}/stack", fresh.store, backbone=fresh.backbone)
     assert verify(f"{hub}/stack", backbone=fresh.backbone) == []
     assert pulled.new
@@ -43,7 +43,7 @@ def test_a_second_pull_downloads_nothing(hub, fresh):
 
 
 def test_a_push_says_what_it_knows_and_nothing_of_this_machine(hub, trained, tiny_backbone):
-    package, entry = resolve.show(f"{hub}/stack")
+    package, entry = pulling.show(f"{hub}/stack")
     assert (package.setup, package.target, package.kind) == ("nli > target", "xnli", "classification")
     assert package.base.fingerprint == trained.workspace.backbone.fingerprint
     assert package.base.id == tiny_backbone.name
@@ -61,7 +61,7 @@ def test_a_push_says_what_it_knows_and_nothing_of_this_machine(hub, trained, tin
 def test_the_card_is_valid_metadata(hub):
     from huggingface_hub import ModelCard
 
-    _, entry = resolve.show(f"{hub}/stack")
+    _, entry = pulling.show(f"{hub}/stack")
     card = ModelCard.load(hub / "files" / "stack" / entry.revision / "README.md")
     assert card.data.license == "unknown"
     assert set(card.data.language) == {"en", "de", "sw"}
@@ -97,7 +97,7 @@ def test_tags_move_and_say_so(trained, fresh, tmp_path):
     how = PushOptions(tag="best", new_version=True, tell=said.append)
     push.push(trained.target, trained.store, to, how=how)
     assert said == ["tag best of thing moved from v1 to v2"]
-    assert {(row.version, row.tags) for row in resolve.rows(f"{tmp_path}/hub") if row.name == "thing"} == {
+    assert {(row.version, row.tags) for row in pulling.rows(f"{tmp_path}/hub") if row.name == "thing"} == {
         (1, ()),
         (2, ("best",)),
     }
@@ -109,27 +109,27 @@ def test_a_parent_is_pushed_once(hub, trained, tmp_path):
     (parent,) = shared.parents
     assert parent.pushed.entry.name == f"nli-seq_bn-{trained.nli.key}"
     push.push(trained.target, trained.store, f"{place}/again")
-    assert len(resolve.rows(str(place))) == 3
+    assert len(pulling.rows(str(place))) == 3
 
 
 def test_filters_of_a_list(hub, trained):
     def names(**filters):
-        return [row.name for row in resolve.rows(str(hub), **filters)]
+        return [row.name for row in pulling.rows(str(hub), **filters)]
 
     assert names(task="nli") == ["nli-tiny"]
     assert names(language="sw") == ["stack"]
     assert names(method="full") == []
     assert names(base=trained.workspace.backbone.fingerprint[:8]) == ["nli-tiny", "stack"]
     assert names(base="other") == []
-    best = max(resolve.show(f"{hub}/stack")[0].means().values())
+    best = max(pulling.show(f"{hub}/stack")[0].means().values())
     assert names(score=best) == ["stack"]
     assert names(score=best + 0.1) == []
     with pytest.raises(ArtifactError, match="no hub"):
-        resolve.rows(f"{hub}/nothing")
+        pulling.rows(f"{hub}/nothing")
 
 
 def test_an_interrupted_push_is_invisible_and_goes_on(trained, tmp_path, monkeypatch):
-    from adaptrans.hub.local import FolderHub
+    from adaptrans.hub.fsspec import FolderHub
 
     place, put = tmp_path / "hub", FolderHub.put
     sent = []
@@ -143,9 +143,9 @@ def test_an_interrupted_push_is_invisible_and_goes_on(trained, tmp_path, monkeyp
     monkeypatch.setattr(FolderHub, "put", failing)
     with pytest.raises(ArtifactError, match="the line is cut"):
         push.push(trained.nli, trained.store, f"{place}/nli")
-    assert resolve.rows(str(place)) == []
+    assert pulling.rows(str(place)) == []
     with pytest.raises(ArtifactError, match="no artifact nli"):
-        resolve.show(f"{place}/nli")
+        pulling.show(f"{place}/nli")
     monkeypatch.setattr(
         FolderHub, "put", lambda self, source, target: (sent.append(target), put(self, source, target))
     )
@@ -154,11 +154,11 @@ def test_an_interrupted_push_is_invisible_and_goes_on(trained, tmp_path, monkeyp
 
 
 def read_package_files(place):
-    return resolve.show(f"{place}/nli")[0].files
+    return pulling.show(f"{place}/nli")[0].files
 
 
 def test_an_interrupted_pull_is_invisible_and_goes_on(hub, trained, fresh, monkeypatch):
-    from adaptrans.hub.local import FolderHub
+    from adaptrans.hub.fsspec import FolderHub
 
     opened, real = [], FolderHub.open
 

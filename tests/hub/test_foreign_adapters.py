@@ -6,7 +6,7 @@ import pytest
 
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.import_adapterhub import pull_foreign
-from adaptrans.hub.verification.errors import Refused
+from adaptrans.hub.verification.checks import Refused
 from adaptrans.modeling.setup.parser import parse
 
 

@@ -12,9 +12,8 @@ import pytest
 
 from adaptrans.hub import push
 from adaptrans.hub.package import NAME
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
-from adaptrans.hub.verification.errors import REASONS, Refused
+from adaptrans.hub.pull import pull, verify
+from adaptrans.hub.verification.checks import REASONS, Refused
 
 WEIGHTS = "adapters/nli/adapter.safetensors"
 CONFIG = "adapters/nli/adapter_config.json"

@@ -5,13 +5,14 @@ import sys
 
 import pytest
 
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 
 PUSH = """
 import sys, pathlib, time
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.push import push
-from adaptrans.hub.local import FolderHub
+from adaptrans.hub.fsspec import FolderHub
 from adaptrans.runs.store import Store
 
 store, key, place, go = sys.argv[1:5]
@@ -34,7 +35,7 @@ except ArtifactError as error:
 
 PULL = """
 import sys, pathlib, time
-from adaptrans.hub import local as stored
+from adaptrans.hub import fsspec as stored
 from adaptrans.hub.pull import pull
 from adaptrans.runs.store import Store
 
@@ -76,7 +77,7 @@ def test_of_two_pushes_of_a_name_one_wins_and_the_other_is_told(trained, tmp_pat
     said = sorted(outputs(*((PUSH, trained.store.root, key, place, go) for key in keys)))
     assert said[0] == "pushed thing@v1"
     assert said[1].startswith("told another process has just pushed thing@v1; ")
-    assert [row.version for row in resolve.rows(str(place)) if row.name == "thing"] == [1]
+    assert [row.version for row in pulling.rows(str(place)) if row.name == "thing"] == [1]
 
 
 def test_two_pulls_make_one_download(trained, tmp_path):
@@ -86,13 +87,12 @@ def test_two_pulls_make_one_download(trained, tmp_path):
     said = outputs(*[(PULL, tmp_path / "store", f"{place}/nli", log)] * 2)
     assert sorted(said) == ["False", "True"]
     fetched = log.read_text().split()
-    assert len(fetched) == len(set(fetched)) == len(resolve.show(f"{place}/nli")[0].files)
+    assert len(fetched) == len(set(fetched)) == len(pulling.show(f"{place}/nli")[0].files)
 
 
 @pytest.mark.parametrize("count", [70, 130])
 def test_a_long_list_opens_few_files(trained, tmp_path, monkeypatch, count):
-    from adaptrans.hub.fsspec import Record
-    from adaptrans.hub.local import FolderHub
+    from adaptrans.hub.fsspec import FolderHub, Record
     from adaptrans.hub.package import PackageRow
 
     place = tmp_path / "hub"
@@ -106,12 +106,12 @@ def test_a_long_list_opens_few_files(trained, tmp_path, monkeypatch, count):
             row=row.model_copy(update={"name": f"n{number}", "key": "0" * 12}),
         )
         (place / "versions" / f"n{number}@v1.json").write_text(record.model_dump_json())
-    assert len(resolve.rows(str(place))) == count + 1
+    assert len(pulling.rows(str(place))) == count + 1
     opened, record_of = [], FolderHub.record
     monkeypatch.setattr(FolderHub, "record", lambda self, *at: (opened.append(at), record_of(self, *at))[1])
-    assert len(resolve.rows(str(place))) == count + 1
+    assert len(pulling.rows(str(place))) == count + 1
     assert opened == []
     shared = push.push(trained.target, trained.store, f"{place}/stack")
     opened.clear()
-    assert {"stack", "nli", "n5"} <= {row.name for row in resolve.rows(str(place))}
+    assert {"stack", "nli", "n5"} <= {row.name for row in pulling.rows(str(place))}
     assert opened == [("stack", 1)]

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from adaptrans.errors import ArtifactError
-from adaptrans.hub.verification.errors import REASONS
+from adaptrans.hub.verification.checks import REASONS
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs/how-to/share.md"

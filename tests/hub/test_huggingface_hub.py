@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from adaptrans.errors import ArtifactError, ConfigError
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 from adaptrans.hub.base import PushOptions
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
+from adaptrans.hub.pull import pull, verify
 
 
 def test_a_pulled_stack_answers_and_scores_as_before(hub_server, trained, fresh, logits_of, rescored):
     shared = push.push(trained.target, trained.store, "hf://ann/stack", license="apache-2.0")
     parent = shared.parents[0].pushed.entry
     assert set(hub_server.repositories) == {"ann/stack", f"ann/{parent.name}"}
-    rows = {row.name: row for row in resolve.rows("hf://ann")}
+    rows = {row.name: row for row in pulling.rows("hf://ann")}
     assert set(rows) == {"stack", parent.name}
     assert rows["stack"].scores == shared.package.means()
-    assert [row.name for row in resolve.rows("hf://ann", language="sw")] == ["stack"]
+    assert [row.name for row in pulling.rows("hf://ann", language="sw")] == ["stack"]
     assert verify("hf://ann/stack", backbone=fresh.backbone) == []
     pulled = pull("hf://ann/stack", fresh.store, backbone=fresh.backbone)
     assert [item.entry.name for item in pulled.parents] == [parent.name]
@@ -65,7 +65,7 @@ def test_private_repositories_pull_requests_and_branches(hub_server, trained, fr
         pull("hf://ann/other", fresh.store)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(ArtifactError, match="adaptrans hub login"):
-        resolve.show("hf://ann/mine")
+        pulling.show("hf://ann/mine")
     with pytest.raises(ConfigError, match="are for hf://"):
         push.push(trained.nli, trained.store, "./hub/x", how=PushOptions(private=True))
 
@@ -74,7 +74,7 @@ def test_an_interrupted_push_goes_on(hub_server, trained, fresh):
     hub_server.cut["upload"] = True
     with pytest.raises(ArtifactError, match="hf://ann/nli"):
         push.push(trained.nli, trained.store, "hf://ann/nli")
-    assert resolve.rows("hf://ann") == []
+    assert pulling.rows("hf://ann") == []
     assert len(hub_server.large) < 2
     push.push(trained.nli, trained.store, "hf://ann/nli")
     sent = hub_server.seen("PUT", "/large/")
@@ -149,7 +149,7 @@ def test_offline_asks_nobody(hub_server, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     huggingface_hub.utils.reset_sessions()
     with pytest.raises(ArtifactError, match="HF_HUB_OFFLINE is set; run it without --offline"):
-        resolve.show("hf://ann/nli")
+        pulling.show("hf://ann/nli")
     assert hub_server.log == []
 
 

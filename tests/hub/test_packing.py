@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptrans.errors import ArtifactError, ConfigError
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 from adaptrans.hub.base import Address, name_problem, parse_artifact
-from adaptrans.hub.package import elsewhere, found_in, parse_package, recorded
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
+from adaptrans.hub.package import found_in, parse_package, recorded, unpublished
+from adaptrans.hub.pull import pull, verify
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_what_was_trained_further_is_named_and_not_needed(made, fresh, places, t
 
 
 def test_sources_recorded_in_another_form_count_as_none():
-    source = elsewhere("mine")
+    source = unpublished("mine", "trained elsewhere")
     values = source.model_dump(mode="json")
     assert recorded({"training_data": {"sources": [values]}}) == [source]
     values["licence"] = values.pop("license")
@@ -177,7 +177,7 @@ def test_what_is_no_address_is_told(text):
 
 def test_an_unknown_scheme_is_told():
     with pytest.raises(ConfigError, match="no hub has addresses that start with gopher://"):
-        resolve.show("gopher://a/b")
+        pulling.show("gopher://a/b")
 
 
 @given(st.text(max_size=20))

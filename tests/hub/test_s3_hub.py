@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from adaptrans.errors import ArtifactError
-from adaptrans.hub import push, resolve
+from adaptrans.hub import pull as pulling
+from adaptrans.hub import push
 from adaptrans.hub.base import PushOptions
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
+from adaptrans.hub.pull import pull, verify
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def bucket(endpoint, monkeypatch, request):
 
 def test_a_pulled_stack_answers_and_scores_as_before(bucket, trained, fresh, logits_of, rescored):
     push.push(trained.target, trained.store, f"{bucket}/stack")
-    assert len(resolve.rows(bucket)) == 2
-    assert [row.name for row in resolve.rows(bucket, task="xnli")] == ["stack"]
+    assert len(pulling.rows(bucket)) == 2
+    assert [row.name for row in pulling.rows(bucket, task="xnli")] == ["stack"]
     assert verify(f"{bucket}/stack", backbone=fresh.backbone) == []
     pulled = pull(f"{bucket}/stack", fresh.store, backbone=fresh.backbone)
     own, other = (logits_of(run, fresh.backbone) for run in (trained.target, pulled.run))
@@ -98,7 +98,7 @@ def test_an_interrupted_push_is_invisible_and_goes_on(bucket, trained, monkeypat
     monkeypatch.setattr(StoreHub, "put", failing)
     with pytest.raises(ArtifactError, match="the line is cut"):
         push.push(trained.nli, trained.store, f"{bucket}/nli")
-    assert resolve.rows(bucket) == []
+    assert pulling.rows(bucket) == []
     monkeypatch.setattr(
         StoreHub, "put", lambda self, source, target: (sent.append(target), put(self, source, target))
     )
@@ -107,8 +107,7 @@ def test_an_interrupted_push_is_invisible_and_goes_on(bucket, trained, monkeypat
 
 
 def test_an_interrupted_pull_goes_on(bucket, trained, fresh, monkeypatch):
-    from adaptrans.hub.pull import run_of
-    from adaptrans.hub.resolve import show
+    from adaptrans.hub.pull import run_of, show
 
     push.push(trained.nli, trained.store, f"{bucket}/nli")
     package, _ = show(f"{bucket}/nli")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adaptrans.errors import SetupError
-from adaptrans.hub.verification.configurations import adapter_config_problem
+from adaptrans.hub.verification.checks import adapter_config_problem
 from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.adapter_methods import ADAPTER_METHODS, parse
 from adaptrans.modeling.artifact import load_artifact, save_artifact

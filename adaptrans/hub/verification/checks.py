@@ -7,27 +7,108 @@ downloaded; `check_files` judges the files themselves. Both collect every refusa
 from __future__ import annotations
 
 import json
+import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.base import Remote, name_problem
-from adaptrans.hub.package import CARD, LARGEST_TEXT, NAME, Base, Package, key_of, module_folder
-from adaptrans.hub.verification.configurations import (
-    ENCODER,
-    MODULES,
-    class_refusals,
-    code_problem,
-)
-from adaptrans.hub.verification.errors import Refusal
+from adaptrans.hub.package import CARD, LARGEST_TEXT, NAME, Base, Package
+from adaptrans.modeling.adapter_methods import ADAPTER_METHODS
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.config_keys import ATTENTION_KEYS
 from adaptrans.modeling.encoder import ENCODERS
 from adaptrans.modeling.manifest import BACKBONE_KEYS, Manifest, read_manifest
 from adaptrans.modeling.manifest import NAME as ARTIFACT
 from adaptrans.tasks import names
-from adaptrans.utils.io import sha256
+from adaptrans.utils.io import digest, sha256
+
+REASONS = {
+    "address": "its name is not the one that was asked for",
+    "base": "it contradicts itself about its base",
+    "class": "a configuration names another class than the ones it may, or makes a library run code",
+    "content": "its weights are not those that it was scored with",
+    "depth": "it belongs to a base of another depth",
+    "file type": "a file is none of those that an artifact may hold",
+    "fingerprint": "it belongs to a base with other weights",
+    "hash": "a file is not the one that the manifest lists",
+    "header": "a file of weights is damaged, or claims what it does not hold",
+    "json": "a JSON file cannot be read",
+    "key": "its run's inputs do not make its run's key",
+    "link": "a file is a link",
+    "look-alike": "a name has a character that looks like another one",
+    "manifest": "the manifest cannot be read",
+    "missing": "a file is missing",
+    "name": "setups cannot say the name of its task",
+    "not finite": "weights are infinite or not a number",
+    "parent": "what it was built on is missing or another one",
+    "path": "a path leads out of the artifact",
+    "pickle": "a file is a pickle, which can run code",
+    "shape": "a tensor has another shape than its configuration implies",
+    "size": "a file is larger than it says, or than it may be",
+    "tensors": "tensors are missing or too many for its configuration",
+    "unlisted": "a file is not in the manifest",
+    "vocabulary": "it belongs to a base of another vocabulary",
+    "width": "it belongs to a base of another width",
+}
+"""Every reason for a refusal."""
+
+
+def printable(text: str) -> str:
+    """A text of unknown origin without what would steer a terminal.
+
+    Example:
+        >>> printable("a\\x1b[2Jb")
+        'a?[2Jb'
+    """
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a package is not loaded.
+
+    Args:
+        reason: A key of `REASONS`.
+        place: The file or key concerned.
+        message: What is wrong with it.
+    """
+
+    reason: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return printable(f"[{self.reason}] {self.place}: {self.message}")
+
+
+class Refused(ArtifactError):
+    """A package that is not loaded, with all refusals."""
+
+    def __init__(self, what: str, refusals: Sequence[Refusal]) -> None:
+        self.refusals = tuple(refusals)
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        super().__init__(
+            f"{what} is refused: {refusals[0]}{more}",
+            remedy="see adaptrans hub verify; nothing of it was loaded",
+        )
+
+
+ENCODER_CONFIG = "backbone/config.json"
+MODULE_KEYS = {
+    "config", "hidden_size", "model_class", "model_name", "model_type", "name", "version", "adapter_names",
+    "num_labels", "label2id", "config_id",
+}  # fmt: skip
+HEAD_TYPES = ("classification", "tagging", "question_answering", "multiple_choice", "masked_lm")
+MODULES = {
+    "adapters": ("adapter_config.json", "adapter.safetensors"),
+    "fusions": ("adapter_fusion_config.json", "model_adapter_fusion.safetensors"),
+    "heads": ("head_config.json", "model_head.safetensors"),
+}
+ENCODER = (ENCODER_CONFIG, "backbone/model.safetensors")
 
 LARGEST = 20 << 30
 """Bytes of a whole package, unless the user allows more."""
@@ -46,8 +127,8 @@ def allowed(path: str) -> bool:
     """
     if path in (CARD, ARTIFACT, *ENCODER):
         return True
-    module = module_folder(path)
-    return module is not None and module[2] in MODULES.get(module[0], ())
+    module = re.fullmatch(r"([a-z]+)/[A-Za-z0-9_-]+/([^/]+)", path)
+    return module is not None and module[2] in MODULES.get(module[1], ())
 
 
 def path_refusal(path: str) -> Refusal | None:
@@ -167,10 +248,9 @@ def check_files(folder: Path, package: Package, backbone: Backbone | None = None
         return found
     found += list(own_base(package, backbone))
     found += [refusal for path, value in texts.items() for refusal in class_refusals(path, value, package)]
-    if key_of(package.inputs) != package.run.key:
-        found.append(
-            Refusal("key", "inputs", f"make the key {key_of(package.inputs)}, not {package.run.key}")
-        )
+    key = digest(package.inputs)
+    if key != package.run.key:
+        found.append(Refusal("key", "inputs", f"make the key {key}, not {package.run.key}"))
     try:
         manifest = read_manifest(folder)
     except ArtifactError as error:
@@ -268,3 +348,108 @@ def _agreeing(package: Package, manifest: Manifest) -> Iterator[Refusal]:
             yield Refusal("parent", f"{ARTIFACT}: {name!a}", "is not the parent that the manifest names")
     if manifest.content() != package.content:
         yield Refusal("content", "content", "is not the hash of these weights")
+
+
+def class_refusals(path: str, value: Mapping[str, Any], package: Package) -> Iterator[Refusal]:
+    """Whether a configuration names only classes that it may."""
+    if path == ARTIFACT:
+        return
+    if package.base.architecture not in ENCODERS:
+        yield Refusal("class", path, f"belongs to the architecture {package.base.architecture[:80]!r}")
+        return
+    if path == ENCODER_CONFIG:
+        yield from _encoder_class(path, value, package.base)
+        return
+    stray = sorted(set(value) - MODULE_KEYS)
+    if stray:
+        yield Refusal("class", path, f"has the key {stray[0]!r}, which no adapter's configuration has")
+    spec = ENCODERS[package.base.architecture]
+    if not re.fullmatch(f"{spec.classes}[A-Za-z]*", str(value.get("model_class") or spec.classes)):
+        yield Refusal("class", path, f"is for the class {str(value['model_class'])[:80]!r}")
+    if value.get("model_type", spec.architecture) != spec.architecture:
+        yield Refusal("class", path, f"is for the model type {str(value['model_type'])[:80]!r}")
+    if value.get("hidden_size", package.base.width) != package.base.width:
+        yield Refusal(
+            "width", path, f"is for a width of {value['hidden_size']}, the base has {package.base.width}"
+        )
+    check = CONFIGS[path.partition("/")[0]]
+    problem = check(value.get("config"))
+    if problem:
+        yield Refusal("class", path, problem)
+
+
+def adapter_config_problem(config: Any) -> str | None:
+    """What is wrong with the configuration of an adapter, None if nothing is."""
+    if not isinstance(config, dict):
+        return "has no configuration of an adapter, but the name of one elsewhere"
+    known = {form for name in ADAPTER_METHODS for form in ADAPTER_METHODS[name].architectures}
+    if config.get("architecture") not in known:
+        return f"names the architecture {str(config['architecture'])[:80]!r}"
+    inner = config.get("configs", [])
+    if not isinstance(inner, list) or len(inner) > 8:
+        return "has no list of configurations"
+    problem = next((found for item in inner if (found := adapter_config_problem(item))), None)
+    return problem or code_problem(config)
+
+
+def _fusion_config(config: Any) -> str | None:
+    if not isinstance(config, dict):
+        return "has no configuration of a fusion"
+    return code_problem(config)
+
+
+def _head_config(config: Any) -> str | None:
+    if not isinstance(config, dict) or config.get("head_type") not in HEAD_TYPES:
+        said = config.get("head_type") if isinstance(config, dict) else config
+        return f"names the head type {str(said)[:80]!r}"
+    return code_problem(config)
+
+
+CONFIGS: dict[str, Callable[[Any], str | None]] = {
+    "adapters": adapter_config_problem,
+    "fusions": _fusion_config,
+    "heads": _head_config,
+}
+
+
+def code_problem(value: Any) -> str | None:
+    """What is wrong with a configuration that has, at any depth, a key that makes some library run code.
+
+    Example:
+        >>> code_problem({"inner": [{"_attn_implementation": "eager"}]})
+        "has the key '_attn_implementation', which can make a library run code"
+    """
+    if isinstance(value, Mapping):
+        found = next((key for key in value if runs_code(key)), None)
+        if found is not None:
+            return f"has the key {found!r}, which can make a library run code"
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return None
+    return next((problem for item in value if (problem := code_problem(item))), None)
+
+
+def runs_code(key: str) -> bool:
+    """Whether a key of a configuration makes some library import, or fetch and run, code."""
+    return key in (
+        *ATTENTION_KEYS,
+        "auto_map",
+        "custom_pipelines",
+        "trust_remote_code",
+        "module",
+        "class",
+        "_target_",
+        "__class__",
+    )
+
+
+def _encoder_class(path: str, value: Mapping[str, Any], base: Base) -> Iterator[Refusal]:
+    problem = code_problem(value)
+    if problem:
+        yield Refusal("class", path, problem)
+    own_class = ENCODERS[base.architecture].bare_class
+    if value.get("model_type") != base.architecture or value.get("architectures") not in (None, [own_class]):
+        yield Refusal("class", path, f"is the configuration of another class than {own_class}")
+    for key, own in base.config.items():
+        if own is not None and value.get(key) != own:
+            yield Refusal("base", path, f"has {key} {value.get(key)}, the base {own}")

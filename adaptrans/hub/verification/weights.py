@@ -14,9 +14,7 @@ from pathlib import Path
 import torch
 
 from adaptrans.hub.package import Base, Package
-from adaptrans.hub.verification.checks import check_files
-from adaptrans.hub.verification.configurations import ENCODER, MODULES
-from adaptrans.hub.verification.errors import Refusal
+from adaptrans.hub.verification.checks import ENCODER, MODULES, Refusal, check_files
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapters import canonical_name
 from adaptrans.modeling.backbone import Backbone

@@ -1,8 +1,9 @@
-"""`adaptrans memory`: what training takes, before anything is loaded."""
+"""`adaptrans doctor`, `methods`, `memory`: what is installed, what can be trained, and what it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,129 @@ from adaptrans_cli import options
 from adaptrans_cli.options import TaskPlace, grouped
 
 if TYPE_CHECKING:
+    from adaptrans.doctor import Finding
     from adaptrans.modeling.efficiency.memory_case import Case
+    from adaptrans.modeling.efficiency.memory_estimation import Size
+
+
+def doctor(
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    store: options.StoreFolder = options.DEFAULT_STORE,
+    tasks: options.TaskFolders = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show versions, devices, hub, caches, data and backbone, and how to get what is missing.
+
+    Exit code 1 if something is missing without which runs fail.
+    """
+    from adaptrans.doctor import examine
+
+    findings = examine(store, data, backbone, tasks or ())
+    if as_json:
+        options.print_json([asdict(finding) for finding in findings])
+    else:
+        _print_findings(findings)
+    if any(finding.level == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+COLORS = {"ok": "green", "note": "yellow", "missing": "red"}
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    try:
+        from rich.text import Text
+
+        from adaptrans_cli.tables import console, grid
+    except ImportError:  # rich may be what is missing
+        for item in findings:
+            print("  ".join(filter(None, (item.level, item.subject, item.found, item.remedy))))
+        return
+    rows = [
+        [Text(item.level, COLORS[item.level]), item.subject, item.found, item.remedy] for item in findings
+    ]
+    console().print(grid(("", "subject", "found", "what to do"), rows))
+
+
+SHOWN = ("a > target", "fuse(a, b)", "fuse(a, b) > target", "average(a, b) > target", "a + b - c > target")
+
+
+def methods(
+    backbone: options.Backbone = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Also one with options, as seq_bn\\[reduction_factor=8]; repeatable."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show every adapter method: which setups take it, and with --backbone its parameters and bytes."""
+    from adaptrans.modeling import adapter_methods as known
+
+    further = [str(known.parse(text)) for text in method or ()]
+    found: dict[str, Size] = {}
+    if backbone is not None:
+        from adaptrans.modeling.backbone import identify
+        from adaptrans.modeling.efficiency.memory_estimation import sizes
+
+        found = {size.name: size for size in sizes(identify(backbone), further)}
+    rows = [_row(name, found) for name in (*known.names(), *further)]
+    others = [_cost(name, found) for name in ("full", "fusion") if name in found]
+    if as_json:
+        options.print_json({"backbone": backbone, "methods": rows, "others": others})
+        return
+    _print_methods(rows, others, bool(found))
+
+
+def _row(name: str, found: dict[str, Size]) -> dict[str, Any]:
+    return {**_cost(name, found), "refused": {setup: _refusal(setup, name) for setup in SHOWN}}
+
+
+def _refusal(setup: str, method: str) -> str | None:
+    """Why a setup does not run with a method, None if it does."""
+    from adaptrans.errors import SetupError
+    from adaptrans.modeling.setup.parser import parse
+    from adaptrans.modeling.setup.validation import check
+
+    try:
+        check(parse(setup), method)
+    except SetupError as refusal:
+        return str(refusal)
+    return None
+
+
+def _cost(name: str, found: dict[str, Size]) -> dict[str, Any]:
+    if name not in found:
+        return {"method": name}
+    size = found[name]
+    return {"method": name, "trained": size.trained, "bytes": size.stored, "problem": size.problem}
+
+
+def _print_methods(rows: list[dict[str, Any]], others: list[dict[str, Any]], sized: bool) -> None:
+    from rich.box import SIMPLE
+    from rich.text import Text
+
+    from adaptrans_cli.tables import console, grid
+
+    amounts = ("trained parameters", "on disk") if sized else ()
+    marks = [["-" if row["refused"][setup] else "yes" for setup in SHOWN] for row in rows]
+    cells = [[row["method"], *mark, *_amounts(row, sized)] for row, mark in zip(rows, marks, strict=True)]
+    cells += [[], *([row["method"], *[""] * len(SHOWN), *_amounts(row, sized)] for row in others)]
+    out = console()
+    out.print(grid(("method", *SHOWN, *amounts), cells, numbers=amounts, box=SIMPLE))
+    out.print(
+        Text("'adapter' and 'continue(a)' take every method; options as in 'seq_bn[reduction_factor=8]'")
+    )
+    out.print(Text("- is refused; --json says why, with the nearest setup that runs"))
+
+
+def _amounts(row: dict[str, Any], sized: bool) -> list[str]:
+    if not sized:
+        return []
+    if row["trained"] is None:
+        return ["does not fit", "-"]
+    return [f"{row['trained']:,}", f"{row['bytes'] / 1e6:,.2f} MB"]
+
 
 PARTS = ("weights", "gradients", "optimizer", "activations", "peak")
 
@@ -75,7 +198,7 @@ def memory(
     if as_json:
         options.print_json({"backbone": place.backbone, "memory_budget": most, "cases": found})
         return
-    _print(found)
+    _print_memory(found)
 
 
 def _no_backbone() -> str:
@@ -117,8 +240,6 @@ def _checked(case: Case) -> Case:
 
 def _variants(asked: Case, rows: int) -> Iterator[tuple[str, Case]]:
     """The case as asked, and what each option makes of it."""
-    from dataclasses import replace
-
     from adaptrans.modeling import adapter_methods
     from adaptrans.modeling.heads import HEADS
     from adaptrans.modeling.setup.parser import parse
@@ -164,21 +285,18 @@ def _of_experiment(name: str, place: TaskPlace) -> Iterator[tuple[str, Case]]:
             yield f"{profile.task}: {profile.setup}{method}", case
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print_memory(found: list[dict[str, Any]]) -> None:
     from rich.box import SIMPLE
-    from rich.table import Table
     from rich.text import Text
 
-    from adaptrans_cli.tables import console
+    from adaptrans_cli.tables import console, grid
 
-    table = Table(box=SIMPLE)
-    table.add_column("")
-    for name in ("inputs", *PARTS, *(("fit",) if "fit" in found[0] else ())):
-        table.add_column(name, justify="right")
+    columns = ("inputs", *PARTS, *(("fit",) if "fit" in found[0] else ()))
+    rows = []
     for row in found:
         sizes = [f"{row[part] / 1e9:.2f}" for part in PARTS]
         fit = [str(row["fit"])] if "fit" in row else []
-        table.add_row(Text(row["case"]), f"{row['inputs']} x {row['length']}", *sizes, *fit)
+        rows.append([row["case"], f"{row['inputs']} x {row['length']}", *sizes, *fit])
     out = console()
-    out.print(table)
+    out.print(grid(("", *columns), rows, numbers=columns, box=SIMPLE))
     out.print(Text("GB of 10^9 bytes, beside what Python and its libraries take"))
