@@ -32,15 +32,12 @@ from adaptrans.evaluation.fusion_attention import AttentionRecord, LayerShares, 
 from adaptrans.evaluation.prediction_files import Outcome, retrieval_outcome
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
-from adaptrans.modeling.artifact import load_artifact
 from adaptrans.modeling.backbone import load_tokenizer
-from adaptrans.modeling.efficiency.shared_layers import Common
+from adaptrans.modeling.composition import Attention
+from adaptrans.modeling.efficiency.shared_layers import Common, first_place
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING, cover, trimmed
 from adaptrans.modeling.efficiency.weight_sharing import cast_once, one_backbone
-from adaptrans.modeling.fusion import Attention
-from adaptrans.modeling.language_adapters import use_language
-from adaptrans.modeling.layer_chain import first_place
-from adaptrans.modeling.model import SetupModel, assemble, hidden_states, logits
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.nodes import language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import BARE, EvaluateSpec
@@ -115,7 +112,7 @@ def sentence_vectors(
         tick: Called with the number of sentences done.
     """
     pool = POOLINGS[pooling]
-    assembled.model.eval()
+    assembled.eval()
     lengths = [feature["length"] for feature in features]
     vectors: np.ndarray | None = None
     done = 0
@@ -124,7 +121,7 @@ def sentence_vectors(
         with parts.attempt(part):
             batch = kind.batch([features[i] for i in part], padding_id, device)
             with autocast(device, precision):
-                layers = hidden_states(assembled, batch["input_ids"], batch["attention_mask"])
+                layers = assembled.hidden_states(batch["input_ids"], batch["attention_mask"])
             pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers])
             if vectors is None:
                 vectors = np.empty((len(layers), len(features), pooled.shape[-1]), dtype=np.float32)
@@ -190,7 +187,7 @@ class Predictor:
             self.attention.batch(batch["attention_mask"])
         watching = nullcontext() if self.attention is None else self.attention.watching(self.assembled.model)
         with watching, autocast(self.device, self.precision):
-            values = logits(self.assembled, batch)
+            values = self.assembled(batch)
         return tuple(value.cpu() for value in values) if isinstance(values, tuple) else values.cpu()
 
 
@@ -257,7 +254,7 @@ def outputs_of(predictors: Sequence[Predictor], features: Sequence[dict[str, Any
     lengths = [feature["length"] for feature in features]
     results: list[list[Any]] = [[None] * len(features) for _ in predictors]
     for predictor in predictors:
-        predictor.assembled.model.eval()
+        predictor.assembled.eval()
     _fetch(first.assembled.model, features)
     common = Common([predictor.assembled for predictor in predictors])
     parts = FittingParts(range(len(features)), lengths, first.tokens_per_batch, first.device)
@@ -422,12 +419,12 @@ class Session:
         source = next(name for name in parents if parent_language(name))
         own, runs = language_parent(language), self.spec.language_runs
         if self.spec.policy == "none":
-            use_language(self.assembled, None)
+            self.assembled.use_language(None)
             return ("without a language adapter",)
         if self.spec.policy == "swap" and own != source and language in runs:
-            use_language(self.assembled, runs[language].artifact)
+            self.assembled.use_language(runs[language].artifact)
             return (f"language adapter {own}",)
-        use_language(self.assembled, parents[source])
+        self.assembled.use_language(parents[source])
         lacking = own != source and self.spec.policy == "swap"
         return (f"language adapter {source}{f', as there is none of {language}' if lacking else ''}",)
 
@@ -564,9 +561,9 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
     tokens = NOTHING if spec.config.trim_vocabulary else None
     if spec.trained is not None:
         how = spec.config.quantize
-        assembled = load_artifact(spec.trained.artifact, backbone, tokens=tokens, quantize=how)
+        assembled = SetupModel.load(spec.trained.artifact, backbone, tokens=tokens, quantize=how)
     else:
-        assembled = assemble(
+        assembled = SetupModel.from_setup(
             backbone,
             spec.setup,
             target=None,
@@ -577,7 +574,7 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
             tokens=tokens,
             quantize=spec.config.quantize or UNQUANTIZED,
         )
-    assembled.model.requires_grad_(False).to(device)
+    assembled.requires_grad_(False).to(device)
     if precision == "bf16":
         cast_once(assembled.model)
     labels = assembled.head.labels if assembled.head is not None else ()

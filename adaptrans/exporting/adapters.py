@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptrans.modeling import adapters, encoder_files, fusion
+from adaptrans.modeling import adapters, composition, encoder_files
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 from adaptrans.modeling.adapters import Fused
 from adaptrans.modeling.backbone import Backbone
@@ -46,7 +46,7 @@ def save_folder(
     for layer in assembled.layers:
         if isinstance(layer, Fused):
             names += layer.members
-            fusion.save_fusion(model, layer.name, folder / layer.name)
+            composition.save_fusion(model, layer.name, folder / layer.name)
     base = assembled.backbone
     for code, path in languages.items():
         if code not in names:

@@ -157,11 +157,11 @@ def _setup(
 ) -> Exported:
     """A setup with a head."""
     from adaptrans.exporting.adapters import save_folder
-    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import SetupModel
 
     meter.to(0, "loading")
     # Merging and writing are of weights as they are; what is exported holds no trace of a base in few bits.
-    assembled = load_artifact(manifest.folder, base, quantize="none")
+    assembled = SetupModel.load(manifest.folder, base, quantize="none")
     meter.to(1, "looking for a plain form")
     reason = "" if format == ADAPTERS else _no_plain_model(assembled, head, languages)
     meter.to(2, "merging and writing")
@@ -191,8 +191,6 @@ def _plain(
     head: str | None,
     languages: Mapping[str, Path],
 ) -> Exported:
-    from adaptrans.modeling.language_adapters import use_language
-    from adaptrans.modeling.model import with_head
 
     # IMPORTGONE
     from adaptrans.modeling.tokenizer_files import save_tokenizer
@@ -205,14 +203,14 @@ def _plain(
             )
         if head not in named:
             raise UnknownNameError("head", head, named)
-        assembled = with_head(assembled, named[head])
+        assembled = assembled.with_head(named[head])
     if assembled.setup.has_language:
         if len(languages) != 1:
             raise ConfigError(
                 f"{assembled.setup}: a plain model has one language adapter",
                 remedy="name it with --languages",
             )
-        assembled = use_language(assembled, *languages.values())
+        assembled.use_language(*languages.values())
     own = next(item for item in _heads(manifest) if item["module"] == assembled.head_name)
     rules = answering(manifest, own)
     more = {recipes.KEY: {"task": own["name"], **recipes.settings(rules)}} if rules else None

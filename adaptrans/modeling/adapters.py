@@ -48,7 +48,6 @@ from adaptrans.modeling.backbone import Backbone, load_tokenizer, weight_files
 from adaptrans.modeling.efficiency import vocab_trimming
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec
 from adaptrans.modeling.encoder import spec_of as config_spec
-from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.manifest import subtracts_nothing
 from adaptrans.modeling.safetensors_io import (
     StoredTensor,
@@ -504,10 +503,10 @@ def inverted(model: Model, states: Tensor) -> Tensor:
     return model.base_model.invertible_adapters_forward(states.unsqueeze(0), rev=True).squeeze(0)
 
 
-def add_head(model: Model, name: str, head: HeadSpec, seed: int) -> None:
-    """Add the fresh head of a task; its weights depend on `seed` alone."""
+def add_head(model: Model, name: str, config: Mapping[str, Any], seed: int) -> None:
+    """Add a fresh head as the library describes it; its weights depend on `seed` alone."""
     with seeded(seed, "head"):
-        model.add_prediction_head_from_config(name, head.library_config())
+        model.add_prediction_head_from_config(name, dict(config))
 
 
 def head_tensors(model: Model, name: str) -> dict[str, Tensor]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adaptrans.errors import ConfigError
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaptrans.errors import ArtifactError, ConfigError
+from adaptrans.modeling import adapters
+from adaptrans.modeling.backbone import Backbone, weight_files
+from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.utils.registry import Registry
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ HEADS.add("span_qa", HeadType("question_answering", "num_labels", 1, 0))
 HEADS.add("multiple_choice", HeadType("multiple_choice", "num_choices", 2, 2))
 # A vector: its numbers are the labels, of the first token as in classification.
 HEADS.add("passage_ranking", HeadType("classification", "num_labels", 1, 2))
-# Begins as the pretrained one; the embeddings are its last matrix, see `adaptrans.modeling.model`.
+# Begins as the pretrained one; the embeddings are its last matrix, see `masked_lm_logits`.
 HEADS.add("mlm", HeadType("masked_lm", None, 2, 0, "gelu", {"layer_norm": True, "bias": True}))
 
 
@@ -108,3 +112,74 @@ class HeadSpec:
             **form.options,
         }
         return config
+
+
+def pretrained_head(backbone: Backbone) -> dict[str, Tensor]:
+    """The head that the backbone was pretrained with, in float32, by the library's names.
+
+    Raises:
+        ArtifactError: If the backbone comes without it.
+    """
+    stored: dict[str, Tensor] = {}
+    for path in weight_files(backbone.path, backbone.name):
+        stored |= read_tensors(path)
+    parts, spec = backbone.spec.lm_head, backbone.spec
+    stored = {spec.current(key): value for key, value in stored.items()}
+    if parts["3.bias"] in stored:
+        width = stored[parts["0.weight"]].shape[0] if parts["0.weight"] in stored else backbone.width
+        stored |= {parts[bare]: torch.zeros(width) for bare in spec.lm_bare if parts[bare] not in stored}
+    lacking = [name for name in parts.values() if name not in stored]
+    if lacking:
+        raise ArtifactError(
+            f"backbone {backbone.name} has no masked language model head ({lacking[0]})",
+            remedy="train on text with a backbone that was saved with it",
+        )
+    return {own: stored[name].to(torch.float32) for own, name in parts.items()}
+
+
+def masked_lm_logits(
+    model: adapters.Model, head: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+) -> Tensor:
+    """Logits of the hidden tokens alone, shape (hidden tokens, vocabulary).
+
+    Args:
+        model: The model with its adapters active.
+        head: The head's tensors, by the names of `EncoderSpec.lm_head`.
+        batch: `input_ids` and `attention_mask`, shape (batch, tokens); `hidden` is true where a token is to
+            be predicted.
+    """
+    base = model.base_model
+    output = base(**adapters.model_inputs(model, batch), return_dict=True)
+    states = output.last_hidden_state[batch["hidden"]]
+    states = functional.gelu(functional.linear(states, head["0.weight"], head["0.bias"]))
+    eps = getattr(base.config, adapters.spec_of(model).key("layer_norm_eps"), UNNAMED_EPS)
+    states = functional.layer_norm(states, states.shape[-1:], head["2.weight"], head["2.bias"], eps)
+    # What an invertible adapter did to the embeddings is undone before they are compared with.
+    states = adapters.inverted(model, states)
+    return functional.linear(states, adapters.word_embeddings(model).weight, head["3.bias"])
+
+
+UNNAMED_EPS = 1e-12
+"""Epsilon of the layer norms of an architecture whose configuration does not name it, DistilBERT's."""
+
+
+class MaskedLMHead(nn.Module):
+    """The head that the backbone was pretrained with, frozen.
+
+    Args:
+        backbone: The base.
+
+    Raises:
+        ArtifactError: If the backbone comes without it.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.parts = tuple(backbone.spec.lm_head)
+        for part, value in pretrained_head(backbone).items():
+            self.register_buffer(part.replace(".", "_"), value)
+
+    def forward(self, assembled: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logits of a `SetupModel` at the hidden tokens alone; see `masked_lm_logits`."""
+        head = {part: self.get_buffer(part.replace(".", "_")) for part in self.parts}
+        return masked_lm_logits(assembled.model, head, batch)

@@ -132,6 +132,33 @@ class Manifest:
         """Where one of its fusions is."""
         return self.folder / "fusions" / name
 
+    def frozen_parents(self, given: Mapping[str, Path]) -> dict[str, Path]:
+        """Folders of the frozen adapters below what was trained, by reference.
+
+        Args:
+            given: Where some of them are now.
+
+        Raises:
+            ArtifactError: If one is not there, or has other weights than it had.
+        """
+        found: dict[str, Path] = {}
+        for name, recorded in self.parents.items():
+            if recorded["content"] is None:
+                continue
+            folder = given.get(name) or (self.folder / recorded["path"]).resolve()
+            if not (folder / NAME).is_file():
+                raise ArtifactError(
+                    f"{self.folder} needs '{name}', which is not in {folder}",
+                    remedy="put it back, or give its folder",
+                )
+            if read_manifest(folder).content() != recorded["content"]:
+                raise ArtifactError(
+                    f"{self.folder} needs '{name}' as it was when it was trained; {folder} has other weights",
+                    remedy="put the old one back, or train again",
+                )
+            found[name] = folder
+        return found
+
     def content(self) -> str:
         """Hash of its weights and of what says how they are used."""
         hashed = hashlib.sha256()

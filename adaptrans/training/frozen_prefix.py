@@ -15,9 +15,8 @@ from torch import Tensor
 from adaptrans.data.batching import micro_batches
 from adaptrans.data.encoding import rows
 from adaptrans.errors import ConfigError
-from adaptrans.modeling.efficiency.shared_layers import resumed_at, states_below
-from adaptrans.modeling.layer_chain import LayerPosition, first_place
-from adaptrans.modeling.model import SetupModel, logits
+from adaptrans.modeling.efficiency.shared_layers import LayerPosition, first_place, resumed_at, states_below
+from adaptrans.modeling.model import SetupModel
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.training.multitask import TrainingTask
@@ -138,7 +137,7 @@ class FrozenPrefix:
             # As the linear layer gives it, whose precision decides that of what follows.
             states = (states[0].to(TYPES[self.precision]), states[1])
         with resumed_at(assembled.model, self.place, tuple(states)):
-            return logits(assembled, batch)
+            return assembled(batch)
 
 
 @torch.no_grad()

@@ -16,10 +16,10 @@ from adaptrans.data.batching import micro_batches, own_share, padding_share
 from adaptrans.data.encoding import rows
 from adaptrans.errors import ArtifactError, TrainingError, is_out_of_memory
 from adaptrans.modeling.adapters import adapter_name, fusion_of
+from adaptrans.modeling.composition import is_value, regularization
 from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
-from adaptrans.modeling.fusion import is_value, regularization
-from adaptrans.modeling.model import SetupModel, load_trained_state, trained_state
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.training import checkpoint
@@ -141,7 +141,7 @@ def fit(job: TrainingJob, accelerator: Accelerator) -> TrainerState:
             run.one_step(run.streams.take(), log, meter)
     # The other processes' weights are of no further use.
     if job.config.keep_best and run.place.best_step is not None and distributed.is_main():
-        load_trained_state(job.assembled, read_tensors(run.best_file))
+        job.assembled.load_trained_state(read_tensors(run.best_file))
     return run.place
 
 
@@ -188,8 +188,7 @@ class _Training:
         self.accelerator = accelerator
         self.streams = Streams(job.sources, job.config, job.seed)
         self.plan = Schedule.of(job.config, self.streams.items)
-        named = dict(job.assembled.model.named_parameters())
-        self.parameters = {name: named[name] for name in job.assembled.trained}
+        self.parameters = job.assembled.trained_parameters()
         self.optimizer = _optimizer(self.parameters, job.assembled, job.config)
         self.folder = job.folder / "checkpoints"
         self.best_file = self.folder / "best.safetensors"
@@ -223,7 +222,7 @@ class _Training:
             self.limit.tokens = place.tokens_per_batch
         if place.recomputed and not self.limit.recomputed:
             self.recompute()
-        load_trained_state(self.job.assembled, groups["weights"])
+        self.job.assembled.load_trained_state(groups["weights"])
         checkpoint.restore_optimizer(self.optimizer, self.parameters, groups.get("optimizer", {}))
         own = checkpoint.random_group(distributed.rank())
         if own in groups:
@@ -238,7 +237,7 @@ class _Training:
         if distributed.is_main():
             names = {parameter: name for name, parameter in self.parameters.items()}
             groups = {
-                "weights": trained_state(self.job.assembled),
+                "weights": self.job.assembled.trained_state(),
                 "optimizer": checkpoint.optimizer_state(self.optimizer, names),
                 **{checkpoint.random_group(rank): state for rank, state in enumerate(states)},
             }
@@ -434,7 +433,7 @@ class _Training:
         if place.best_score is None or value > place.best_score:
             place.best_score, place.best_step, place.stale = value, place.step, 0
             if self.job.config.keep_best and main:
-                checkpoint.save_weights(self.best_file, trained_state(self.job.assembled))
+                checkpoint.save_weights(self.best_file, self.job.assembled.trained_state())
         else:
             place.stale += 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adaptrans.data.batching import epoch_batches
 from adaptrans.data.mixing import capped_sizes, schedule, shares, smooth_epoch, with_own
-from adaptrans.modeling.model import SetupModel, logits
+from adaptrans.modeling.model import SetupModel
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.task_types.base import TaskType
 
@@ -55,7 +55,7 @@ class TrainingTask:
 
     def logits(self, batch: Any) -> Any:
         """What the task's head answers to a batch."""
-        forward = self.forward or (self.prefix.logits if self.prefix is not None else logits)
+        forward = self.forward or (self.prefix.logits if self.prefix is not None else SetupModel.__call__)
         return forward(self.assembled, batch)
 
 

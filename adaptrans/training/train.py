@@ -15,14 +15,12 @@ from adaptrans.errors import ConfigError, MissingDataError, TrainingError
 from adaptrans.evaluation.inference import Predictor
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.hub.package import sources_of
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import load_tokenizer, tokenizer_fingerprint
 from adaptrans.modeling.efficiency.memory_case import Case, bytes_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, most_items
 from adaptrans.modeling.efficiency.vocab_trimming import tokens_of
-from adaptrans.modeling.heads import HEADS, HeadSpec
-from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
-from adaptrans.modeling.model import SetupModel, assemble, with_head, without_embeddings
+from adaptrans.modeling.heads import HEADS, HeadSpec, MaskedLMHead
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.validation import UNQUANTIZED, require_bitsandbytes
 from adaptrans.runs.base import TrainingSpec, imported
 from adaptrans.runs.language_adapter import LanguageSpec
@@ -81,7 +79,7 @@ def train(spec: TrainingSpec, run: Run) -> None:
     if not distributed.is_main():
         return
     scores = {"dev": state.best_score, "dev_step": state.best_step, "steps": state.step}
-    save_artifact(job.assembled, run.artifact, {**about, "trained_by": run.key, "scores": scores})
+    job.assembled.save(run.artifact, {**about, "trained_by": run.key, "scores": scores})
     parameters = dict(job.assembled.model.named_parameters())
     trained = sum(parameters[name].numel() for name in job.assembled.trained)
     run.finish({**scores, "trained_parameters": trained, "seconds": state.seconds, **facts})
@@ -116,11 +114,11 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
     if chosen is not None:
         remark(chosen)
     assembled, names = _assembled(spec, parts, splits, config)
-    assembled.model.to(device)
+    assembled.to(device)
     sources = tuple(
         TrainingTask(
             data.spec.reference,
-            with_head(assembled, names[place]),
+            assembled.with_head(names[place]),
             data.kind,
             features,
             [example.id for example in examples],
@@ -172,10 +170,10 @@ def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
     features = _encoded(spec, spec.task, tokenizer, examples, spec.split, key, training=True)
     backbone, trims = spec.workspace.backbone, config.trims(spec.whole_model)
     tokens = tokens_of([features], backbone.vocabulary) if trims else None
-    assembled = load_artifact(spec.start.artifact, backbone, tokens=tokens, quantize=spec.quantize)
+    assembled = SetupModel.load(spec.start.artifact, backbone, tokens=tokens, quantize=spec.quantize)
     if config.freeze_embeddings and spec.whole_model:
-        assembled = without_embeddings(assembled)
-    assembled.model.to(device)
+        assembled.freeze_embeddings()
+    assembled.to(device)
     name = f"{spec.task.name} {spec.language} {spec.shots}-shot"
     ids = [example.id for example in examples]
     source = TrainingTask(name, assembled, kind, features, ids)
@@ -214,8 +212,8 @@ def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -
     tokenizer = load_tokenizer(backbone)
     training, dev = (_features(part, vocabulary(tokenizer)) for part in split(blocks(spec, tokenizer)))
     head = MaskedLMHead(backbone).to(device)
-    assembled = assemble_language(backbone, spec.language, spec.method, spec.seed, spec.quantize)
-    assembled.model.to(device)
+    assembled = SetupModel.for_language(backbone, spec.language, spec.method, spec.seed, spec.quantize)
+    assembled.to(device)
     names = [f"block {number}" for number in range(len(training))]
     features = Dataset.from_list(training)
     source = TrainingTask(spec.language, assembled, MaskedLM(), features, names, forward=head)
@@ -246,7 +244,7 @@ def _assembled(
     head, *more_heads = (parts[place].head(splits[place][0]) for place in owners)
     backbone, datasets = spec.workspace.backbone, [features for _, features in splits]
     trims = config.trims(spec.whole_model)
-    assembled = assemble(
+    assembled = SetupModel.from_setup(
         backbone,
         spec.setup,
         target=spec.task.name,
@@ -259,7 +257,7 @@ def _assembled(
         quantize=config.quantize,
     )
     if spec.config.freeze_embeddings:
-        assembled = without_embeddings(assembled)
+        assembled.freeze_embeddings()
     return assembled, dict(zip(owners, assembled.heads, strict=True))
 
 
@@ -486,7 +484,7 @@ def dev_score(
 ) -> float:
     """Minus the mean loss on held-out blocks, with the same masks every time."""
     total, terms = 0.0, 0
-    assembled.model.eval()
+    assembled.eval()
     with torch.inference_mode():
         for start in range(0, len(held_out), DEV_BATCH):
             batch = MaskedLM().batch(held_out[start : start + DEV_BATCH], padding_id, device)

@@ -80,7 +80,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     from adaptrans.modeling.efficiency import gradient_checkpointing
     from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
     from adaptrans.modeling.heads import HeadSpec
-    from adaptrans.modeling.model import assemble, logits
+    from adaptrans.modeling.model import SetupModel
     from adaptrans.modeling.setup.parser import parse
     from adaptrans.task_types.inputs import summed_cross_entropy
     from adaptrans.utils.devices import autocast, spare_memory
@@ -96,7 +96,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     labels = () if case.head == "span_qa" else tuple(map(str, range(case.labels)))
     tokens = None if case.vocabulary is None else np.arange(case.vocabulary)
     head = HeadSpec("task", case.head, labels)
-    assembled = assemble(
+    assembled = SetupModel.from_setup(
         backbone, parse(case.setup), target="task", head=head, method=case.method, parents={}, seed=1,
         tokens=tokens, quantize=case.quantize,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
         mask[-1, case.length // 2 :] = 0
         batch = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
         with torch.set_grad_enabled(case.training), autocast(device, case.precision):
-            output = logits(assembled, batch)
+            output = assembled(batch)
         scores = output if isinstance(output, tuple) else (output,)
         if case.training:
             zeros = torch.zeros(case.items, dtype=torch.long, device=device)

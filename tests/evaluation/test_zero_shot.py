@@ -140,12 +140,11 @@ def test_retrieval_equals_plain_nearest_neighbors_at_every_layer(planner):
 
 def test_an_adapter_moves_the_vectors_above_it(planner):
     from adaptrans.evaluation.inference import open_session
-    from adaptrans.modeling.model import hidden_states
 
     ids = torch.tensor([[0, 10, 20, 30, 2]])
     base, moved = (
-        hidden_states(
-            open_session(evaluation_of(planner, setup, "tatoeba")).assembled, ids, torch.ones_like(ids)
+        open_session(evaluation_of(planner, setup, "tatoeba")).assembled.hidden_states(
+            ids, torch.ones_like(ids)
         )
         for setup in ("full", "nli > target")
     )

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adaptrans.exporting.adapters import save_folder
-from adaptrans.modeling.artifact import save_artifact
+from adaptrans.modeling.model import SetupModel
 
 KINDS = ["classification", "tagging", "span_qa", "multiple_choice"]
 SETUPS = [
@@ -76,15 +76,15 @@ import sys
 from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
-from adaptrans.modeling.model import logits
-from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.model import SetupModel
+from adaptrans.modeling.model import SetupModel
 found = {}
 for folder in sorted(path for path in Path(sys.argv[1]).iterdir()):
     batch = load_file(folder / "inputs")
     if "hidden" in batch:
         batch["hidden"] = batch["hidden"].bool()
     with torch.inference_mode():
-        output = logits(load_artifact(folder / "artifact"), batch)
+        output = SetupModel.load(folder / "artifact")(batch)
     for i, value in enumerate(output if isinstance(output, tuple) else (output,)):
         found[f"{folder.name}.{i}"] = value.contiguous()
 save_file(found, sys.argv[2])
@@ -94,20 +94,19 @@ save_file(found, sys.argv[2])
 @pytest.fixture(scope="module")
 def everything(base, build, tools, parents, tmp_path_factory):
     """Artifacts under every name that the setups need."""
-    from adaptrans.modeling.language_adapters import assemble_language
 
     folder = tmp_path_factory.mktemp("everything")
     found = {**parents, "mnli + squad": parents["whole"]}
     method = "seq_bn_inv[reduction_factor=2]"
     for seed, code in enumerate(("en", "de")):
-        own = tools.shaken(assemble_language(base, code, method, seed), seed)
-        save_artifact(own, folder / code)
+        own = tools.shaken(SetupModel.for_language(base, code, method, seed), seed)
+        own.save(folder / code)
         found["{" + code + "}"] = folder / code
     below = {"{en}": folder / "en"}
     for seed, name in enumerate(("mnli_en", "squad_en", "rte")):
         text = "adapter" if name == "rte" else "{lang} > target"
         own = build(text, tools.spec("classification", name), {} if name == "rte" else below, seed=seed)
-        save_artifact(tools.shaken(own, seed), folder / name)
+        tools.shaken(own, seed).save(folder / name)
         found[name] = folder / name
     return found
 
@@ -134,7 +133,7 @@ def saved(build, tools, everything, tmp_path_factory):
         folder, batch = root / f"{number:03}", tools.batch_of(kind)
         (folder / "plain").mkdir(parents=True)
         assembled = build(text, tools.spec(kind), parents_for(text, everything), method=method)
-        save_artifact(assembled, folder / "artifact")
+        assembled.save(folder / "artifact")
         lines = "\n".join(save_folder(assembled, folder / "plain", {}))
         (folder / "lines").write_text(lines)
         assert ("Inputs of one length" in lines) == (method in MENDED)

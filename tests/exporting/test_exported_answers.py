@@ -120,13 +120,13 @@ def ours(run, kind, task, rows, base):
     import torch
 
     from adaptrans.evaluation.inference import Predictor, sentence_vectors
-    from adaptrans.modeling.artifact import load_artifact
     from adaptrans.modeling.backbone import load_tokenizer
+    from adaptrans.modeling.model import SetupModel
     from adaptrans.task_types.base import TASK_TYPES
     from adaptrans.task_types.passage_ranking import RankingExample
     from adaptrans.task_types.rows import Rules
 
-    assembled, tokenizer = load_artifact(run.artifact, base), load_tokenizer(base)
+    assembled, tokenizer = SetupModel.load(run.artifact, base), load_tokenizer(base)
     own, cpu = TASK_TYPES[task.kind], torch.device("cpu")
     if kind == "ranking":
         made = [

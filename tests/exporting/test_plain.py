@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from adaptrans.errors import SetupError
 from adaptrans.exporting.transformers import merged_encoder, obstacle, save_plain
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import save_artifact
 
 KINDS = ["classification", "tagging", "span_qa", "multiple_choice", "passage_ranking", "mlm"]
 EXACT = ["full", "full(whole)"]
@@ -56,7 +54,7 @@ def lora_parents(build, tools, parents, tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("lora"), {"whole": parents["whole"]}
     for seed, name in enumerate(("one", "two", "three")):
         own = build("adapter", tools.spec("classification", name), method="lora", seed=seed)
-        save_artifact(tools.shaken(own, seed), folder / name)
+        tools.shaken(own, seed).save(folder / name)
         found[name] = folder / name
     return found
 
@@ -71,7 +69,7 @@ def cases(build, tools, parents, folder):
         yield method, "tagging", build("adapter", head, method=method)
         if "intermediate" not in method:
             below = folder / method.partition("[")[0]
-            save_artifact(build("adapter", tools.spec("tagging", "below"), method=method, seed=3), below)
+            build("adapter", tools.spec("tagging", "below"), method=method, seed=3).save(below)
             yield f"x > {method}", "tagging", build("below > target", head, {"below": below}, method=method)
 
 
@@ -164,8 +162,8 @@ def test_layers_that_are_not_linear_any_more_are_not_merged(build, tools, lora_p
     adapters.load_adapter(assembled.model, "one", lora_parents["one"] / "adapters" / "one")
     assembled.model.eval()
     adapters.activate(assembled.model, ["one", "xnli"], "xnli")
-    stacked = replace(assembled, layers=("one", "xnli"))
-    assert obstacle(stacked) == "stacked adapters of different methods multiply each other's outputs"
+    assembled.layers = ("one", "xnli")
+    assert obstacle(assembled) == "stacked adapters of different methods multiply each other's outputs"
 
 
 def test_a_fresh_low_rank_adapter_above_another_starts_as_the_bare_backbone(base, build, tools, lora_parents):
@@ -180,7 +178,6 @@ def test_an_export_is_a_backbone_with_what_was_learnt_in_its_weights(
     base, build, tools, lora_parents, tmp_path
 ):
     from adaptrans.modeling.backbone import identify
-    from adaptrans.modeling.model import hidden_states
 
     learnt = build("one > target", None, lora_parents, method="lora")
     save_plain(
@@ -190,6 +187,6 @@ def test_an_export_is_a_backbone_with_what_was_learnt_in_its_weights(
     batch = tools.batch_of("tagging")
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
-        states = [hidden_states(item, **inputs)[-1] for item in (learnt, merged, build("adapter", None))]
+        states = [item.hidden_states(**inputs)[-1] for item in (learnt, merged, build("adapter", None))]
     assert torch.allclose(states[0], states[1], atol=1e-4)
     assert not torch.allclose(states[0], states[2], atol=1e-2)

@@ -9,9 +9,8 @@ from transformers import AutoModelForQuestionAnswering
 
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
 from adaptrans.exporting.transformers import export
-from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer
-from adaptrans.modeling.language_adapters import assemble_language
+from adaptrans.modeling.model import SetupModel
 from adaptrans.task_types.span_qa import SpanQA, SpanQAExample
 from adaptrans.tasks import catalogue
 
@@ -29,14 +28,14 @@ def runs(base, build, tools, parents, tmp_path_factory):
         ("lora", "adapter", "lora"),
         ("bottleneck", "mnli > target", "seq_bn"),
     ):
-        save_artifact(build(text, head, parents, method=method), root / name)
+        build(text, head, parents, method=method).save(root / name)
     for seed, code in enumerate(("en", "de")):
         folder = root / "store" / "runs" / "language" / f"{code}.lora-{code * 6}"
-        save_artifact(tools.shaken(assemble_language(base, code, "lora", seed), seed), folder / "artifact")
+        tools.shaken(SetupModel.for_language(base, code, "lora", seed), seed).save(folder / "artifact")
         (folder / "config.json").write_text(json.dumps({"backbone": base.fingerprint, "language": code}))
         (folder / "done.json").write_text("{}")
     parent = root / "store" / "runs" / "language" / "en.lora-enenenenenen" / "artifact"
-    save_artifact(build("{lang} > target", head, {"{en}": parent}, method="lora"), root / "swapped")
+    build("{lang} > target", head, {"{en}": parent}, method="lora").save(root / "swapped")
     return root
 
 
@@ -91,7 +90,7 @@ def test_an_export_on_which_another_head_was_trained_has_not_the_labels_of_the_f
 ):
     export(runs / "lora", out=tmp_path / "nli", backbone=base.path)
     merged = identify(tmp_path / "nli", tmp_path)
-    save_artifact(build("full", tools.spec("span_qa"), backbone=merged), tmp_path / "qa")
+    build("full", tools.spec("span_qa"), backbone=merged).save(tmp_path / "qa")
     export(tmp_path / "qa", out=tmp_path / "x", backbone=merged.path)
     assert "entailment" not in (tmp_path / "x" / "config.json").read_text()
     model, said = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "x", output_loading_info=True)

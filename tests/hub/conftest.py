@@ -81,14 +81,13 @@ def logits_of():
     """`logits_of(run, backbone)`: what its model answers to fixed tokens."""
     import torch
 
-    from adaptrans.modeling.artifact import load_artifact
-    from adaptrans.modeling.model import logits
+    from adaptrans.modeling.model import SetupModel
 
     def make(run, backbone):
         ids = torch.randint(4, 900, (3, 11), generator=torch.Generator().manual_seed(3))
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         with torch.no_grad():
-            return logits(load_artifact(run.artifact, backbone), batch)
+            return SetupModel.load(run.artifact, backbone)(batch)
 
     return make
 

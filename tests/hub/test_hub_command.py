@@ -103,8 +103,7 @@ def test_a_foreign_adapter_is_pulled(command, hub_server, tiny_backbone, tmp_pat
 
 
 def test_a_plain_script_predicts_with_a_pulled_stack(command, trained, tiny_backbone, capsys, logits_of):
-    from adaptrans.modeling.artifact import load_artifact
-    from adaptrans.modeling.model import logits
+    from adaptrans.modeling.model import SetupModel
     from adaptrans.runs.store import Store
 
     command("push", trained.target.key, "hub/stack", "--store", trained.store.root)
@@ -119,7 +118,7 @@ def test_a_plain_script_predicts_with_a_pulled_stack(command, trained, tiny_back
     }
     with torch.no_grad():
         exec(script, names)
-        ours = logits(load_artifact(trained.target.artifact, trained.workspace.backbone), names["inputs"])
+        ours = SetupModel.load(trained.target.artifact, trained.workspace.backbone)(names["inputs"])
     theirs = names["model"](**names["inputs"], head="xnli").logits
     assert torch.allclose(ours, theirs, atol=1e-6)
     assert "tensor" in capsys.readouterr().out

@@ -18,9 +18,8 @@ from adaptrans.hub.pull import pull, verify
 @pytest.fixture
 def made(fresh, tmp_path):
     """`made(text, method, parents)`: a finished run whose artifact was assembled and never trained."""
-    from adaptrans.modeling.artifact import save_artifact
     from adaptrans.modeling.heads import HeadSpec
-    from adaptrans.modeling.model import assemble
+    from adaptrans.modeling.model import SetupModel
     from adaptrans.modeling.setup.parser import parse
 
     def make(text, method="seq_bn", parents=None, task="xnli"):
@@ -35,7 +34,7 @@ def made(fresh, tmp_path):
         }
         run = fresh.store.run("target", f"{task}.{text}.{method}", inputs)
         head = HeadSpec(task, "classification", ("entailment", "neutral", "contradiction"))
-        assembled = assemble(
+        assembled = SetupModel.from_setup(
             fresh.backbone,
             parse(text),
             target=task,
@@ -49,7 +48,7 @@ def made(fresh, tmp_path):
                 if name in assembled.trained:
                     value += 0.01
         with fresh.store.working_on(run, inputs):
-            save_artifact(assembled, run.artifact, {"kind": "classification"})
+            assembled.save(run.artifact, {"kind": "classification"})
             run.finish({"source_languages": ["en"], "notes": []})
         return run
 
@@ -219,8 +218,7 @@ def test_what_is_private_is_found(text, what):
 
 
 def test_a_language_adapter_and_a_target_above_it(made, fresh, places, tmp_path, logits_of):
-    from adaptrans.modeling.artifact import save_artifact
-    from adaptrans.modeling.language_adapters import assemble_language
+    from adaptrans.modeling.model import SetupModel
     from adaptrans.runs.language_adapter import language_runs
 
     inputs = {
@@ -231,8 +229,8 @@ def test_a_language_adapter_and_a_target_above_it(made, fresh, places, tmp_path,
     }
     language = fresh.store.run("language", "en.seq_bn_inv.s1", inputs)
     with fresh.store.working_on(language, inputs):
-        save_artifact(
-            assemble_language(fresh.backbone, "en", "seq_bn_inv", 1), language.artifact, {"language": "en"}
+        SetupModel.for_language(fresh.backbone, "en", "seq_bn_inv", 1).save(
+            language.artifact, {"language": "en"}
         )
         language.finish({"source_languages": [], "notes": []})
     run = made("{lang} > target", parents={"{en}": language})

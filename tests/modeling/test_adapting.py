@@ -8,9 +8,8 @@ import torch
 
 from adaptrans.errors import AdaptransError, ArtifactError, ConfigError, SetupError
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.model import assemble, hidden_states, load_trained_state, logits, trained_state
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.modeling.setup.parser import parse
 
@@ -23,7 +22,7 @@ SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "
 def test_logits_equal_those_of_the_plain_library(base, build, parents, tools, tmp_path, text, kind):
     head, batch = tools.spec(kind), tools.batch_of(kind)
     assembled = build(text, head, parents)
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     model = tools.by_hand(base, tmp_path / "a", text, parents, head.name)
     with torch.inference_mode():
         output = model(batch["input_ids"], attention_mask=batch["attention_mask"])
@@ -65,7 +64,7 @@ def test_retrieval_vectors_equal_those_of_the_plain_library(base, build, parents
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         theirs = model(**inputs, output_hidden_states=True).hidden_states
-        ours = hidden_states(assembled, **inputs)
+        ours = assembled.hidden_states(**inputs)
     assert len(ours) == base.depth + 1
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
@@ -75,17 +74,17 @@ def test_retrieval_uses_the_whole_model_of_its_parent(base, build, parents, tool
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         states = {
-            text: hidden_states(build(text, None, parents), **inputs) for text in ("full", "full(whole)")
+            text: build(text, None, parents).hidden_states(**inputs) for text in ("full", "full(whole)")
         }
-        tuned = hidden_states(library_model(base, parents["whole"]), **inputs)
+        tuned = library_model(base, parents["whole"]).hidden_states(**inputs)
     assert torch.equal(states["full(whole)"][-1], tuned[-1])
     assert not torch.equal(states["full"][0], states["full(whole)"][0])
 
 
 def library_model(base, folder):
-    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import SetupModel
 
-    return load_artifact(folder, base)
+    return SetupModel.load(folder, base)
 
 
 def test_every_adapter_of_a_stack_has_an_effect(build, parents, tools):
@@ -103,7 +102,7 @@ def test_only_what_is_trained_moves(build, parents, tools, text):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.01)
     for _ in range(3):
-        loss = torch.nn.functional.cross_entropy(logits(assembled, batch), batch["labels"])
+        loss = torch.nn.functional.cross_entropy(assembled(batch), batch["labels"])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -151,7 +150,7 @@ def test_fresh_weights_depend_on_the_seed_alone(build, parents, tools):
     torch.manual_seed(2)
     stacked = build("mnli > target", head, parents, shake=False)
     other = build("adapter", head, parents, seed=2, shake=False)
-    a, b, c = (trained_state(assembled) for assembled in (first, stacked, other))
+    a, b, c = (assembled.trained_state() for assembled in (first, stacked, other))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
     torch.manual_seed(1)
@@ -162,17 +161,20 @@ def test_fresh_weights_are_equal_in_another_process(base, build, tools, tmp_path
     code = f"""
 from pathlib import Path
 from safetensors.torch import save_file
-from adaptrans.modeling.model import HeadSpec, assemble, trained_state
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.backbone import identify
 from adaptrans.modeling.setup.parser import parse
 head = HeadSpec("xnli", "classification", ("entailment", "neutral", "contradiction"))
 base = identify({str(base.path)!r}, Path({str(tmp_path)!r}))
-built = assemble(base, parse("adapter"), target="xnli", head=head, method="lora", parents={{}}, seed=1)
-save_file(trained_state(built), {str(tmp_path / "state")!r})
+built = SetupModel.from_setup(
+    base, parse("adapter"), target="xnli", head=head, method="lora", parents={{}}, seed=1
+)
+save_file(built.trained_state(), {str(tmp_path / "state")!r})
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     theirs = read_tensors(tmp_path / "state")
-    ours = trained_state(build("adapter", tools.spec("classification"), method="lora", shake=False))
+    ours = build("adapter", tools.spec("classification"), method="lora", shake=False).trained_state()
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -180,7 +182,7 @@ save_file(trained_state(built), {str(tmp_path / "state")!r})
 def test_trained_state_comes_back_exactly_or_not_at_all(build, parents, tools):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     assembled = build("mnli > target", head, parents)
-    state, before = trained_state(assembled), tools.answers(assembled, batch)[0]
+    state, before = assembled.trained_state(), tools.answers(assembled, batch)[0]
     tools.shaken(assembled, 5)
     assert not torch.equal(tools.answers(assembled, batch)[0], before), "the state is no copy"
     name = next(iter(state))
@@ -191,16 +193,16 @@ def test_trained_state_comes_back_exactly_or_not_at_all(build, parents, tools):
     ):
         current = tools.answers(assembled, batch)[0]
         with pytest.raises(ArtifactError, match="the trained state"):
-            load_trained_state(assembled, wrong)
+            assembled.load_trained_state(wrong)
         assert torch.equal(tools.answers(assembled, batch)[0], current)
-    load_trained_state(assembled, state)
+    assembled.load_trained_state(state)
     assert torch.equal(tools.answers(assembled, batch)[0], before)
 
 
 def test_no_other_head_stays_active(base):
     # The library leaves the head of the last task on when all adapters are switched off.
     model = adapters.bare_model(base)
-    adapters.add_head(model, "xnli", HeadSpec("xnli", "classification", ("a", "b")), 1)
+    adapters.add_head(model, "xnli", HeadSpec("xnli", "classification", ("a", "b")).library_config(), 1)
     model.set_active_adapters(None)
     assert model.active_head == "xnli", "the trap is gone; the explicit switch may go too"
     assert adapters.activate(model, [], None) == "none"
@@ -243,17 +245,17 @@ def test_training_a_stack_would_unfreeze_all_of_it(build, parents, tools):
     ],
 )
 def test_methods_answer_and_come_back(base, build, tools, tmp_path, method):
-    from adaptrans.modeling.artifact import load_artifact
+    from adaptrans.modeling.model import SetupModel
 
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     assembled = build("adapter", head, method=method)
     before = tools.answers(assembled, batch)[0]
     bare = tools.shaken(build("full", head, shake=False))
-    load = {name: value for name, value in trained_state(assembled).items() if name.startswith("heads.")}
-    load_trained_state(bare, {**trained_state(build("full", head, shake=False)), **load})
+    load = {name: value for name, value in assembled.trained_state().items() if name.startswith("heads.")}
+    bare.load_trained_state({**build("full", head, shake=False).trained_state(), **load})
     assert not torch.allclose(tools.answers(bare, batch)[0], before, atol=1e-6), "the adapter has no effect"
-    save_artifact(assembled, tmp_path / "a")
-    loaded = load_artifact(tmp_path / "a", base)
+    assembled.save(tmp_path / "a")
+    loaded = SetupModel.load(tmp_path / "a", base)
     assert torch.equal(tools.answers(loaded, batch)[0], before)
     assert loaded.trained == assembled.trained
 
@@ -277,7 +279,7 @@ def lower(build, tools, tmp_path_factory):
         "mam": "mam",
         "prompt_tuning": "prompt_tuning",
     }.items():
-        save_artifact(build("adapter", tools.spec("classification", "mnli"), method=method), folder / name)
+        build("adapter", tools.spec("classification", "mnli"), method=method).save(folder / name)
     return folder
 
 
@@ -299,7 +301,7 @@ def test_in_a_stack_both_methods_have_an_effect(build, tools, lower, below, abov
 def test_low_rank_adapters_do_not_stack_where_a_layer_changes_the_width(build, tools, tmp_path):
     # The library fails there in its first forward pass.
     method = "lora[output_lora=True]"
-    save_artifact(build("adapter", tools.spec("tagging", "a"), method=method), tmp_path / "a")
+    build("adapter", tools.spec("tagging", "a"), method=method).save(tmp_path / "a")
     with pytest.raises(SetupError, match="'a' and 'panx' are both in a layer of 64 x 32"):
         build("a > target", tools.spec("tagging"), {"a": tmp_path / "a"}, method=method)
 
@@ -386,7 +388,7 @@ def test_methods_that_add_tokens_have_no_answer_per_token(build, tools, kind):
 
 def test_an_adapter_is_not_used_without_those_below_it(build, parents, tools, tmp_path):
     on_mnli = build("mnli > target", tools.spec("classification", "qqp"), parents)
-    save_artifact(on_mnli, tmp_path / "qqp")
+    on_mnli.save(tmp_path / "qqp")
     own = {**parents, "qqp": tmp_path / "qqp"}
     head = tools.spec("classification")
     for text in ("qqp > target", "squad > qqp > target", "continue(qqp)"):
@@ -427,13 +429,15 @@ def test_parents_of_another_base_are_refused(build, parents, tools, backbone_mak
 )
 def test_impossible_heads_are_refused(base, head, error):
     with pytest.raises(error) as caught:
-        assemble(base, parse("adapter"), target="xnli", head=head, method="seq_bn", parents={}, seed=1)
+        SetupModel.from_setup(
+            base, parse("adapter"), target="xnli", head=head, method="seq_bn", parents={}, seed=1
+        )
     assert "\n" not in str(caught.value)
 
 
 def test_a_model_without_head_has_no_logits(build, parents, tools):
     with pytest.raises(ConfigError, match="has no head"):
-        logits(build("mnli > target", None, parents), tools.batch_of("tagging"))
+        build("mnli > target", None, parents)(tools.batch_of("tagging"))
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(build, parents, tools):
@@ -446,7 +450,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(build, parents, tools):
             model.gradient_checkpointing_enable()
         model.zero_grad()
         torch.manual_seed(0)
-        logits(assembled, batch).sum().backward()
+        assembled(batch).sum().backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad})
     assert all(torch.allclose(gradients[0][name], gradients[1][name], atol=1e-5) for name in gradients[0])
 

@@ -11,7 +11,6 @@ from adaptrans.errors import ConfigError, SetupError
 from adaptrans.exporting.transformers import obstacle, save_plain
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapter_methods import ADAPTER_METHODS
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations
 from adaptrans.modeling.efficiency.memory_case import Case, shape_of
@@ -19,9 +18,8 @@ from adaptrans.modeling.efficiency.memory_estimation import forecast, sizes
 from adaptrans.modeling.efficiency.shared_layers import Common, stopped_after
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.encoder import ENCODERS, FEATURES
-from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.language_adapters import MaskedLMHead
-from adaptrans.modeling.model import assemble, hidden_states, logits
+from adaptrans.modeling.heads import HeadSpec, MaskedLMHead
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 
 TEXTS = (
@@ -46,7 +44,7 @@ def pair(base):
 def built(base, tools, text, kind, parents=None, method="seq_bn", name=None, **options):
     head = tools.spec(kind, name)
     return tools.shaken(
-        assemble(
+        SetupModel.from_setup(
             base, parse(text), target=head.name, head=head, method=method, parents=parents or {}, seed=1,
             **options,
         )
@@ -60,7 +58,9 @@ def batch_of(pair, kind):
 
 
 def bare(base):
-    return assemble(base, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1)
+    return SetupModel.from_setup(
+        base, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    )
 
 
 def test_all_encoder_architectures_have_a_test():
@@ -71,7 +71,7 @@ def test_hidden_states_are_those_of_transformers(base, pair):
     theirs = transformers.AutoModel.from_pretrained(base.path, attn_implementation=base.spec.attention).eval()
     with torch.inference_mode():
         expected = theirs(**pair, output_hidden_states=True).hidden_states
-        found = hidden_states(bare(base), **pair)
+        found = bare(base).hidden_states(**pair)
     assert len(found) == DEPTH + 1
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
@@ -79,10 +79,10 @@ def test_hidden_states_are_those_of_transformers(base, pair):
 def test_a_layer_for_retrieval_is_that_of_the_whole_encoder(base, pair):
     model = bare(base)
     with torch.inference_mode():
-        whole = hidden_states(model, **pair)
+        whole = model.hidden_states(**pair)
         for layer in range(DEPTH + 1):
             with stopped_after(model.model, layer):
-                assert torch.equal(hidden_states(model, **pair)[layer], whole[layer]), layer
+                assert torch.equal(model.hidden_states(**pair)[layer], whole[layer]), layer
 
 
 def test_the_pretrained_head_is_that_of_transformers(base, pair):
@@ -99,8 +99,8 @@ def test_a_saved_model_answers_as_before(base, tools, pair, tmp_path, kind):
     batch = batch_of(pair, kind)
     for text in ("full", "adapter"):
         model = built(base, tools, text, kind)
-        save_artifact(model, tmp_path / text)
-        assert tools.same(model, load_artifact(tmp_path / text), batch), text
+        model.save(tmp_path / text)
+        assert tools.same(model, SetupModel.load(tmp_path / text), batch), text
 
 
 SETUPS = (
@@ -114,8 +114,10 @@ def parents(base, tools, tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("parents"), {}
     for seed, name in enumerate(("one", "two")):
         head = HeadSpec(name, "classification", ("a", "b"))
-        own = assemble(base, parse("adapter"), target=name, head=head, method="seq_bn", parents={}, seed=seed)
-        save_artifact(tools.shaken(own, seed), folder / name)
+        own = SetupModel.from_setup(
+            base, parse("adapter"), target=name, head=head, method="seq_bn", parents={}, seed=seed
+        )
+        tools.shaken(own, seed).save(folder / name)
         found[name] = folder / name
     return found
 
@@ -163,8 +165,8 @@ def interface_of(spec):
 @pytest.mark.parametrize("text", SETUPS)
 def test_a_setup_answers_as_plain_adapters_does(base, tools, pair, parents, tmp_path, text):
     model = built(base, tools, text, "classification", parents)
-    save_artifact(model, tmp_path)
-    assert tools.same(model, load_artifact(tmp_path, parents=parents), pair)
+    model.save(tmp_path)
+    assert tools.same(model, SetupModel.load(tmp_path, parents=parents), pair)
     if "average" in text:
         return
     stored = {name: path / "adapters" / name for name, path in parents.items()}
@@ -237,7 +239,7 @@ def test_checkpointed_activations_give_the_same_gradients(base, tools, pair):
             checkpoint_activations(model.model)
         model.model.train()
         torch.manual_seed(3)
-        logits(model, pair).sum().backward()
+        model(pair).sum().backward()
         own = dict(model.model.named_parameters())
         return {name: own[name].grad for name in model.trained if own[name].grad is not None}
 
@@ -259,7 +261,7 @@ def test_a_base_in_few_bits_answers_nearly_alike(base, tools, pair, how, method)
     if works(base, "quantization", build):
         whole = built(base, tools, "adapter", "classification", method=method)
         with torch.inference_mode():
-            one, other = (hidden_states(model, **pair)[1].flatten() for model in (found[0], whole))
+            one, other = (model.hidden_states(**pair)[1].flatten() for model in (found[0], whole))
         assert not torch.equal(one, other)
         assert torch.cosine_similarity(one, other, dim=0) > 0.9
 
@@ -303,7 +305,7 @@ def test_a_plain_export_answers_alike_or_has_a_reason(base, tools, pair, tmp_pat
     plain = getattr(transformers, form.architecture).from_pretrained(tmp_path).eval()
     real = pair["attention_mask"].bool()
     with torch.inference_mode():
-        found, output = logits(model, batch_of(pair, kind)), plain(**pair)
+        found, output = model(batch_of(pair, kind)), plain(**pair)
         expected = output.start_logits if kind == "span_qa" else output.logits
         found = found[0] if kind == "span_qa" else found
         expected = expected[real] if kind == "mlm" else expected

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from adaptrans.errors import ArtifactError
 from adaptrans.exporting.transformers import save_plain
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import identify
 from adaptrans.modeling.manifest import read_manifest
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors, write_tensors
 
 SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "mnli > squad > target"]
@@ -21,7 +21,7 @@ SETUPS = ["full", "full(whole)", "adapter", "continue(mnli)", "mnli > target", "
 @pytest.mark.parametrize("text", SETUPS)
 def test_an_artifact_holds_what_was_trained_and_nothing_else(build, parents, tools, tmp_path, text):
     assembled = build(text, tools.spec("classification"), parents)
-    save_artifact(assembled, tmp_path / "a", {"scores": {"dev": 0.5}})
+    assembled.save(tmp_path / "a", {"scores": {"dev": 0.5}})
     files = {
         path.relative_to(tmp_path / "a").as_posix() for path in (tmp_path / "a").rglob("*") if path.is_file()
     }
@@ -46,8 +46,8 @@ def test_an_artifact_holds_what_was_trained_and_nothing_else(build, parents, too
 
 def test_a_loaded_artifact_trains_the_same_parameters(base, build, parents, tools, tmp_path):
     assembled = build("continue(mnli)", tools.spec("tagging"), parents, seed=4)
-    save_artifact(assembled, tmp_path / "a")
-    loaded = load_artifact(tmp_path / "a", base)
+    assembled.save(tmp_path / "a")
+    loaded = SetupModel.load(tmp_path / "a", base)
     for name in ("setup", "method", "target", "head", "adapter", "trained", "composition", "seed"):
         assert getattr(loaded, name) == getattr(assembled, name), name
 
@@ -56,7 +56,7 @@ def test_full_models_are_read_by_transformers(build, tools, tmp_path):
     from transformers import XLMRobertaModel
 
     assembled = build("full", tools.spec("classification"))
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     plain = XLMRobertaModel.from_pretrained(tmp_path / "a" / "backbone", add_pooling_layer=False).eval()
     ids = tools.batch_of("classification")["input_ids"]
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def test_the_config_beside_weights_says_what_they_are(backbone_maker, build, too
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
     assembled = build("full", tools.spec("classification"), backbone=identify(folder, tmp_path / "hashes"))
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     (tmp_path / "plain").mkdir()
     save_plain(assembled, tmp_path / "plain")
     for written in (tmp_path / "a" / "backbone", tmp_path / "plain"):
@@ -96,7 +96,7 @@ def test_another_base_is_refused_with_the_difference(parents, backbone_maker, tm
 
     other = identify(backbone_maker(tmp_path / "other", **size), tmp_path)
     with pytest.raises(ArtifactError) as caught:
-        load_artifact(parents[name], other)
+        SetupModel.load(parents[name], other)
     assert message.format(other.name) in str(caught.value)
     assert "use it with" in str(caught.value)
 
@@ -108,18 +108,18 @@ def test_frozen_adapters_are_found_given_or_refused(base, build, parents, tools,
     own = {name: store / name for name in ("mnli", "squad")}
     batch = tools.batch_of("classification")
     assembled = build("mnli > squad > target", tools.spec("classification"), own)
-    save_artifact(assembled, store / "top")
+    assembled.save(store / "top")
     before = tools.answers(assembled, batch)
     moved = tmp_path / "moved"
     store.rename(moved)
-    assert torch.equal(tools.answers(load_artifact(moved / "top", base), batch)[0], before[0])
+    assert torch.equal(tools.answers(SetupModel.load(moved / "top", base), batch)[0], before[0])
     (moved / "squad").rename(tmp_path / "elsewhere")
     with pytest.raises(ArtifactError, match="needs 'squad', which is not in"):
-        load_artifact(moved / "top", base)
-    loaded = load_artifact(moved / "top", base, {"squad": tmp_path / "elsewhere"})
+        SetupModel.load(moved / "top", base)
+    loaded = SetupModel.load(moved / "top", base, {"squad": tmp_path / "elsewhere"})
     assert torch.equal(tools.answers(loaded, batch)[0], before[0])
     with pytest.raises(ArtifactError, match="has other weights"):
-        load_artifact(moved / "top", base, {"squad": parents["qqp"]})
+        SetupModel.load(moved / "top", base, {"squad": parents["qqp"]})
 
 
 def test_continued_and_whole_models_need_no_parent(base, build, parents, tools, tmp_path):
@@ -129,37 +129,37 @@ def test_continued_and_whole_models_need_no_parent(base, build, parents, tools, 
     own = {name: tmp_path / name for name in ("mnli", "whole")}
     for number, text in enumerate(("continue(mnli)", "full(whole)")):
         assembled = build(text, tools.spec("classification"), own)
-        save_artifact(assembled, tmp_path / str(number))
+        assembled.save(tmp_path / str(number))
         shutil.rmtree(own["mnli" if "mnli" in text else "whole"])
-        assert tools.same(load_artifact(tmp_path / str(number), base), assembled, batch)
+        assert tools.same(SetupModel.load(tmp_path / str(number), base), assembled, batch)
 
 
 def test_an_interrupted_save_leaves_the_old_artifact(base, build, tools, tmp_path, monkeypatch):
     batch = tools.batch_of("classification")
     first = build("adapter", tools.spec("classification"))
-    save_artifact(first, tmp_path / "a")
+    first.save(tmp_path / "a")
     second = tools.shaken(build("adapter", tools.spec("classification")), 9)
     with monkeypatch.context() as patched:
         patched.setattr(adapters, "save_head", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            save_artifact(second, tmp_path / "a")
+            second.save(tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert tools.same(load_artifact(tmp_path / "a", base), first, batch)
-    save_artifact(second, tmp_path / "a")
-    assert tools.same(load_artifact(tmp_path / "a", base), second, batch)
+    assert tools.same(SetupModel.load(tmp_path / "a", base), first, batch)
+    second.save(tmp_path / "a")
+    assert tools.same(SetupModel.load(tmp_path / "a", base), second, batch)
 
 
 def test_what_cannot_be_saved_is_refused(build, parents, tools, tmp_path):
     assembled = build("adapter", tools.spec("classification"))
     with pytest.raises(ArtifactError, match=r"'setup' of artifact\.json is taken"):
-        save_artifact(assembled, tmp_path / "a", {"setup": "full"})
+        assembled.save(tmp_path / "a", {"setup": "full"})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(ArtifactError, match="exists and is not an artifact"):
-        save_artifact(assembled, tmp_path / "mine")
+        assembled.save(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
     with pytest.raises(ArtifactError, match="trained nothing"):
-        save_artifact(build("mnli > target", None, parents), tmp_path / "a")
+        build("mnli > target", None, parents).save(tmp_path / "a")
 
 
 def rewrite(folder, **values):
@@ -207,7 +207,7 @@ def test_a_damaged_artifact_is_one_line(base, parents, tmp_path, damage, message
     folder = shutil.copytree(parents["mnli"], tmp_path / "mnli")
     damage(folder)
     with pytest.raises(ArtifactError) as caught:
-        load_artifact(folder, base)
+        SetupModel.load(folder, base)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -13,18 +13,16 @@ from support.bert import make_bert
 from adaptrans.errors import ConfigError
 from adaptrans.exporting.transformers import save_plain
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.backbone import identify, load_tokenizer
 from adaptrans.modeling.efficiency.cpu_attention import FastAttention, use_fast_dropout
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations
 from adaptrans.modeling.efficiency.memory_case import Case, shape_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, sizes
-from adaptrans.modeling.efficiency.shared_layers import Common, resumed_at
+from adaptrans.modeling.efficiency.shared_layers import Common, LayerPosition, resumed_at
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.encoder import ENCODERS, FEATURES
-from adaptrans.modeling.language_adapters import MaskedLMHead
-from adaptrans.modeling.layer_chain import LayerPosition
-from adaptrans.modeling.model import assemble, hidden_states, logits
+from adaptrans.modeling.heads import MaskedLMHead
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 
 METHODS = [
@@ -53,7 +51,7 @@ def pair(bert):
 
 def build(backbone, tools, text, kind, parents=None, method="seq_bn", **options):
     head = tools.spec(kind)
-    found = assemble(
+    found = SetupModel.from_setup(
         backbone,
         parse(text),
         target=head.name,
@@ -87,17 +85,21 @@ def test_the_types_of_a_pair_are_those_of_the_tokenizer(bert, pair):
 def test_hidden_states_are_those_of_transformers(bert, pair, tmp_path, former):
     base = identify(make_bert(tmp_path / "other", former=True)) if former else bert
     theirs = transformers.BertModel.from_pretrained(bert.path).eval()
-    ours = assemble(base, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1)
+    ours = SetupModel.from_setup(
+        base, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    )
     with torch.inference_mode():
         expected = theirs(**pair, output_hidden_states=True).hidden_states
-        found = hidden_states(ours, pair["input_ids"], pair["attention_mask"])
+        found = ours.hidden_states(pair["input_ids"], pair["attention_mask"])
     assert len(found) == bert.depth + 1
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def test_the_pretrained_head_is_that_of_transformers(bert, pair):
     theirs = transformers.BertForMaskedLM.from_pretrained(bert.path).eval()
-    ours = assemble(bert, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1)
+    ours = SetupModel.from_setup(
+        bert, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    )
     batch = {name: pair[name] for name in ("input_ids", "attention_mask")}
     hidden = batch["attention_mask"].bool()
     with torch.inference_mode():
@@ -111,23 +113,25 @@ def test_a_saved_model_answers_as_before(bert, tools, tmp_path, kind):
     batch = batch_of(tools, kind)
     for text in ("full", "adapter"):
         model = build(bert, tools, text, kind)
-        save_artifact(model, tmp_path / kind / text)
-        assert tools.same(model, load_artifact(tmp_path / kind / text), batch)
+        model.save(tmp_path / kind / text)
+        assert tools.same(model, SetupModel.load(tmp_path / kind / text), batch)
 
 
 def test_stacks_fusions_merges_and_continued_adapters_answer_as_before_they_were_saved(bert, tools, tmp_path):
     parents = {}
     for seed, name in enumerate(("one", "two")):
         head = tools.spec("classification", name)
-        own = assemble(bert, parse("adapter"), target=name, head=head, method="seq_bn", parents={}, seed=seed)
-        save_artifact(tools.shaken(own, seed), tmp_path / name)
+        own = SetupModel.from_setup(
+            bert, parse("adapter"), target=name, head=head, method="seq_bn", parents={}, seed=seed
+        )
+        tools.shaken(own, seed).save(tmp_path / name)
         parents[name] = tmp_path / name
     batch = batch_of(tools, "classification")
     setups = ("one > target", "fuse(one, two)", "fuse(one, two) > target", "average(one, two) > target")
     for number, text in enumerate((*setups, "continue(one)")):
         model = build(bert, tools, text, "classification", parents)
-        save_artifact(model, tmp_path / str(number))
-        assert tools.same(model, load_artifact(tmp_path / str(number)), batch), text
+        model.save(tmp_path / str(number))
+        assert tools.same(model, SetupModel.load(tmp_path / str(number)), batch), text
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -165,7 +169,7 @@ def test_every_feature_works(bert, tools):
     assert sum(isinstance(module, FastAttention) for module in own.model.modules()) == bert.depth
     checkpoint_activations(own.model)
     own.model.train()
-    logits(own, batch).sum().backward()
+    own(batch).sum().backward()
     assert all(p.grad is not None for name, p in own.model.named_parameters() if name in own.trained[:-4])
 
 
@@ -221,9 +225,9 @@ def test_a_plain_export_answers_alike(bert, tools, pair, tmp_path, kind):
     real = given["attention_mask"].bool()
     with torch.inference_mode():
         if kind == "mlm":
-            expected, found = plain(**given).logits[real], logits(model, {**given, "hidden": real})
+            expected, found = plain(**given).logits[real], model({**given, "hidden": real})
         else:
-            found, output = logits(model, given), plain(**pair)
+            found, output = model(given), plain(**pair)
             expected = output.start_logits if kind == "span_qa" else output.logits
             found = found[0] if kind == "span_qa" else found
     assert torch.allclose(found, expected, atol=1e-4, rtol=1e-4)
@@ -252,7 +256,7 @@ def test_the_padding_is_that_of_the_tokenizer_and_the_first_piece_is_trained(wit
     words = model.model.get_input_embeddings()
     assert words.padding_idx == load_tokenizer(with_other_tokenizer).pad_token_id == 1
     batch = tools.batch_of("classification")
-    logits(model, batch).sum().backward()
+    model(batch).sum().backward()
     assert words.weight.grad[0].abs().sum() > 0
     assert not words.weight.grad[1].any()
     trimmed = build(with_other_tokenizer, tools, "adapter", "classification", tokens=NOTHING)
@@ -262,10 +266,10 @@ def test_the_padding_is_that_of_the_tokenizer_and_the_first_piece_is_trained(wit
 def test_all_pieces_are_of_the_type_that_the_tokenizer_gives(with_other_tokenizer, tools):
     encoded = load_tokenizer(with_other_tokenizer)("The cat", "Yes", return_tensors="pt")
     theirs = transformers.BertModel.from_pretrained(with_other_tokenizer.path).eval()
-    ours = assemble(
+    ours = SetupModel.from_setup(
         with_other_tokenizer, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
     )
     with torch.inference_mode():
         expected = theirs(**encoded).last_hidden_state
-        found = hidden_states(ours, encoded["input_ids"], encoded["attention_mask"])[-1]
+        found = ours.hidden_states(encoded["input_ids"], encoded["attention_mask"])[-1]
     assert torch.equal(found, expected)

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from adaptrans.errors import ArtifactError
 from adaptrans.exporting.adapters import save_folder
 from adaptrans.modeling import adapter_methods, adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.import_adapter import (
     check_base,
     convert,
@@ -22,7 +21,7 @@ from adaptrans.modeling.import_adapter import (
     read_foreign,
 )
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.model import hidden_states
+from adaptrans.modeling.model import SetupModel
 
 # What the library calls it, and what it is here.
 CONFIGS = {
@@ -84,7 +83,7 @@ def test_every_method_becomes_the_same_function(base, build, made, tools, tmp_pa
     inputs = {name: batch[name][: 2 if gated else 3] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         theirs = model(**inputs, output_hidden_states=True).hidden_states
-        found = hidden_states(ours, **inputs)
+        found = ours.hidden_states(**inputs)
     assert all(torch.allclose(a, b, rtol=0, atol=1e-5 * gated) for a, b in zip(found, theirs, strict=True))
 
 
@@ -237,7 +236,7 @@ def test_a_file_that_does_not_tell_its_method_becomes_what_is_said(
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         theirs = model(**inputs, output_hidden_states=True).hidden_states
-        found = hidden_states(ours, **inputs)
+        found = ours.hidden_states(**inputs)
     assert all(torch.equal(a, b) for a, b in zip(found, theirs, strict=True))
 
 
@@ -266,10 +265,10 @@ def test_nothing_else_of_a_configuration_is_lost_on_disk():
 
 def test_going_on_from_an_adapter_keeps_what_its_file_does_not_tell(build, tools, tmp_path):
     head = tools.spec("tagging")
-    save_artifact(build("adapter", head, method="direft"), tmp_path / "one")
+    build("adapter", head, method="direft").save(tmp_path / "one")
     assembled = build("continue(one)", head, {"one": tmp_path / "one"}, method="direft")
-    save_artifact(assembled, tmp_path / "two")
-    assert tools.same(assembled, load_artifact(tmp_path / "two"), tools.batch_of("tagging"))
+    assembled.save(tmp_path / "two")
+    assert tools.same(assembled, SetupModel.load(tmp_path / "two"), tools.batch_of("tagging"))
 
 
 @pytest.mark.parametrize("name", adapter_methods.names())

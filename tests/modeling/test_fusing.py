@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from adaptrans.errors import ArtifactError, SetupError
-from adaptrans.modeling import adapters, fusion
+from adaptrans.modeling import adapters, composition
 from adaptrans.modeling.adapters import Fused
-from adaptrans.modeling.artifact import load_artifact, save_artifact
-from adaptrans.modeling.fusion import Attention
-from adaptrans.modeling.model import logits, trained_state
+from adaptrans.modeling.composition import Attention
+from adaptrans.modeling.model import SetupModel
 
 FORMS = ["fuse(mnli, squad)", "fuse(mnli, squad) > target", "qqp > fuse(mnli, squad) > target"]
 
@@ -18,14 +17,14 @@ FORMS = ["fuse(mnli, squad)", "fuse(mnli, squad) > target", "qqp > fuse(mnli, sq
 def test_logits_equal_those_of_the_plain_library(base, build, parents, tools, tmp_path, text, kind):
     head, batch = tools.spec(kind), tools.batch_of(kind)
     assembled = build(text, head, parents)
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     model = tools.by_hand(base, tmp_path / "a", text, parents, head.name)
     with torch.inference_mode():
         output = model(batch["input_ids"], attention_mask=batch["attention_mask"])
     theirs = (output.start_logits, output.end_logits) if kind == "span_qa" else (output.logits,)
     ours = tools.answers(assembled, batch)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    loaded = load_artifact(tmp_path / "a", base)
+    loaded = SetupModel.load(tmp_path / "a", base)
     assert all(torch.equal(a, b) for a, b in zip(ours, tools.answers(loaded, batch), strict=True))
     assert (loaded.trained, loaded.fusions) == (assembled.trained, assembled.fusions)
     assert not (tmp_path / "a" / "backbone").exists()
@@ -38,7 +37,7 @@ def test_fusion_target_and_head_are_trained_and_nothing_else(build, parents, too
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.01)
     for _ in range(3):
-        torch.nn.functional.cross_entropy(logits(assembled, batch), batch["labels"]).backward()
+        torch.nn.functional.cross_entropy(assembled(batch), batch["labels"]).backward()
         optimizer.step()
         optimizer.zero_grad()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -60,7 +59,7 @@ def test_keys_and_values_are_computed_on_memory_in_one_piece(build, parents, too
     for name, module in assembled.model.named_modules():
         if ".adapter_fusion_layer." in name and name.endswith((".key", ".value")):
             module.register_forward_hook(look)
-    logits(assembled, tools.batch_of("classification"))
+    assembled(tools.batch_of("classification"))
     assert seen
     assert all(seen)
 
@@ -86,26 +85,26 @@ def test_every_part_has_an_effect(build, parents, tools):
 
 def test_a_fresh_fusion_starts_as_the_library_starts_it(base, build, parents, tools):
     assembled = build("fuse(mnli, squad)", tools.spec("classification"), parents, shake=False)
-    tensors = fusion.fusion_tensors(assembled.model, "xnli")
-    values = [value for name, value in tensors.items() if fusion.is_value(name)]
+    tensors = composition.fusion_tensors(assembled.model, "xnli")
+    values = [value for name, value in tensors.items() if composition.is_value(name)]
     off = torch.full((base.width, base.width), 1e-6).fill_diagonal_(1.0)
     assert len(values) == base.depth
     assert all(torch.equal(value, off) for value in values)
     again = build("qqp > fuse(mnli, squad) > target", tools.spec("classification"), parents, shake=False)
     other = build("fuse(mnli, squad)", tools.spec("classification"), parents, shake=False, seed=2)
-    own, same, different = (trained_state(item) for item in (assembled, again, other))
+    own, same, different = (item.trained_state() for item in (assembled, again, other))
     assert all(torch.equal(value, same[name]) for name, value in own.items())
     assert not all(torch.equal(value, different[name]) for name, value in own.items())
 
 
 def test_regularization_equals_that_of_the_library(build, parents, tools):
     assembled = build("fuse(mnli, squad) > target", tools.spec("classification"), parents)
-    ours = fusion.regularization(assembled.model, ["xnli"], 0.01)
+    ours = composition.regularization(assembled.model, ["xnli"], 0.01)
     assert torch.allclose(ours, assembled.model.base_model.get_fusion_regularization_loss())
-    assert torch.allclose(fusion.regularization(assembled.model, ["xnli"], 0.02), 2 * ours)
+    assert torch.allclose(composition.regularization(assembled.model, ["xnli"], 0.02), 2 * ours)
     ours.backward()
     moved = {name for name, p in assembled.model.named_parameters() if p.grad is not None}
-    assert moved == {name for name in assembled.trained if fusion.is_value(name)}
+    assert moved == {name for name in assembled.trained if composition.is_value(name)}
 
 
 @pytest.mark.parametrize("kind", ["classification", "multiple_choice"])
@@ -155,7 +154,7 @@ def test_both_places_of_double_adapters_are_fused(build, tools, tmp_path):
     parents = {}
     for seed, name in enumerate(("a", "b")):
         own = build("adapter", tools.spec("classification", name), method="double_seq_bn", seed=seed)
-        save_artifact(own, tmp_path / name)
+        own.save(tmp_path / name)
         parents[name] = tmp_path / name
     batch = tools.batch_of("classification")
     assembled = build("fuse(a, b) > target", tools.spec("classification"), parents, method="double_seq_bn")
@@ -166,15 +165,15 @@ def test_both_places_of_double_adapters_are_fused(build, tools, tmp_path):
     assert {(row["layer"], row["part"]) for row in watched.shares()} == {
         (layer, part) for layer in range(4) for part in ("attention", "output")
     }
-    save_artifact(assembled, tmp_path / "x")
-    assert torch.equal(tools.answers(load_artifact(tmp_path / "x"), batch)[0], before)
+    assembled.save(tmp_path / "x")
+    assert torch.equal(tools.answers(SetupModel.load(tmp_path / "x"), batch)[0], before)
 
 
 def test_layers_that_the_adapters_leave_out_have_no_fusion(build, tools, tmp_path):
     method, parents = "seq_bn[leave_out='last']", {}
     for name in ("a", "b", "c"):
         chosen = method if name != "c" else "seq_bn"
-        save_artifact(build("adapter", tools.spec("classification", name), method=chosen), tmp_path / name)
+        build("adapter", tools.spec("classification", name), method=chosen).save(tmp_path / name)
         parents[name] = tmp_path / name
     batch = tools.batch_of("classification")
     assembled = build("fuse(a, b) > target", tools.spec("classification"), parents, method=method)
@@ -195,7 +194,7 @@ def test_two_fusions_over_the_same_adapters_live_side_by_side(base, build, paren
     built = {}
     for seed, name in enumerate(names):
         built[name] = build("fuse(mnli, squad)", tools.spec("classification", name), parents, seed=seed)
-        save_artifact(built[name], tmp_path / name)
+        built[name].save(tmp_path / name)
     model = XLMRobertaAdapterModel.from_pretrained(base.path)
     for name in ("mnli", "squad"):
         model.load_adapter(str(parents[name] / "adapters" / name), with_head=False, use_safetensors=True)
@@ -216,14 +215,14 @@ def test_two_fusions_over_the_same_adapters_live_side_by_side(base, build, paren
 def test_a_second_fusion_in_a_chain_has_a_name_and_weights_of_its_own(build, parents, tools, tmp_path):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     own = {**parents, "rte": tmp_path / "rte"}
-    save_artifact(build("adapter", tools.spec("classification", "rte"), seed=9), tmp_path / "rte")
+    build("adapter", tools.spec("classification", "rte"), seed=9).save(tmp_path / "rte")
     assembled = build("fuse(mnli, squad) > fuse(qqp, rte)", head, own)
     assert [fused.name for fused in assembled.fusions] == ["xnli", "xnli_2"]
-    first, second = (fusion.fusion_tensors(assembled.model, name) for name in ("xnli", "xnli_2"))
+    first, second = (composition.fusion_tensors(assembled.model, name) for name in ("xnli", "xnli_2"))
     assert len(first) == len(second) == 4 * 5
-    save_artifact(assembled, tmp_path / "x")
+    assembled.save(tmp_path / "x")
     before = tools.answers(assembled, batch)[0]
-    assert torch.equal(tools.answers(load_artifact(tmp_path / "x"), batch)[0], before)
+    assert torch.equal(tools.answers(SetupModel.load(tmp_path / "x"), batch)[0], before)
     adapters.activate(assembled.model, assembled.fusions[:1], "xnli")
     assert not torch.allclose(tools.answers(assembled, batch)[0], before, atol=1e-5)
     adapters.activate(assembled.model, assembled.fusions[1:], "xnli")
@@ -233,7 +232,7 @@ def test_a_second_fusion_in_a_chain_has_a_name_and_weights_of_its_own(build, par
 def test_adapters_trained_on_a_fusion_are_not_taken_out_of_it(base, build, parents, tools, tmp_path):
     own = {**parents}
     for name, text in (("alone", "fuse(mnli, squad)"), ("above", "fuse(mnli, squad) > target")):
-        save_artifact(build(text, tools.spec("classification", name), parents), tmp_path / name)
+        build(text, tools.spec("classification", name), parents).save(tmp_path / name)
         own[name] = tmp_path / name
     head = tools.spec("classification")
     for text in ("above > target", "continue(above)", "fuse(qqp, above)"):
@@ -251,7 +250,7 @@ def test_invertible_and_unlike_adapters_are_not_fused(build, parents, tools, tmp
         build("fuse(mnli, squad)", head, parents, method="seq_bn_inv")
     own = {**parents}
     for name, method in (("inv", "seq_bn_inv"), ("lora", "lora"), ("par", "par_bn")):
-        save_artifact(build("adapter", tools.spec("classification", name), method=method), tmp_path / name)
+        build("adapter", tools.spec("classification", name), method=method).save(tmp_path / name)
         own[name] = tmp_path / name
     with pytest.raises(SetupError, match="'inv' cannot be fused, for of several"):
         build("fuse(inv, mnli)", head, own)
@@ -268,11 +267,11 @@ def test_invertible_and_unlike_adapters_are_not_fused(build, parents, tools, tmp
 
 def test_a_fusion_is_not_loaded_over_other_adapters(build, parents, tools, tmp_path):
     assembled = build("fuse(mnli, squad)", tools.spec("classification"), parents)
-    fusion.save_fusion(assembled.model, "xnli", tmp_path / "f")
+    composition.save_fusion(assembled.model, "xnli", tmp_path / "f")
     other = build("fuse(squad, mnli)", tools.spec("classification"), parents)
     with pytest.raises(ArtifactError, match=r"is over \['mnli', 'squad'\], not over \['squad', 'mnli'\]"):
-        fusion.load_fusion(other.model, "xnli", tmp_path / "f")
+        composition.load_fusion(other.model, "xnli", tmp_path / "f")
     (tmp_path / "f" / "adapter_fusion_config.json").write_text("{")
     with pytest.raises(ArtifactError, match="cannot be read"):
-        fusion.load_fusion(other.model, "xnli", tmp_path / "f")
+        composition.load_fusion(other.model, "xnli", tmp_path / "f")
     assert Fused("xnli", ("mnli", "squad")) == assembled.fusions[0]

@@ -5,9 +5,13 @@ import torch
 
 from adaptrans.errors import ArtifactError
 from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
-from adaptrans.modeling.efficiency.shared_layers import resumed_at, states_below, stopped_after
-from adaptrans.modeling.layer_chain import LayerPosition, first_place
-from adaptrans.modeling.model import hidden_states
+from adaptrans.modeling.efficiency.shared_layers import (
+    LayerPosition,
+    first_place,
+    resumed_at,
+    states_below,
+    stopped_after,
+)
 
 METHODS = ["seq_bn", "seq_bn[leave_out='first:2']", "lora", "prefix_tuning", "seq_bn_inv"]
 
@@ -22,20 +26,20 @@ def test_a_stopped_encoder_gives_the_states_of_the_whole_one(build, tools, metho
     assembled = build("adapter", tools.spec("classification"), method=method)
     inputs = inputs_of(tools)
     with torch.inference_mode():
-        whole = hidden_states(assembled, **inputs)
+        whole = assembled.hidden_states(**inputs)
         for layer in range(len(whole)):
             with stopped_after(assembled.model, layer):
-                part = hidden_states(assembled, **inputs)
+                part = assembled.hidden_states(**inputs)
             assert len(part) == layer + 1
             assert all(torch.equal(a, b) for a, b in zip(part, whole, strict=False))
-        again = hidden_states(assembled, **inputs)
+        again = assembled.hidden_states(**inputs)
     assert all(torch.equal(a, b) for a, b in zip(again, whole, strict=True))
 
 
 def test_a_stopped_encoder_still_refuses_adapters_that_add_tokens(build, tools):
     assembled = build("adapter", tools.spec("classification"), method="prompt_tuning")
     with stopped_after(assembled.model, 1), pytest.raises(ArtifactError, match="add tokens"):
-        hidden_states(assembled, **inputs_of(tools))
+        assembled.hidden_states(**inputs_of(tools))
 
 
 PLACES = {
@@ -84,7 +88,7 @@ def test_mining_runs_no_layer_above_the_one_that_it_compares(build, monkeypatch)
     assembled = build("full", None)
     encoder = SentenceEncoder(assembled, 2, "mean", 1, 64, torch.device("cpu"), "fp32")
     rows = [[0, 10, 20, 2], [0, 30, 2]]
-    whole = [hidden_states(assembled, torch.tensor([row]), torch.ones(1, len(row)))[2] for row in rows]
+    whole = [assembled.hidden_states(torch.tensor([row]), torch.ones(1, len(row)))[2] for row in rows]
     expected = torch.stack([torch.nn.functional.normalize(states[0].mean(0), dim=0) for states in whole])
     above = assembled.model.roberta.encoder.layer[2]
     monkeypatch.setattr(above, "forward", lambda *_, **__: pytest.fail("computed for nothing"))

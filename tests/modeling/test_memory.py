@@ -35,11 +35,9 @@ def test_what_is_kept_for_the_gradients_is_counted_to_the_byte(build, tools):
 
     assembled = build("adapter", tools.spec("classification"))
     found = forecast(replace(CASE, shape=shape_of(assembled.backbone)))
-    model = assembled.model.train()
-    model.heads["head"] = model.heads[assembled.head_name]
-    use_fast_dropout(model)
-    with Alive(model) as alive:
-        _step(model, CASE)
+    use_fast_dropout(assembled.train())
+    with Alive(assembled) as alive:
+        _step(assembled, CASE)
     assert abs(alive.peak - found.gradients - found.activations) < 0.02 * alive.peak
 
 

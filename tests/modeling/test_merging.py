@@ -5,9 +5,8 @@ import torch
 
 from adaptrans.errors import SetupError
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.model import hidden_states
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 
 
@@ -47,7 +46,7 @@ def test_merged_weights_equal_those_of_the_library(base, build, parents, tools, 
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         expected = model(**inputs, output_hidden_states=True).hidden_states
-        found = hidden_states(build(text, None, parents), **inputs)
+        found = build(text, None, parents).hidden_states(**inputs)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, expected, strict=True))
 
 
@@ -56,7 +55,7 @@ def test_other_methods_merge_as_in_the_library(base, build, tools, tmp_path, met
     parents = {}
     for seed, name in enumerate(("a", "b")):
         own = build("adapter", tools.spec("classification", name), method=method, seed=seed)
-        save_artifact(tools.shaken(own, seed), tmp_path / name)
+        tools.shaken(own, seed).save(tmp_path / name)
         parents[name] = tmp_path / name
     for text, weights, strategy in (
         ("average(a, b) > target", [0.5, 0.5], "linear"),
@@ -74,7 +73,7 @@ def test_invertible_parts_are_merged_too(build, tools, tmp_path):
     parents = {}
     for seed, name in enumerate(("a", "b")):
         own = build("adapter", tools.spec("classification", name), method="seq_bn_inv", seed=seed)
-        save_artifact(own, tmp_path / name)
+        own.save(tmp_path / name)
         parents[name] = tmp_path / name
     found, a, b = (
         adapters.adapter_tensors(build(text, None, parents, method="seq_bn_inv").model, name)
@@ -95,8 +94,8 @@ def test_invertible_parts_are_merged_too(build, tools, tmp_path):
 def test_a_setup_with_a_merge_comes_back_and_needs_its_parents(base, build, parents, tools, tmp_path, text):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     assembled = build(text, head, parents)
-    save_artifact(assembled, tmp_path / "x")
-    assert tools.same(load_artifact(tmp_path / "x", base), assembled, batch)
+    assembled.save(tmp_path / "x")
+    assert tools.same(SetupModel.load(tmp_path / "x", base), assembled, batch)
     recorded = read_manifest(tmp_path / "x").parents
     needed = [name for name in recorded if recorded[name]["content"]]
     assert needed == sorted(str(source) for source in parents if str(source) in text)
@@ -131,7 +130,7 @@ def test_a_merge_of_one_kind_with_itself_changes_nothing(build, parents, tools, 
 def test_unlike_adapters_and_other_methods_are_not_merged(build, parents, tools, tmp_path):
     head, own = tools.spec("classification"), {**parents}
     for name, method in (("small", "seq_bn[reduction_factor=8]"), ("prefix", "prefix_tuning")):
-        save_artifact(build("adapter", tools.spec("classification", name), method=method), tmp_path / name)
+        build("adapter", tools.spec("classification", name), method=method).save(tmp_path / name)
         own[name] = tmp_path / name
     with pytest.raises(SetupError, match="differ in reduction_factor and cannot be merged"):
         build("average(mnli, small) > target", head, own)

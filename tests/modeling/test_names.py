@@ -9,10 +9,9 @@ from adaptrans import languages
 from adaptrans.errors import SetupError
 from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.adapters import adapter_name, module_name, renamed
+from adaptrans.modeling.composition import _places, clash
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, reads_weights
-from adaptrans.modeling.fusion import _places
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.layer_chain import clash
 from adaptrans.modeling.setup.nodes import Reference
 from adaptrans.modeling.setup.parser import WORDS, parse
 from adaptrans.tasks import catalogue
@@ -52,7 +51,9 @@ def test_an_adapter_and_a_head_of_any_name_answer_alike(thin, tools, name, tmp_p
         called = module_name(nasty, taken)
         taken.append(called)
         adapters.add_adapter(model, called, method, seed=1)
-        adapters.add_head(model, called, HeadSpec(nasty, "classification", ("a", "b")), seed=1)
+        adapters.add_head(
+            model, called, HeadSpec(nasty, "classification", ("a", "b")).library_config(), seed=1
+        )
         model.eval()
         own = adapters.adapter_tensors(model, called)
         assert {adapter_name(key) for key in own} == {called}

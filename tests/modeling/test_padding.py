@@ -112,12 +112,11 @@ def test_answers_do_not_depend_on_the_attention_or_the_threads(build, tools, met
 
 
 def test_a_fusion_of_gated_adapters_does_not_depend_on_the_batch(build, tools, tmp_path):
-    from adaptrans.modeling.artifact import save_artifact
 
     parents = {}
     for seed, name in enumerate(("a", "b")):
         gated = build("adapter", tools.spec("tagging", name), method="seq_bn[use_gating=True]", seed=seed)
-        save_artifact(gated, tmp_path / name)
+        gated.save(tmp_path / name)
         parents[name] = tmp_path / name
     batch = inputs("tagging")
     fused = build("fuse(a, b)", tools.spec("tagging"), parents, method="seq_bn[use_gating=True]")
@@ -164,9 +163,8 @@ def test_gates_learn_as_those_of_the_library(build, tools):
         for module in assembled.model.modules():
             if library_own and isinstance(module, GateOfText):
                 module.__class__ = torch.nn.Linear
-        from adaptrans.modeling.model import logits
 
-        logits(assembled, batch).square().sum().backward()
+        assembled(batch).square().sum().backward()
         own = dict(assembled.model.named_parameters())
         found.append({name: own[name].grad for name in assembled.trained if "gate" in name})
     assert found[0]

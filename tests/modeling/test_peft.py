@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling.import_adapter import convert, read_foreign
-from adaptrans.modeling.model import hidden_states
 from adaptrans.runs.store import Store
 
 peft = pytest.importorskip("peft", reason="needs peft: pip install 'adaptrans[dev]'")
@@ -61,7 +60,7 @@ def states(base, build, tools, folder, tmp_path):
     batch = tools.batch_of("tagging")
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
-        return str(method), hidden_states(ours, **inputs), inputs
+        return str(method), ours.hidden_states(**inputs), inputs
 
 
 @pytest.mark.parametrize("case", CASES)

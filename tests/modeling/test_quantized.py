@@ -12,14 +12,13 @@ pytest.importorskip("bitsandbytes", reason="needs bitsandbytes: pip install 'ada
 from adaptrans.errors import ArtifactError, ConfigError, SetupError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapters import adapter_name
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.efficiency import weight_sharing
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.efficiency.memory_case import Case, Shape
 from adaptrans.modeling.efficiency.memory_estimation import forecast
 from adaptrans.modeling.efficiency.quantization import QuantizedLinear, quantize
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.model import assemble, logits, trained_state
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.utils.devices import autocast
 from adaptrans.utils.io import read_json, write_json
@@ -40,7 +39,7 @@ def made(build, tools):
 
 
 def loss_of(assembled, batch):
-    return logits(assembled, batch).float().square().sum()
+    return assembled(batch).float().square().sum()
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -177,15 +176,15 @@ def test_training_modes_and_further_ways_to_save_change_nothing(made, tools, how
 @pytest.mark.parametrize("how", WAYS)
 def test_an_artifact_holds_no_base_and_answers_as_it_was_trained(made, base, tools, tmp_path, how):
     assembled, batch = made(how), tools.batch_of("classification")
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     assert read_manifest(tmp_path / "a").quantize == how
-    loaded = load_artifact(tmp_path / "a", base)
+    loaded = SetupModel.load(tmp_path / "a", base)
     assert loaded.quantize == how
     assert tools.same(loaded, assembled, batch)
-    plain = load_artifact(tmp_path / "a", base, quantize="none")
+    plain = SetupModel.load(tmp_path / "a", base, quantize="none")
     assert not tools.same(plain, assembled, batch)
-    assert all(torch.equal(value, trained_state(plain)[n]) for n, value in trained_state(assembled).items())
-    save_artifact(plain, tmp_path / "b")
+    assert all(torch.equal(value, plain.trained_state()[n]) for n, value in assembled.trained_state().items())
+    plain.save(tmp_path / "b")
     assert "quantize" not in read_json(tmp_path / "b" / "artifact.json")
     assert read_manifest(tmp_path / "a").content() == read_manifest(tmp_path / "b").content()
     # A stack on it, and the other way of keeping the base.
@@ -193,8 +192,8 @@ def test_an_artifact_holds_no_base_and_answers_as_it_was_trained(made, base, too
     other = WAYS[how == "8bit"]
     stacked = made(other, text="xnli > target", parents=below)
     assert stacked.quantize == other
-    save_artifact(stacked, tmp_path / "c")
-    assert tools.same(load_artifact(tmp_path / "c", base), stacked, batch)
+    stacked.save(tmp_path / "c")
+    assert tools.same(SetupModel.load(tmp_path / "c", base), stacked, batch)
     written = read_json(tmp_path / "a" / "artifact.json")
     write_json(tmp_path / "a" / "artifact.json", {**written, "quantize": "3bit"})
     with pytest.raises(ArtifactError, match="quantize is missing or wrong"):
@@ -218,8 +217,8 @@ def test_several_setups_hold_one_base_in_few_bits_and_answer_as_alone(made, tool
 
 def test_a_whole_model_answers_in_few_bits_and_is_not_trained_so(made, base, parents, tools):
     batch = tools.batch_of("classification")
-    near = load_artifact(parents["whole"], base, quantize="8bit")
-    exact = load_artifact(parents["whole"], base)
+    near = SetupModel.load(parents["whole"], base, quantize="8bit")
+    exact = SetupModel.load(parents["whole"], base)
     assert isinstance(near.model.roberta.encoder.layer[0].output.dense, QuantizedLinear)
     one, other = tools.answers(exact, batch)[0], tools.answers(near, batch)[0]
     assert 0 < (one - other).norm() / one.norm() < 0.1
@@ -236,8 +235,10 @@ def test_methods_that_read_the_weights_are_refused(made, base, tools, tmp_path, 
         made("4bit", method)
     assert "\n" not in str(caught.value)
     head = replace(tools.spec("classification"), name="mnli")
-    below = assemble(base, parse("adapter"), target="mnli", head=head, method=method, parents={}, seed=1)
-    save_artifact(below, tmp_path / "mnli")
+    below = SetupModel.from_setup(
+        base, parse("adapter"), target="mnli", head=head, method=method, parents={}, seed=1
+    )
+    below.save(tmp_path / "mnli")
     with pytest.raises(SetupError, match="'mnli': dora computes"):
         made("4bit", text="mnli > target", parents={"mnli": tmp_path / "mnli"})
 

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from adaptrans.modeling import adapter_methods, adapters
-from adaptrans.modeling.artifact import save_artifact
 from adaptrans.modeling.efficiency.memory_estimation import sizes
-from adaptrans.modeling.model import logits
 from adaptrans.modeling.safetensors_io import read_tensors
 
 
@@ -20,7 +18,7 @@ def test_counts_are_those_of_a_real_adapter(build, tools, tmp_path, counted, met
     assembled = build("adapter", tools.spec("classification"), method=method)
     own = dict(assembled.model.named_parameters())
     trained = sum(own[name].numel() for name in assembled.trained if not name.startswith("heads."))
-    save_artifact(assembled, tmp_path / "a")
+    assembled.save(tmp_path / "a")
     stored = read_tensors(tmp_path / "a" / "adapters" / "xnli" / "adapter.safetensors")
     assert counted[method].trained == trained
     assert counted[method].stored == sum(value.numel() * value.element_size() for value in stored.values())
@@ -51,7 +49,7 @@ def test_every_counted_parameter_takes_part(build, tools, method):
     method = method if method == "loreft[r=2]" else str(adapter_methods.parse(method).quick)
     # A head that reads every token: a classifier reads the first alone.
     assembled = build("adapter", tools.spec("tagging"), method=method)
-    logits(assembled, tools.batch_of("tagging")).pow(2).sum().backward()
+    assembled(tools.batch_of("tagging")).pow(2).sum().backward()
     own = dict(assembled.model.named_parameters())
     idle = [name for name in assembled.trained if own[name].grad is None or not own[name].grad.any()]
     assert idle == []

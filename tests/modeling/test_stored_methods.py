@@ -4,8 +4,6 @@ import pytest
 import torch
 
 from adaptrans.modeling import adapter_methods
-from adaptrans.modeling.artifact import save_artifact
-from adaptrans.modeling.model import logits
 
 OPTIONS = {"compacter": "[reduction_factor=4]", "compacter++": "[reduction_factor=4]"}
 EVERY = [f"{name}{OPTIONS.get(name, '')}" for name in adapter_methods.names()]
@@ -15,7 +13,7 @@ EVERY = [f"{name}{OPTIONS.get(name, '')}" for name in adapter_methods.names()]
 def test_a_stored_adapter_is_the_same_below_a_setup_and_continued(build, tools, tmp_path, method):
     # The library's own file of a direft makes a noreft of it.
     trained = build("adapter", tools.spec("classification", "mnli"), method=method)
-    save_artifact(trained, tmp_path / "mnli")
+    trained.save(tmp_path / "mnli")
     parents = {"mnli": tmp_path / "mnli"}
     batch = tools.batch_of("tagging")
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
@@ -40,7 +38,7 @@ def test_checkpointed_activations_give_the_same_gradients_with_padding(build, to
             checkpoint_activations(assembled.model)
         assembled.model.train()
         torch.manual_seed(0)
-        logits(assembled, batch).square().sum().backward()
+        assembled(batch).square().sum().backward()
         own = dict(assembled.model.named_parameters())
         gradients.append([own[name].grad for name in assembled.trained])
     for one, other in zip(*gradients, strict=True):

@@ -8,7 +8,7 @@ from adaptrans.errors import SetupError
 from adaptrans.hub.verification.checks import adapter_config_problem
 from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.adapter_methods import ADAPTER_METHODS, parse
-from adaptrans.modeling.artifact import load_artifact, save_artifact
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse as parse_setup
 from adaptrans.modeling.setup.validation import check
 
@@ -34,11 +34,11 @@ def test_a_method_is_trained_on_saved_and_loaded(build, tools, tmp_path, text):
     for seed, name in enumerate(("one", "two")):
         own = build("adapter", tools.spec("classification", name), method="toy", seed=seed)
         assert own.model.adapters_config.get(name)["reduction_factor"] == 2
-        save_artifact(own, tmp_path / name)
+        own.save(tmp_path / name)
         parents[name] = tmp_path / name
     model = build(text, tools.spec("classification"), parents, method="toy")
-    save_artifact(model, tmp_path / "saved")
-    assert tools.same(model, load_artifact(tmp_path / "saved"), tools.batch_of("classification"))
+    model.save(tmp_path / "saved")
+    assert tools.same(model, SetupModel.load(tmp_path / "saved"), tools.batch_of("classification"))
 
 
 def test_what_the_entry_does_not_compose_is_refused():

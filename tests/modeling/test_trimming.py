@@ -9,11 +9,10 @@ import torch
 
 from adaptrans.errors import ArtifactError
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.efficiency import vocab_trimming
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.encoder import ENCODERS
-from adaptrans.modeling.model import logits
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import open_tensors
 
 WEIGHT = ENCODERS["xlm-roberta"].word_embeddings
@@ -33,7 +32,7 @@ def trained(model, batches, weight_decay=0.0):
     optimizer = torch.optim.AdamW([own[name] for name in model.trained], lr=0.01, weight_decay=weight_decay)
     losses = []
     for batch in batches:
-        loss = logits(model, batch).square().sum()
+        loss = model(batch).square().sum()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -108,11 +107,11 @@ def test_a_whole_model_learns_the_same_and_is_saved_with_all_its_embeddings(asse
     untouched = np.setdiff1d(np.arange(base.vocabulary), ids)
     stored = open_tensors(base.path / "model.safetensors")[WEIGHT].rows(untouched)
     assert torch.equal(encoder_of(pair[0])[WEIGHT][torch.from_numpy(untouched)], stored)
-    save_artifact(pair[0], tmp_path / "a")
-    loaded = load_artifact(tmp_path / "a", base)
+    pair[0].save(tmp_path / "a")
+    loaded = SetupModel.load(tmp_path / "a", base)
     assert vocab_trimming.trimmed(loaded.model) is None
     assert tools.same(loaded, pair[0], more)
-    assert tools.same(load_artifact(tmp_path / "a", base, tokens=NOTHING), loaded, more)
+    assert tools.same(SetupModel.load(tmp_path / "a", base, tokens=NOTHING), loaded, more)
 
 
 def test_weight_decay_leaves_rows_outside_the_cut_alone(assembled, base, tools):
@@ -133,8 +132,8 @@ def test_an_artifact_of_a_cut_model_is_that_of_the_whole_one(assembled, tools, t
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     cut = tools.shaken(assembled(head, NOTHING))
     tools.answers(cut, batch)
-    save_artifact(cut, tmp_path / "cut")
-    save_artifact(tools.shaken(assembled(head, None)), tmp_path / "whole")
+    cut.save(tmp_path / "cut")
+    tools.shaken(assembled(head, None)).save(tmp_path / "whole")
     for path in sorted((tmp_path / "whole").rglob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_bytes()
 
@@ -156,7 +155,7 @@ def test_rows_met_in_evaluation_serve_training_afterwards(assembled, tools):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     cut = assembled(head, NOTHING)
     before = tools.answers(cut, batch)[0]  # in inference mode
-    assert torch.equal(logits(cut, batch), before)
+    assert torch.equal(cut(batch), before)
     trained(cut, [batch])
     more = {**batch, "input_ids": batch["input_ids"] + 1}
     assert trained(cut, [more])

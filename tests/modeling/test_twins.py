@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from adaptrans.modeling.efficiency import weight_sharing
-from adaptrans.modeling.efficiency.shared_layers import Common, common_place
-from adaptrans.modeling.layer_chain import LayerPosition
+from adaptrans.modeling.efficiency.shared_layers import Common, LayerPosition, common_place
 from adaptrans.utils.devices import autocast
 
 METHODS = ["seq_bn", "par_bn", "lora", "ia3", "prefix_tuning", "seq_bn_inv", "mam"]

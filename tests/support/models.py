@@ -59,10 +59,8 @@ def answers(assembled, batch):
     """What the head answers, one tensor for each of its outputs."""
     import torch
 
-    from adaptrans.modeling.model import logits
-
     with torch.inference_mode():
-        output = logits(assembled, batch)
+        output = assembled(batch)
     return [value.contiguous() for value in (output if isinstance(output, tuple) else (output,))]
 
 
@@ -79,9 +77,9 @@ def build(base):
     """`build(text, head, parents, method=, ...)`: assembled, with trained weights moved; see `assemble`."""
 
     def make(text, head, parents=None, *, method="seq_bn", backbone=None, seed=1, shake=True, **options):
-        from adaptrans.modeling.model import assemble
+        from adaptrans.modeling.model import SetupModel
 
-        assembled = assemble(
+        assembled = SetupModel.from_setup(
             backbone or base,
             parse(text),
             target=head.name if head else None,
@@ -128,13 +126,12 @@ def by_hand(base, artifact, text, parents, target):
 @pytest.fixture(scope="session")
 def parents(build, tmp_path_factory) -> dict[str, Path]:
     """Artifacts of four intermediate tasks by reference: three adapters, and a whole model `whole`."""
-    from adaptrans.modeling.artifact import save_artifact
 
     folder = tmp_path_factory.mktemp("parents")
     for seed, name in enumerate(("mnli", "squad", "qqp", "whole"), start=10):
         text = "full" if name == "whole" else "adapter"
         assembled = shaken(build(text, spec("classification", name), seed=seed), seed)
-        save_artifact(assembled, folder / name)
+        assembled.save(folder / name)
     return {path.name: path for path in folder.iterdir()}
 
 

@@ -12,7 +12,7 @@ from adaptrans.exporting.transformers import export
 from adaptrans.hub import push
 from adaptrans.hub.pull import pull
 from adaptrans.hub.resolve import verify
-from adaptrans.modeling.artifact import load_artifact
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
 from adaptrans.runs.store import Store
@@ -93,4 +93,4 @@ def test_it_is_shared_and_answers_as_before(planner, folder, same_weights, tmp_p
     assert verify(f"{tmp_path}/shared/one", backbone=where.backbone) == []
     pulled = pull(f"{tmp_path}/shared/one", Store(tmp_path / "fresh"), backbone=where.backbone)
     assert same_weights(run, pulled.run) > 0
-    assert load_artifact(pulled.run.artifact, where.backbone).method == load_artifact(run.artifact).method
+    assert SetupModel.load(pulled.run.artifact, where.backbone).method == SetupModel.load(run.artifact).method

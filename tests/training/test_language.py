@@ -14,10 +14,9 @@ from adaptrans.evaluation.prediction_files import retrieval_outcome
 from adaptrans.evaluation.results import load_results
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling import adapters
-from adaptrans.modeling.artifact import load_artifact
-from adaptrans.modeling.language_adapters import MaskedLMHead, assemble_language
+from adaptrans.modeling.heads import MaskedLMHead
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.model import logits, trained_state
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import copy_tensors
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
@@ -67,21 +66,20 @@ def trained(planner, setup, task="xnli"):
 def test_the_head_is_that_of_the_pretrained_model(base):
     from transformers import XLMRobertaForMaskedLM
 
-    assembled = assemble_language(base, "sw", "seq_bn_inv[reduction_factor=4]", seed=1)
+    assembled = SetupModel.for_language(base, "sw", "seq_bn_inv[reduction_factor=4]", seed=1)
     adapters.activate(assembled.model, [], None)
     ids = torch.tensor([[0, 5, 6, 7, 2]])
     hidden = torch.tensor([[False, True, False, True, False]])
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "hidden": hidden}
     with torch.inference_mode():
         theirs = XLMRobertaForMaskedLM.from_pretrained(base.path).eval()(ids).logits[hidden]
-        bare = replace(assembled, adapter="none")
-        assert torch.allclose(MaskedLMHead(base)(bare, batch), theirs, atol=1e-4)
+        assert torch.allclose(MaskedLMHead(base)(assembled, batch), theirs, atol=1e-4)
 
 
 def test_the_invertible_part_is_undone_before_the_embeddings(base):
     from adapters import XLMRobertaAdapterModel
 
-    assembled = assemble_language(base, "sw", "seq_bn_inv[reduction_factor=4]", seed=1)
+    assembled = SetupModel.for_language(base, "sw", "seq_bn_inv[reduction_factor=4]", seed=1)
     ours = MaskedLMHead(base)
     model = XLMRobertaAdapterModel.from_pretrained(base.path)
     model.add_adapter("sw", config="seq_bn_inv[reduction_factor=4]")
@@ -120,7 +118,7 @@ def test_training_lowers_the_loss_and_saves_no_head(adapter, planner):
     assert read_manifest(run.artifact).head is None
     assert adapter("sw", epochs=30, learning_rate=0.02).execute() == run
     with pytest.raises(ArtifactError, match="is a language adapter and answers nothing alone"):
-        load_artifact(run.artifact, planner.workspace.backbone)
+        SetupModel.load(run.artifact, planner.workspace.backbone)
 
 
 def test_a_killed_language_run_goes_on_to_the_last_bit(adapter, elsewhere, kill, same_weights):
@@ -175,12 +173,12 @@ def test_what_answers_equals_the_plain_library(ready):
         model.set_active_adapters(Stack(*stack, "nli", "xnli"))
         model.active_head = "xnli"
         with torch.inference_mode():
-            ours = logits(session.assembled, batch)
+            ours = session.assembled(batch)
             assert torch.equal(ours, model(**batch).logits), language
         answers.append(ours)
     assert torch.equal(answers[0], answers[2])
     assert not torch.allclose(answers[0], answers[1], atol=1e-6)
-    assert not any(name.startswith("roberta.invertible") for name in trained_state(session.assembled))
+    assert not any(name.startswith("roberta.invertible") for name in session.assembled.trained_state())
 
 
 @pytest.mark.parametrize("setup", ["{lang} > target", "{lang} > nli > target"])

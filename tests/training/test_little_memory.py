@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from adaptrans.errors import ConfigError, is_out_of_memory, one_line
-from adaptrans.evaluation import inference
 from adaptrans.evaluation.inference import Predictor
 from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.model import assemble, logits
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.task_types.base import TASK_TYPES
@@ -40,7 +39,9 @@ BATCH = {
 
 def model_of(base, setup, method="seq_bn"):
     head = HeadSpec("xnli", "classification", ("a", "b", "c"))
-    return assemble(base, parse(setup), target="xnli", head=head, method=method, parents={}, seed=1)
+    return SetupModel.from_setup(
+        base, parse(setup), target="xnli", head=head, method=method, parents={}, seed=1
+    )
 
 
 def gradients_of(assembled, precision):
@@ -49,7 +50,7 @@ def gradients_of(assembled, precision):
     assembled.model.train()
     assembled.model.zero_grad(set_to_none=True)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-        loss = logits(assembled, BATCH).float().logsumexp(-1).sum()
+        loss = assembled(BATCH).float().logsumexp(-1).sum()
     loss.backward()
     own = dict(assembled.model.named_parameters())
     return {"loss": loss.detach()} | {name: own[name].grad for name in assembled.trained}
@@ -107,16 +108,16 @@ def spec_of(planner, **changes):
 
 def with_short_memory(monkeypatch, times, error):
     """The memory ends so many times, in the middle of a step."""
-    original, left = logits, [times]
+    original, left = multitask.TrainingTask.logits, [times]
 
-    def answer(assembled, batch):
-        output = original(assembled, batch)
+    def answer(source, batch):
+        output = original(source, batch)
         if left[0]:
             left[0] -= 1
             raise error
         return output
 
-    monkeypatch.setattr(multitask, "logits", answer)
+    monkeypatch.setattr(multitask.TrainingTask, "logits", answer)
 
 
 def lines_of(run):
@@ -151,14 +152,14 @@ def test_a_step_for_which_the_memory_was_short_is_repeated_in_smaller_parts(
 
 def test_activations_are_recomputed_where_one_input_does_not_fit(planner, monkeypatch):
     error = torch.OutOfMemoryError("CUDA out of memory")
-    original = logits
+    original = multitask.TrainingTask.logits
 
-    def answer(assembled, batch):
-        if not assembled.model.roberta.encoder.layer[0].gradient_checkpointing:
+    def answer(source, batch):
+        if not source.assembled.model.roberta.encoder.layer[0].gradient_checkpointing:
             raise error
-        return original(assembled, batch)
+        return original(source, batch)
 
-    monkeypatch.setattr(multitask, "logits", answer)
+    monkeypatch.setattr(multitask.TrainingTask, "logits", answer)
     run = spec_of(planner, max_steps=1).execute()
     notes = [note for line in lines_of(run) for note in line.get("notes", [])]
     assert notes[-1] == "out of memory: from here on activations are computed again instead of kept"
@@ -235,15 +236,15 @@ def test_answers_are_the_same_when_the_memory_ends(base, monkeypatch):
     device = torch.device("cpu")
     predictor = Predictor(assembled, TASK_TYPES["classification"], ("a", "b", "c"), 1, 8192, device, "fp32")
     expected = predictor.outputs(features)
-    sizes = []
+    sizes, original = [], SetupModel.forward
 
     def answer(assembled, batch):
         sizes.append(batch["input_ids"].numel())
         if sizes[-1] > 50:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return logits(assembled, batch)
+        return original(assembled, batch)
 
-    monkeypatch.setattr(inference, "logits", answer)
+    monkeypatch.setattr(SetupModel, "forward", answer)
     assert predictor.outputs(features) == expected
     assert sizes[0] == 7 * 42
     assert sizes.count(42) == 1

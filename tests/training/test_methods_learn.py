@@ -5,9 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from adaptrans.modeling import adapter_methods, adapters
-from adaptrans.modeling.artifact import load_artifact, save_artifact
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.model import assemble, logits
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs import presets
 from adaptrans.runs.training_args import TrainingConfig, resolve
@@ -45,7 +44,9 @@ OPTIMISERS = optimizers()
 
 
 def built(base, method, seed=1):
-    return assemble(base, parse("adapter"), target="xnli", head=HEAD, method=method, parents={}, seed=seed)
+    return SetupModel.from_setup(
+        base, parse("adapter"), target="xnli", head=HEAD, method=method, parents={}, seed=seed
+    )
 
 
 def batch():
@@ -58,7 +59,7 @@ def batch():
 
 def answers(assembled):
     with torch.inference_mode():
-        return logits(assembled, batch()[0])
+        return assembled(batch()[0])
 
 
 def optimizer(assembled, decay, epsilon=1e-8, rate=1e-2):
@@ -76,12 +77,12 @@ def test_ten_steps_have_an_effect_that_is_stored(base, tmp_path, method, decay, 
     training = optimizer(assembled, decay, epsilon)
     inputs, labels = batch()
     for _ in range(STEPS):
-        cross_entropy(logits(assembled, inputs), labels).backward()
+        cross_entropy(assembled(inputs), labels).backward()
         training.step()
         training.zero_grad()
     trained = answers(assembled)
-    save_artifact(assembled, tmp_path / "a")
-    assert torch.equal(answers(load_artifact(tmp_path / "a", base)), trained)
+    assembled.save(tmp_path / "a")
+    assert torch.equal(answers(SetupModel.load(tmp_path / "a", base)), trained)
     # The same head without the adapter, and with the adapter as it was before the first step.
     fresh = built(base, method)
     for name, value in adapters.head_tensors(fresh.model, "xnli").items():

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from adaptrans.data.mixing import schedule, shares
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.experiments.commands import plan_intermediate
-from adaptrans.modeling.artifact import load_artifact
-from adaptrans.modeling.model import assemble, trained_state, with_head
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import train
@@ -58,19 +57,19 @@ def test_both_tasks_are_trained_each_with_its_head(planner):
     tasks = Counter(line["task"] for line in lines)
     assert set(tasks) == {"nli", "qa"}
     assert run.path.name.startswith("nli+qa.full.full.s1-")
-    model = load_artifact(run.artifact, planner.workspace.backbone)
+    model = SetupModel.load(run.artifact, planner.workspace.backbone)
     assert list(model.heads) == ["nli", "qa"]
-    fresh = assemble(
+    fresh = SetupModel.from_setup(
         planner.workspace.backbone, parse("full"), target="nli", head=model.heads["nli"],
         method="seq_bn", parents={}, seed=1, more_heads=[model.heads["qa"]],
     )  # fmt: skip
-    before, after = trained_state(fresh), trained_state(model)
+    before, after = fresh.trained_state(), model.trained_state()
     for part in ("heads.nli.", "heads.qa.", "roberta.encoder."):
         assert any(
             not torch.equal(before[name], value) for name, value in after.items() if name.startswith(part)
         ), part
     assert {path.name for path in (run.artifact / "heads").iterdir()} == {"nli", "qa"}
-    assert with_head(model, "qa").head.type == "span_qa"
+    assert model.with_head("qa").head.type == "span_qa"
     assert run.result()["source_languages"] == ["en"]
 
 
@@ -81,7 +80,7 @@ def test_a_mix_is_the_parent_of_a_target_and_of_retrieval(planner):
     assert [(item.phase, item.reference) for item in before] == [("intermediate", "nli + qa")]
     assert spec.inputs["parents"] == {"nli + qa": before[0].run.key}
     before[0].execute()
-    assembled = load_artifact(spec.execute().artifact, planner.workspace.backbone)
+    assembled = SetupModel.load(spec.execute().artifact, planner.workspace.backbone)
     assert str(assembled.setup) == "full(nli + qa)"
     retrieval, _ = chosen.evaluate(parse("full(nli + qa)"), planner.workspace.task("tatoeba"))
     assert retrieval.inputs["parents"] == {"nli + qa": before[0].run.key}
@@ -122,7 +121,7 @@ def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch,
 
     def scripted(self, device, precision):
         def score(assembled):
-            snapshots.append({name: value.clone() for name, value in trained_state(assembled).items()})
+            snapshots.append({name: value.clone() for name, value in assembled.trained_state().items()})
             return next(scores)
 
         # Each step is scored once, by the first task.
@@ -132,7 +131,7 @@ def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch,
     options = {"evaluate_every": 1, "max_steps": 3, "learning_rate": 1e-2, "mixing": "uniform"}
     run = mixed(planner, setup, **options).execute()
     assert run.result()["dev_step"] == 2
-    kept = trained_state(load_artifact(run.artifact, planner.workspace.backbone))
+    kept = SetupModel.load(run.artifact, planner.workspace.backbone).trained_state()
     assert kept.keys() == snapshots[1].keys()
     assert all(torch.equal(value, snapshots[1][name]) for name, value in kept.items())
     assert not all(torch.equal(value, snapshots[2][name]) for name, value in kept.items())
@@ -158,7 +157,7 @@ def test_tasks_with_the_same_labels_may_share_a_head(planner):
     assert shared.heads == (0, 0)
     assert shared.inputs["heads"] == [0, 0]
     run = shared.execute()
-    model = load_artifact(run.artifact, where.backbone)
+    model = SetupModel.load(run.artifact, where.backbone)
     assert list(model.heads) == ["nli"]
     assert model.heads["nli"].labels == catalogue.get("mnli").labels
     # The same rows under another order of labels are the same to the head.
@@ -183,7 +182,7 @@ def test_all_nine_are_one_word(planner):
     planner = replace(planner, workspace=replace(where, tasks=tasks))
     run = mixed(planner, "full(nine)", max_steps=2).execute()
     assert run.path.name.startswith("nine.full.full.s1-")
-    assert list(load_artifact(run.artifact, where.backbone).heads) == list(NINE)
+    assert list(SetupModel.load(run.artifact, where.backbone).heads) == list(NINE)
     written = " + ".join(NINE)
     assert mixed(planner, f"full({written})", max_steps=2).run == run
     spec, before = planner.target(parse("nine > target"), where.task("xnli"))
@@ -238,7 +237,7 @@ def test_one_adapter_learns_several_tasks_and_is_used_by_its_key(planner):
     spec = plan_intermediate("nli + qa", where=where, **OPTIONS)
     run = spec.execute()
     assert spec.reference == "nli + qa"
-    model = load_artifact(run.artifact, where.backbone)
+    model = SetupModel.load(run.artifact, where.backbone)
     assert (model.adapter, list(model.heads)) == ("nli", ["nli", "qa"])
     stacked, before = planner.target(parse(f"nli#{run.key} > target"), where.task("xnli"))
     assert before == []

@@ -9,9 +9,8 @@ import torch
 from safetensors import safe_open
 
 from adaptrans.errors import ArtifactError, MissingDataError, TrainingError
-from adaptrans.modeling import adapter_methods, fusion
-from adaptrans.modeling.artifact import load_artifact
-from adaptrans.modeling.model import logits, trained_state
+from adaptrans.modeling import adapter_methods, composition
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import training_config
 from adaptrans.training import checkpoint, multitask
@@ -81,7 +80,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
 
     def scripted(self, device, precision):
         def score(assembled):
-            snapshots.append({name: value.clone() for name, value in trained_state(assembled).items()})
+            snapshots.append({name: value.clone() for name, value in assembled.trained_state().items()})
             return next(scores)
 
         return score
@@ -90,7 +89,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
     monkeypatch.setattr(phases._Data, "dev_score", scripted)
     run = spec.execute()
     assert run.result()["dev_step"] == 2
-    kept = trained_state(load_artifact(run.artifact, spec.workspace.backbone))
+    kept = SetupModel.load(run.artifact, spec.workspace.backbone).trained_state()
     assert kept.keys() == snapshots[1].keys()
     assert any(name.startswith("heads.") for name in kept)
     assert any(".adapter_fusion_layer." in name for name in kept) == setup.startswith("fuse")
@@ -106,7 +105,10 @@ def test_training_stops_when_patience_ends(planner, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_examples(planner, monkeypatch):
-    monkeypatch.setattr(multitask, "logits", lambda assembled, batch: float("nan") * logits(assembled, batch))
+    def not_a_number(source, batch):
+        return float("nan") * source.assembled(batch)
+
+    monkeypatch.setattr(multitask.TrainingTask, "logits", not_a_number)
     spec = spec_of(planner, "adapter", "xnli")
     with pytest.raises(TrainingError, match=r"the loss is nan at step 1, examples .*anli\.dev\.en") as caught:
         spec.execute()
@@ -247,15 +249,14 @@ def test_a_strong_regularization_holds_the_value_matrices_near_the_identity(plan
             "keep_best": False,
         }
         run = spec_of(planner, "fuse(nli, qa)", "xnli", warmup=0, **options).execute()
-        fused = load_artifact(run.artifact, planner.workspace.backbone)
-        return fusion.regularization(fused.model, ["xnli"], 1.0).item()
+        fused = SetupModel.load(run.artifact, planner.workspace.backbone)
+        return composition.regularization(fused.model, ["xnli"], 1.0).item()
 
     assert distance(10.0) < 0.5 * distance(0.0)
 
 
 def test_frozen_embeddings_stay_and_all_else_moves(planner):
-    from adaptrans.modeling.artifact import load_artifact
-    from adaptrans.modeling.model import assemble
+    from adaptrans.modeling.model import SetupModel
 
     def trained(freeze):
         here = replace(
@@ -269,11 +270,11 @@ def test_frozen_embeddings_stay_and_all_else_moves(planner):
             here.target(parse("full"), here.workspace.task("udpos"))[0],
         ]
         run = spec.execute()
-        return spec, run, load_artifact(run.artifact, spec.workspace.backbone).model.state_dict()
+        return spec, run, SetupModel.load(run.artifact, spec.workspace.backbone).model.state_dict()
 
     spec, run, moved = trained(False)
     frozen_spec, frozen_run, kept = trained(True)
-    bare = assemble(
+    bare = SetupModel.from_setup(
         spec.workspace.backbone, parse("full"), target=None, head=None, method="seq_bn", parents={}, seed=1
     ).model.state_dict()
     embeddings = [name for name in bare if ".embeddings." in name]

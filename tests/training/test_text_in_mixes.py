@@ -13,11 +13,9 @@ import yaml
 from adaptrans.data.encoding import rows
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.modeling import adapters
-from adaptrans.modeling import model as masked_lm
-from adaptrans.modeling.artifact import load_artifact
 from adaptrans.modeling.backbone import identify
-from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.model import assemble, logits, with_head
+from adaptrans.modeling.heads import HeadSpec, pretrained_head
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
@@ -49,7 +47,9 @@ def losses_of_text(run):
 
 
 def built(base, setup="full", method="seq_bn"):
-    return assemble(base, parse(setup), target="mlm", head=HEAD, method=method, parents={}, seed=1)
+    return SetupModel.from_setup(
+        base, parse(setup), target="mlm", head=HEAD, method=method, parents={}, seed=1
+    )
 
 
 def batch_of(texts=((0, 5, 6, 7, 2), (0, 9, 8, 2))):
@@ -66,7 +66,7 @@ def test_text_is_trained_alone_and_in_a_mix(planner, setup):
     third = len(losses) // 3
     assert sum(losses[-third:]) < sum(losses[:third])
     assert run.result()["source_languages"] == ["de", "en", "sw"]
-    model = load_artifact(run.artifact, planner.workspace.backbone)
+    model = SetupModel.load(run.artifact, planner.workspace.backbone)
     assert list(model.heads) == (["nli", "mlm"] if spec.others else ["mlm"])
     # The embeddings are no part of the head's file, which would repeat them, and are the head's when loaded.
     saved = read_tensors(run.artifact / "heads" / "mlm" / adapters.HEAD_WEIGHTS)
@@ -74,7 +74,7 @@ def test_text_is_trained_alone_and_in_a_mix(planner, setup):
     own = dict(model.model.named_parameters())
     assert dict(model.model.heads["mlm"].named_parameters())["3.weight"] is own[EMBEDDINGS]
     assert (EMBEDDINGS in model.trained) == setup.startswith("full")
-    begun = masked_lm.pretrained(planner.workspace.backbone)
+    begun = pretrained_head(planner.workspace.backbone)
     assert not torch.equal(saved["heads.mlm.0.weight"], begun["0.weight"])
 
 
@@ -90,7 +90,7 @@ def test_a_target_is_trained_above_a_mix_with_text(planner):
             item.execute()
         run = spec.execute()
         assert sorted(run.config()["parents"]) == parents
-        reloaded = load_artifact(run.artifact, planner.workspace.backbone)
+        reloaded = SetupModel.load(run.artifact, planner.workspace.backbone)
         assert str(reloaded.setup) == setup
         assert reloaded.composition.startswith("Stack")
 
@@ -109,7 +109,7 @@ def test_guesses_are_those_of_the_library_at_the_hidden_pieces(base, setup, meth
     with torch.inference_mode():
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         theirs = assembled.model(**inputs, head="mlm").logits[batch["hidden"]]
-        assert torch.allclose(logits(assembled, batch), theirs, atol=1e-5)
+        assert torch.allclose(assembled(batch), theirs, atol=1e-5)
     assert len(theirs) == len(batch["labels"]) > 0
 
 
@@ -121,7 +121,7 @@ def test_the_head_begins_as_the_pretrained_one(base):
         theirs = XLMRobertaForMaskedLM.from_pretrained(base.path).eval()(
             batch["input_ids"], batch["attention_mask"]
         )
-        assert torch.allclose(logits(built(base), batch), theirs.logits[batch["hidden"]], atol=1e-4)
+        assert torch.allclose(built(base)(batch), theirs.logits[batch["hidden"]], atol=1e-4)
 
 
 def test_masks_follow_from_the_place_alone():
@@ -262,7 +262,7 @@ def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
 
 def test_the_dev_score_is_the_share_of_pieces_guessed_right(planner):
     run = before(planner, "full(nli + mlm)", epochs=2).execute()
-    model = with_head(load_artifact(run.artifact, planner.workspace.backbone), "mlm")
+    model = SetupModel.load(run.artifact, planner.workspace.backbone).with_head("mlm")
     assert 0 <= run.result()["dev"] <= 100
     data = train._Data(before(planner, "full(mlm)"), ())
     first = data.dev_score(torch.device("cpu"), "fp32")

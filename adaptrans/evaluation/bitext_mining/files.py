@@ -15,11 +15,10 @@ from adaptrans.evaluation.bitext_mining.margin import Candidates, mine
 from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder, Shelf
 from adaptrans.evaluation.dense_retrieval import search_kind
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
-from adaptrans.modeling.artifact import load_artifact
 from adaptrans.modeling.backbone import check_length, load_tokenizer, tokenizer_fingerprint
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.manifest import read_manifest
-from adaptrans.modeling.model import SetupModel, assemble
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.store import Run
@@ -120,7 +119,7 @@ def setup_model(
     below = setup.below_target()
 
     def load() -> SetupModel:
-        return assemble(
+        return SetupModel.from_setup(
             where.backbone,
             setup,
             target=None,
@@ -148,7 +147,7 @@ def artifact_model(where: Workspace, folder: Path) -> Model:
     manifest = read_manifest(folder)
 
     def load() -> SetupModel:
-        return load_artifact(folder, where.backbone, tokens=NOTHING)
+        return SetupModel.load(folder, where.backbone, tokens=NOTHING)
 
     parents = {name: parent["content"] for name, parent in manifest.parents.items()}
     return Model(str(manifest.setup), [where.backbone.fingerprint, manifest.content(), parents], load)
@@ -233,7 +232,7 @@ def _vectors(
     tokenizer = load_tokenizer(where.backbone)
     assert tokenizer.pad_token_id is not None
     assembled = model.load()
-    assembled.model.to(device)
+    assembled.to(device)
     encoder = SentenceEncoder(
         assembled, layer, options.pooling, tokenizer.pad_token_id, options.tokens_per_batch, device, precision
     )

@@ -16,7 +16,7 @@ from adaptrans.evaluation.bitext_mining.corpus import Corpus
 from adaptrans.evaluation.dense_retrieval import unit
 from adaptrans.evaluation.inference import POOLINGS
 from adaptrans.modeling.efficiency.shared_layers import stopped_after
-from adaptrans.modeling.model import SetupModel, hidden_states
+from adaptrans.modeling.model import SetupModel
 from adaptrans.task_types.inputs import padded_inputs
 from adaptrans.utils.devices import autocast
 from adaptrans.utils.io import read_json, write_json
@@ -89,7 +89,7 @@ class SentenceEncoder:
         batch = {name: value.to(self.device) for name, value in batch.items()}
         # No layer above the one that is compared has an effect.
         with autocast(self.device, self.precision), stopped_after(self.assembled.model, self.layer):
-            states = hidden_states(self.assembled, batch["input_ids"], batch["attention_mask"])
+            states = self.assembled.hidden_states(batch["input_ids"], batch["attention_mask"])
         return pool(states[self.layer].float(), batch["attention_mask"]).cpu().numpy()
 
 

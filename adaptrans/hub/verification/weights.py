@@ -136,7 +136,7 @@ def _implied(model: adapters.Model, path: str, folder: Path, manifest: Manifest)
                 item for item in (manifest.head, *manifest.more_heads) if item and item["module"] == module
             )
             spec = HeadSpec(described["name"], described["type"], tuple(described["labels"]))
-            adapters.add_head(model, module, spec, 0)
+            adapters.add_head(model, module, spec.library_config(), 0)
             own = adapters.head_tensors(model, module)
         else:
             config = read_json(folder / part / module / adapters.ADAPTER_CONFIG)["config"]

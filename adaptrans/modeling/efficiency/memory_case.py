@@ -13,8 +13,10 @@ from adaptrans.modeling.encoder import ENCODERS, spec_of
 from adaptrans.modeling.known_backbones import find
 
 TRIMMED_ROWS = 40_000
+"""Tokens that a trimmed vocabulary is taken to hold where the data are not known; an assumption of ours."""
 
 HEAD_WIDTH = 64
+"""Width of an attention head of XLM-R, base and large. Source: their `config.json`."""
 
 
 @dataclass(frozen=True)

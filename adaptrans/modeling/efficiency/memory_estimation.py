@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -16,22 +18,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from adaptrans.errors import SetupError
-from adaptrans.modeling import adapter_methods, adapters, fusion
-from adaptrans.modeling import model as masked_lm
+from adaptrans.modeling import adapter_methods, adapters, composition
 from adaptrans.modeling.adapter_methods import FULL, Method
 from adaptrans.modeling.adapters import Fused, module_name
-from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.backbone import ABSENT, Backbone
 from adaptrans.modeling.efficiency import gradient_checkpointing
 from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.memory_case import Case, Forecast
 from adaptrans.modeling.efficiency.quantization import OUTLINES, quantize
 from adaptrans.modeling.heads import HEADS, HeadSpec
-from adaptrans.modeling.setup.nodes import Adapter, Continue, Full, Fuse, Target
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.utils.devices import autocast
-
-"""Pieces that a cut vocabulary is taken to hold where the data are not known; an assumption of ours."""
-"""Width of an attention head of XLM-R, base and large. Source: their `config.json`."""
 
 
 @lru_cache(maxsize=256)
@@ -41,8 +39,6 @@ def forecast(case: Case) -> Forecast:
     Raises:
         SetupError: If setup or method cannot be read or built.
     """
-    # IMPORTGONE
-
     return dry_run_step(case)
 
 
@@ -166,16 +162,16 @@ def _times(values: list[int], number: int) -> list[int]:
 
 def _counted(case: Case) -> Forecast:
     """Count the bytes of one step, layer by layer."""
+    model = _model(case)
     with torch.device("meta"):
-        model, names = _model(case)
-        gradient_checkpointing.keep_frozen_in(model, case.precision if case.training else "fp32")
+        gradient_checkpointing.keep_frozen_in(model.model, case.precision if case.training else "fp32")
     if case.checkpointing and case.training:
-        gradient_checkpointing.checkpoint_activations(model)
+        gradient_checkpointing.checkpoint_activations(model.model)
     use_fast_dropout(model)
     with FakeTensorMode(), torch.random.fork_rng(devices=[]):
         _place(model)
         weights = _bytes({**dict(model.named_parameters()), **dict(model.named_buffers())})
-        own = {name: value for name, value in model.named_parameters() if name in names}
+        own = model.trained_parameters()
         learnt = _bytes(own) if case.training else 0
         model.train(case.training)
         with Alive(model) as alive:
@@ -187,44 +183,78 @@ def _counted(case: Case) -> Forecast:
     return Forecast(weights, learnt, 2 * learnt, passing, overhead, trained)
 
 
-def _model(case: Case) -> tuple[adapters.Model, frozenset[str]]:
-    """A model of the case, and the names of what is trained."""
-    model = adapters.shaped_model(case.shape.as_config(case.vocabulary))
-    quantize(adapters.stack_of(model), case.quantize, OUTLINES)
-    method = adapter_methods.parse(case.method).quick
-    stack: list[str | Fused] = []
-    adapter: str | None = None
-    fusions: list[str] = []
+@dataclass(frozen=True)
+class _Outline(Backbone):
+    """A backbone of which nothing but the shape is known."""
 
-    def added() -> str:
-        name = f"adapter_{len(model.adapters_config.adapters)}"
-        adapters.add_adapter(model, name, method, seed=0)
+    case: Case = field(kw_only=True)
+
+
+class _OutlinedModel(SetupModel):
+    """A model of a setup without any numbers: what would be read from files is fresh here."""
+
+    def _encoder(self, tokens: np.ndarray | None) -> adapters.Model:  # noqa: ARG002 - rows are counted alone
+        assert isinstance(self.backbone, _Outline)
+        case = self.backbone.case
+        model = adapters.shaped_model(case.shape.as_config(case.vocabulary))
+        quantize(adapters.stack_of(model), self.quantize, OUTLINES)
+        return model
+
+    def _fresh(self) -> str:
+        """A fresh adapter in the place of a stored one; returns its name."""
+        name = self._free_name("stored")
+        adapters.add_adapter(self.model, name, adapter_methods.parse(self.method), self.seed)
         return name
 
-    layers = parse(case.setup).layers
-    for layer in layers:
-        match layer:
-            case Full():
-                continue
-            case Fuse(sources):
-                fused = Fused(f"fusion_{len(fusions)}", tuple(added() for _ in sources))
-                fusion.add_fusion(model, fused, seed=0)
-                fusions.append(fused.name)
-                stack.append(fused)
-            case Adapter() | Target() | Continue():
-                adapter = added()
-                stack.append(adapter)
-            case _:
-                stack.append(added())
-    labels = tuple(map(str, range(case.labels)))
-    adapters.add_head(model, "head", HeadSpec("head", case.head, labels if HEADS[case.head].least else ()), 0)
-    whole = any(isinstance(layer, Full) for layer in layers)
-    trained = adapters.freeze_all_but(model, adapter, ["head"], whole=whole, fusions=fusions)
-    adapters.activate(model, stack, "head")
-    return model, frozenset(trained)
+    def start_from(self, sources: object) -> None:
+        """Leave the encoder as it is."""
+
+    def add_language(self) -> None:
+        """Add an adapter."""
+        self.layers += (self._fresh(),)
+
+    def add_stored(self, layer: object) -> None:  # noqa: ARG002 - all adapters count alike
+        """Add an adapter."""
+        self.layers += (self._fresh(),)
+
+    def add_merged(self, terms: object) -> None:  # noqa: ARG002 - a merge is one adapter
+        """Add an adapter."""
+        self.layers += (self._fresh(),)
+
+    def add_fusion(self, sources: Sequence[object]) -> None:
+        """Add a fusion over so many adapters."""
+        self._fuse([self._fresh() for _ in sources])
+
+    def add_target(self, source: object = None) -> None:  # noqa: ARG002 - it counts as a fresh one
+        """Add a fresh target adapter."""
+        super().add_target()
+
+    def _begin_head(self, name: str) -> None:
+        """Leave a masked language model head as it is."""
 
 
-def _place(model: adapters.Model) -> None:
+def _model(case: Case) -> SetupModel:
+    """A model of the case, without numbers."""
+    shape = case.shape
+    outline = _Outline(
+        "outline", Path(), None, shape.architecture, shape.depth, shape.width, shape.vocabulary, ABSENT,
+        fetched=False, case=case,
+    )  # fmt: skip
+    labels = tuple(map(str, range(case.labels))) if HEADS[case.head].least else ()
+    with torch.device("meta"):
+        return _OutlinedModel.from_setup(
+            outline,
+            parse(case.setup),
+            target="target",
+            head=HeadSpec("target", case.head, labels),
+            method=str(adapter_methods.parse(case.method).quick),
+            parents={},
+            seed=0,
+            quantize=case.quantize,
+        )
+
+
+def _place(model: nn.Module) -> None:
     """Let the tensors of a model be those of a CPU, still without content.
 
     It is built on another device, because the library moves some adapters to the device of their layer.
@@ -241,38 +271,36 @@ def _place(model: adapters.Model) -> None:
                 setattr(module, name, torch.empty(value.shape, dtype=value.dtype))
 
 
-def _step(model: adapters.Model, case: Case) -> None:
+def _step(model: SetupModel, case: Case) -> None:
     """One forward pass and, in training, the gradients of it."""
-    rows = case.items * (case.labels if HEADS[case.head].picks_rows else 1)
+    rows = (case.items, case.labels) if HEADS[case.head].picks_rows else (case.items,)
     batch = {
-        "input_ids": torch.ones(rows, case.length, dtype=torch.long),
-        "attention_mask": torch.ones(rows, case.length, dtype=torch.long),
+        "input_ids": torch.ones(*rows, case.length, dtype=torch.long),
+        "attention_mask": torch.ones(*rows, case.length, dtype=torch.long),
     }
     with torch.set_grad_enabled(case.training):
         with autocast(torch.device("cpu"), case.precision):
-            scores = _scores(model, case, batch)
+            found = model({**batch, **_hidden(case, batch)})
         if case.training:
+            scores = found if isinstance(found, tuple) else (found,)
             sum(map(_loss, scores), torch.zeros(())).backward()
 
 
-def _scores(model: adapters.Model, case: Case, batch: dict[str, Tensor]) -> list[Tensor]:
-    """What the head answers, each shape (answers, classes)."""
-    if HEADS[case.head].fills_masks:
-        hidden = torch.ones(round(MASKED * batch["input_ids"].numel()), dtype=torch.long)
-        own = dict(model.heads["head"].named_parameters())
-        parts = {part: own[part] for part in adapters.spec_of(model).lm_head}
-        places: Any = (hidden, hidden)
-        return [masked_lm.guesses(model, parts, {**batch, "hidden": places})]
-    output = model(**batch, head="head", return_dict=True)
-    if HEADS[case.head].finds_spans:
-        return [output.start_logits, output.end_logits]
-    return [output.logits.flatten(0, -2)]
+def _hidden(case: Case, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Which tokens a masked language model predicts, by their places.
+
+    Of tensors without content a mask does not tell how many it chooses.
+    """
+    if not HEADS[case.head].fills_masks:
+        return {}
+    places = torch.ones(round(MASKED * batch["input_ids"].numel()), dtype=torch.long)
+    return {"hidden": (places, places)}
 
 
 def _loss(scores: Tensor) -> Tensor:
-    return functional.cross_entropy(
-        scores.float(), torch.ones(len(scores), dtype=torch.long), reduction="sum"
-    )
+    """The loss of scores, shape (..., classes)."""
+    rows = scores.flatten(0, -2)
+    return functional.cross_entropy(rows.float(), torch.ones(len(rows), dtype=torch.long), reduction="sum")
 
 
 def _bytes(values: dict[str, Tensor]) -> int:
@@ -335,8 +363,8 @@ def sizes(backbone: Backbone, further: Sequence[str] = ()) -> list[Size]:
     with torch.device("meta"):
         for name in members:
             adapters.add_adapter(model, name, adapter_methods.parse("seq_bn"), seed=0)
-        fusion.add_fusion(model, Fused(FUSION, members), seed=0)
-    own = fusion.fusion_tensors(model, FUSION)
+        composition.add_fusion(model, Fused(FUSION, members), seed=0)
+    own = composition.fusion_tensors(model, FUSION)
     return [*found, Size(FUSION, _parameters(own), _adapter_bytes(own))]
 
 

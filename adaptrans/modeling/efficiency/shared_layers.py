@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from adaptrans.modeling.adapters import Model, model_inputs, spec_of
-from adaptrans.modeling.layer_chain import LayerPosition, first_place
-from adaptrans.modeling.model import SetupModel, hidden_states
+from adaptrans.modeling.adapters import Fused, Model, adapter_tensors, model_inputs, spec_of
+from adaptrans.modeling.model import SetupModel
+
+
+@dataclass(frozen=True, order=True)
+class LayerPosition:
+    """A place in an encoder; of two the lower one is the smaller.
+
+    Args:
+        layer: Number of the encoder layer.
+        inside: Whether it lies inside of the layer, right below what acts on the layer's output, and not at
+            its bottom.
+    """
+
+    layer: int
+    inside: bool = False
+
+    def __str__(self) -> str:
+        return f"{'the output of ' if self.inside else ''}layer {self.layer}"
+
+
+def first_place(model: Model, layers: Sequence[str | Fused]) -> LayerPosition:
+    """Where the lowest adapter of a chain acts; at layer 0 also for one that acts at the embeddings.
+
+    What reaches this place is the bare backbone's.
+
+    Args:
+        model: The model.
+        layers: The chain, with one adapter at least.
+    """
+    names = [name for layer in layers for name in (layer.members if isinstance(layer, Fused) else (layer,))]
+    keys = [key for name in names for key in adapter_tensors(model, name)]
+    return min(_place(key) for key in keys if "shared_parameters" not in key)
+
+
+def _place(key: str) -> LayerPosition:
+    """Where a tensor of an adapter acts."""
+    # The pool of prefixes serves all layers, wherever its tensors are named.
+    found = None if ".pool." in key else re.search(r"\.layers?\.(\d+)\.(output\.adapters\.)?", key)
+    return LayerPosition(int(found[1]), inside=found[2] is not None) if found else LayerPosition(0)
 
 
 @contextmanager
@@ -54,7 +93,7 @@ def states_below(
     model = assembled.model
     if not place.inside:
         with stopped_after(model, place.layer):
-            return (hidden_states(assembled, **inputs)[-1],)
+            return (assembled.hidden_states(**inputs)[-1],)
     layer = model.base_model.encoder.layer[place.layer]
     caught: list[tuple[Tensor, ...]] = []
 
@@ -65,7 +104,7 @@ def states_below(
     layer.feed_forward_chunk = up_to_the_adapter
     try:
         with stopped_after(model, place.layer + 1):
-            hidden_states(assembled, **inputs)
+            assembled.hidden_states(**inputs)
     finally:
         del layer.feed_forward_chunk
     return caught[0]

@@ -26,7 +26,7 @@ from weights import SHAPES, model_folder
 from adaptrans.data.batching import epoch_batches
 from adaptrans.modeling.backbone import identify
 from adaptrans.modeling.heads import HeadSpec
-from adaptrans.modeling.model import assemble
+from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 
 NAME, BATCH, SEED = texts.NLI, 32, 1
@@ -81,7 +81,7 @@ def peer_losses(folder: Path, rows: list[dict], precision: str) -> list[float]:
 
 def copy_start(folder: Path, model: Any) -> None:
     """Give the peer's adapter and head the weights that ours starts from."""
-    start = assemble(
+    start = SetupModel.from_setup(
         identify(folder),
         parse("adapter"),
         target=NAME,

@@ -1,14 +1,21 @@
-"""AdapterFusion: attention over frozen adapters, its regularization, and what it attends to.
+"""Several adapters together: fusions, merges, and what does not stack.
 
-Pfeiffer et al. 2021 (https://aclanthology.org/2021.eacl-main.39), with the library's configuration `dynamic`:
-query, key and value matrices, the value matrix starting as the identity.
+AdapterFusion is attention over frozen adapters: Pfeiffer et al. 2021
+(https://aclanthology.org/2021.eacl-main.39), with the library's configuration `dynamic`: query, key and value
+matrices, the value matrix starting as the identity.
+
+A merge is one adapter whose weights are a weighted sum of others', with nothing trained. Means of weights
+trained apart: Wortsman et al. 2022 (https://arxiv.org/abs/2203.05482). Sums and differences: Ilharco et al.
+2023 (https://arxiv.org/abs/2212.04089), for adapters Zhang et al. 2023 (https://arxiv.org/abs/2306.14870),
+who negate only one of the two factors of a low-rank product: with both negated the product would stay as it
+is.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +25,9 @@ from torch import Tensor, nn
 
 from adaptrans.errors import ArtifactError, SetupError
 from adaptrans.modeling import adapters
-from adaptrans.modeling.adapters import Fused, Model, fusion_of
+from adaptrans.modeling.adapters import Fused, Model, canonical_name, fusion_of
 from adaptrans.modeling.safetensors_io import copy_tensors, read_tensors, write_tensors
+from adaptrans.modeling.setup.nodes import Setup
 
 FUSION_CONFIG = "adapter_fusion_config.json"
 FUSION_WEIGHTS = "model_adapter_fusion.safetensors"
@@ -33,6 +41,9 @@ SHARED_OPTIONS = (
     "residual_before_ln",
     "adapter_residual_before_ln",
 )
+
+# Source: `average_adapter` of adapters 1.3.0, which ignores the same two.
+FREE_OPTIONS = ("dropout", "init_weights")
 
 
 def add_fusion(model: Model, fused: Fused, seed: int) -> None:
@@ -240,3 +251,110 @@ def _place(module: str) -> tuple[int, str]:
     match = re.search(r"\.layers?\.(\d+)\.", module)
     assert match is not None, module
     return int(match[1]), "attention" if re.search(r"\.attention[._]", module) else "output"
+
+
+def add_merged(model: Model, name: str, folders: Sequence[Path], weights: Sequence[float]) -> None:
+    """Add an adapter whose weights are a weighted sum of stored ones.
+
+    Sums are taken in float64 and rounded once, so that every machine gets the same weights.
+
+    Args:
+        model: The model that it is added to.
+        name: Its name there.
+        folders: The stored adapters.
+        weights: One for each of them; negative to subtract.
+
+    Raises:
+        SetupError: If the adapters have different configurations.
+        ArtifactError: If one is missing or damaged.
+    """
+    configs = [_config(folder) for folder in folders]
+    for folder, config in zip(folders, configs, strict=True):
+        different = sorted(key for key in {*config, *configs[0]} if config.get(key) != configs[0].get(key))
+        if set(different) - set(FREE_OPTIONS):
+            raise SetupError(
+                f"the adapters in {folders[0]} and {folder} differ in {different[0]} and cannot be merged",
+                remedy="train both with the same method and options",
+            )
+    adapters.load_adapter(model, name, folders[0])
+    stored = [_tensors(folder) for folder in folders]
+    merged = {key: _sum([values[key] for values in stored], _signed(key, weights)) for key in stored[0]}
+    own = adapters.adapter_tensors(model, name)
+    copy_tensors(
+        own, {key: merged[canonical_name(key)] for key in own}, f"the merge of {len(folders)} adapters"
+    )
+
+
+def _signed(key: str, weights: Sequence[float]) -> list[float]:
+    """The weights for one tensor: the first factor of a low-rank product is never negated."""
+    return [abs(weight) for weight in weights] if "lora_A" in key else list(weights)
+
+
+def _sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = torch.zeros_like(values[0], dtype=torch.float64)
+    for value, weight in zip(values, weights, strict=True):
+        total += weight * value.to(torch.float64)
+    return total.to(values[0].dtype)
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        config = json.loads((folder / adapters.ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
+        return dict(config)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
+        ) from error
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a stored adapter, by names that do not hold its own."""
+    stored = read_tensors(folder / adapters.ADAPTER_WEIGHTS)
+    return {canonical_name(key): value for key, value in stored.items()}
+
+
+def check_layers(setup: Setup, model: Model, layers: Sequence[str | Fused]) -> None:
+    """Refuse what the library would compute without a word, or fail at in its first forward pass.
+
+    Raises:
+        SetupError: If an adapter of the chain would have no effect, or fail.
+    """
+    names = [layer for layer in layers if isinstance(layer, str)]
+    for name in names:
+        if name != layers[0] and adapters.inverts(model, name):
+            raise SetupError(
+                f"{setup}: the invertible part of '{name}' has no effect above another adapter",
+                remedy="use a method without it, for instance seq_bn",
+            )
+    reason = clash(model, names)
+    if reason:
+        raise SetupError(f"{setup}: {reason}", remedy="train them with one method, in the attention alone")
+    for fused in (layer for layer in layers if isinstance(layer, Fused)):
+        places = places_of(model, fused.members[0])
+        for name in names:
+            if not places_of(model, name) <= places:
+                raise SetupError(
+                    f"{setup}: '{name}' is in layers that the fused adapters leave out",
+                    remedy="give all of them the same method and the same leave_out",
+                )
+
+
+def clash(model: Model, names: Sequence[str]) -> str | None:
+    """Why stacked adapters do not work inside the same linear layers, or None if they do.
+
+    In a stack the library gives each low-rank adapter what the one below it made, not what the layer was
+    given: one that scales then multiplies it, and a layer with other outputs than inputs fails.
+
+    Args:
+        model: The model.
+        names: The adapters of the stack.
+    """
+    for layer in (module for module in model.modules() if hasattr(module, "loras")):
+        own = [name for name in names if name in layer.loras]
+        modes = {layer.loras[name].composition_mode for name in own}
+        if len(modes) > 1:
+            return f"'{own[0]}' and '{own[1]}' would multiply each other: one adds and one scales"
+        if len(own) > 1 and modes == {"add"} and layer.in_features != layer.out_features:
+            shape = f"{layer.in_features} x {layer.out_features}"
+            return f"'{own[0]}' and '{own[1]}' are both in a layer of {shape}, where they do not stack"
+    return None
