@@ -80,8 +80,7 @@ def train(spec: TrainingSpec, run: Run) -> None:
         return
     scores = {"dev": state.best_score, "dev_step": state.best_step, "steps": state.step}
     job.assembled.save(run.artifact, {**about, "trained_by": run.key, "scores": scores})
-    parameters = dict(job.assembled.model.named_parameters())
-    trained = sum(parameters[name].numel() for name in job.assembled.trained)
+    trained = sum(value.numel() for value in job.assembled.trained_parameters().values())
     run.finish({**scores, "trained_parameters": trained, "seconds": state.seconds, **facts})
     run.sweep()
 
