@@ -23,9 +23,10 @@ from adaptrans.evaluation.inference import (
 from adaptrans.evaluation.layer_choice import chosen, chosen_layer, direction, direction_note, layer_note
 from adaptrans.evaluation.metrics.question_answering import best_no_answer_threshold, shifted
 from adaptrans.evaluation.metrics.score import Threshold
-from adaptrans.evaluation.prediction_files import PredictionFile, Row
 from adaptrans.evaluation.results import (
     LanguageResult,
+    PredictionFile,
+    Row,
     language_result,
     load_language,
     load_results,

@@ -29,7 +29,7 @@ from adaptrans.data.encoding import (
 )
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.fusion_attention import AttentionRecord, LayerShares, save_attention
-from adaptrans.evaluation.prediction_files import Outcome, retrieval_outcome
+from adaptrans.evaluation.results import Outcome, retrieval_outcome
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
 from adaptrans.modeling.backbone import load_tokenizer

@@ -15,7 +15,7 @@ from adaptrans.data.encoding import rows
 from adaptrans.errors import MissingDataError
 from adaptrans.evaluation.dense_retrieval import exact_neighbors
 from adaptrans.evaluation.metrics.retrieval import DEPTH
-from adaptrans.evaluation.prediction_files import Outcome
+from adaptrans.evaluation.results import Outcome
 from adaptrans.tasks import loading
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -262,8 +263,8 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in lines]
 
 
-def _one_per_line(items: Iterable[str]) -> str:
-    return "".join(f"{item}\n" for item in items)
+def _each_on_a_line(encode: Callable[[Any], str], items: Iterable[Any]) -> str:
+    return "".join(f"{encode(item)}\n" for item in items)
 
 
 def _line(label: str) -> str:
@@ -276,12 +277,9 @@ def _line(label: str) -> str:
     return label
 
 
-def _encode_labels(predictions: Sequence[str]) -> str:
-    return _one_per_line(_line(label) for label in predictions)
-
-
-def _one_column(lines: list[str], path: Path) -> list[str]:
+def _decode_labels(text: str, path: Path) -> list[str]:
     """The lines, none of which may hold a tab."""
+    lines = _lines(text)
     for number, line in enumerate(lines, start=1):
         if "\t" in line:
             raise columns(line, path, number)
@@ -309,14 +307,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
-def _decode_labels(text: str, path: Path) -> list[str]:
-    return _one_column(_lines(text), path)
-
-
-def _encode_numbers(predictions: Sequence[int]) -> str:
-    return _one_per_line(str(int(number)) for number in predictions)
-
-
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -339,14 +329,14 @@ def _decode_gold_numbers(text: str, path: Path) -> list[int]:
 
 
 def _encode_tags(predictions: Sequence[Sequence[str]]) -> str:
-    return "".join(_one_per_line(_line(tag) for tag in tags) + "\n" for tags in predictions)
+    return "".join(_each_on_a_line(_line, tags) + "\n" for tags in predictions)
 
 
 def _decode_tags(text: str, path: Path) -> list[list[str]]:
     """Sentences; every blank line closes one, so doubled blank lines make empty sentences."""
     sentences: list[list[str]] = []
     current: list[str] = []
-    for line in _one_column(_lines(text), path):
+    for line in _decode_labels(text, path):
         if line:
             current.append(line)
         else:
@@ -362,7 +352,7 @@ def _encode_answers(predictions: Mapping[str, str]) -> str:
                 f"question {key!r} has the answer {answer!r}",
                 remedy="give text for both; leave unanswered questions out",
             )
-    return json.dumps(dict(predictions), ensure_ascii=False, indent=1) + "\n"
+    return _as_json(dict(predictions))
 
 
 def _decode_answers(text: str, path: Path) -> dict[str, str | None]:
@@ -373,10 +363,6 @@ def _decode_answers(text: str, path: Path) -> dict[str, str | None]:
             message = f"the answer to {shown(key)} is not text but {shown(answer)}"
             raise DataError(message, path, line_of_key(text, key))
     return answers
-
-
-def _encode_choices(predictions: Sequence[int]) -> str:
-    return _one_per_line(json.dumps({"label": int(choice)}) for choice in predictions)
 
 
 def _decode_choices(text: str, path: Path) -> list[int]:
@@ -407,21 +393,17 @@ def _collect_pairs(examples: Sequence[Any], values: Sequence[Iterable[str]]) -> 
     return [(example.id, partner) for example, partners in rows for partner in partners]
 
 
-def _align_by_id(golds: Mapping[str, Any], predictions: Mapping[str, Any]) -> Aligned:
-    """In the order of the labels; what has no prediction gets None, what has no label is left out."""
-    return list(golds.values()), [predictions.get(name) for name in golds]
-
-
-def _align_rankings(golds: Mapping[str, Any], predictions: Mapping[str, Any]) -> Aligned:
-    return list(golds.values()), [predictions.get(name, ()) for name in golds]
+def _align_by_id(golds: Mapping[str, Any], predictions: Mapping[str, Any], absent: Any = None) -> Aligned:
+    """In the order of the labels; what has no prediction gets `absent`, what has no label is left out."""
+    return list(golds.values()), [predictions.get(name, absent) for name in golds]
 
 
 def _align_pairs(golds: Sequence[tuple[str, str]], predictions: Sequence[tuple[str, str]]) -> Aligned:
     return retrieval.aligned(retrieval.by_source(golds), retrieval.by_source(predictions))
 
 
-def _encode_pairs(found: Iterable[tuple[str, str]]) -> str:
-    return _one_per_line(f"{_line(first)}\t{_line(second)}" for first, second in found)
+def _encode_pair(pair: tuple[str, str]) -> str:
+    return "\t".join(map(_line, pair))
 
 
 def _decode_pairs(text: str, path: Path) -> list[tuple[str, str]]:
@@ -454,7 +436,11 @@ def _load_object(text: str, path: Path, what: str) -> dict[str, Any]:
 
 def _encode_object(values: Mapping[str, Any]) -> str:
     shown = {key: value if isinstance(value, str) else list(value) for key, value in values.items()}
-    return json.dumps(shown, ensure_ascii=False, indent=1) + "\n"
+    return _as_json(shown)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
 
 def _decode_rankings(text: str, path: Path) -> dict[str, list[str]]:
@@ -478,8 +464,7 @@ def _decode_gold_rankings(text: str, path: Path) -> dict[str, list[str]]:
 def _encode_gold_answers(golds: Mapping[str, Sequence[str]]) -> str:
     """Questions with their answers in SQuAD's form, without texts that are not needed to score."""
     questions = [{"id": key, "answers": [{"text": text} for text in texts]} for key, texts in golds.items()]
-    document = {"version": "1.1", "data": [{"paragraphs": [{"qas": questions}]}]}
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    return _as_json({"version": "1.1", "data": [{"paragraphs": [{"qas": questions}]}]})
 
 
 def _decode_gold_answers(text: str, path: Path) -> dict[str, list[str]]:
@@ -528,14 +513,6 @@ def _decode_gold_labels(text: str, path: Path) -> list[str]:
     return labels
 
 
-def _same_labels(labels: Sequence[str]) -> Iterable[str]:
-    return labels
-
-
-def _every_tag(sentences: Sequence[Sequence[str]]) -> Iterable[str]:
-    return chain.from_iterable(sentences)
-
-
 def line_of_key(text: str, key: str, occurrence: int = 1) -> int | None:
     """Line of a key of a JSON object, as it is written here or with escapes."""
     for shown in (json.dumps(key, ensure_ascii=False), json.dumps(key)):
@@ -545,42 +522,52 @@ def line_of_key(text: str, key: str, occurrence: int = 1) -> int | None:
     return None
 
 
-def _same(suffix: str, encode: Callable[[Any], str], decode: Callable[[str, Path], Any]) -> Layout:
-    """A layout whose labels look like its predictions."""
-    return Layout(suffix, encode, decode, encode, decode)
+def _same(
+    suffix: str, encode: Callable[[Any], str], decode: Callable[[str, Path], Any], **more: Any
+) -> Layout:
+    """A layout whose labels look like its predictions, but for what is said otherwise."""
+    return replace(Layout(suffix, encode, decode, encode, decode), **more)
 
 
 LAYOUTS.add(
     "labels",
-    replace(
-        _same("tsv", _encode_labels, _decode_labels),
+    _same(
+        "tsv",
+        partial(_each_on_a_line, _line),
+        _decode_labels,
         decode_gold=_decode_gold_labels,
         never_right=labels,
-        names=_same_labels,
+        names=list,
     ),
 )
 LAYOUTS.add(
     "tags",
-    replace(
-        _same("tsv", _encode_tags, _decode_tags),
+    _same(
+        "tsv",
+        _encode_tags,
+        _decode_tags,
         by_word=True,
         never_right=tags,
         line_of=_filled_line,
-        names=_every_tag,
+        names=chain.from_iterable,
     ),
 )
 LAYOUTS.add(
     "choices",
-    replace(
-        _same("jsonl", _encode_choices, _decode_choices),
+    _same(
+        "jsonl",
+        partial(_each_on_a_line, lambda choice: json.dumps({"label": int(choice)})),
+        _decode_choices,
         never_right=choices,
         line_of=_filled_line,
     ),
 )
 LAYOUTS.add(
     "line_numbers",
-    replace(
-        _same("tsv", _encode_numbers, _decode_numbers),
+    _same(
+        "tsv",
+        partial(_each_on_a_line, lambda number: str(int(number))),
+        _decode_numbers,
         decode_gold=_decode_gold_numbers,
         collect=_collect_in_xtreme_order,
         never_right=line_numbers,
@@ -588,8 +575,10 @@ LAYOUTS.add(
 )
 LAYOUTS.add(
     "pairs",
-    replace(
-        _same("tsv", _encode_pairs, _decode_pairs),
+    _same(
+        "tsv",
+        partial(_each_on_a_line, _encode_pair),
+        _decode_pairs,
         collect=_collect_pairs,
         align=_align_pairs,
         by_line=False,
@@ -611,14 +600,13 @@ LAYOUTS.add("answers", _QUESTIONS)
 LAYOUTS.add("answers_or_none", replace(_QUESTIONS, decode_gold=_decode_gold_answers_or_none))
 LAYOUTS.add(
     "rankings",
-    Layout(
+    _same(
         "json",
         _encode_object,
         _decode_rankings,
-        _encode_object,
-        _decode_gold_rankings,
-        collect_by_id,
-        _align_rankings,
+        decode_gold=_decode_gold_rankings,
+        collect=collect_by_id,
+        align=partial(_align_by_id, absent=()),
         by_line=False,
     ),
 )
@@ -653,78 +641,44 @@ def prediction_path(folder: Path, task: str, kind: str, language: str) -> Path:
     return Path(folder) / FOLDERS.get(task, task) / f"test-{language}.{layout_of(kind).suffix}"
 
 
-def write_predictions(folder: Path, task: str, kind: str, language: str, predictions: Any) -> Path:
-    """Write the predictions of one task in one language, and return the path.
+def write_predictions(
+    folder: Path, task: str, kind: str, language: str, contents: Iterable[Any], *, gold: bool = False
+) -> Path:
+    """Write the predictions, or the labels, of one task in one language, and return the path.
 
     Args:
-        folder: Folder of the whole submission; made if need be.
+        folder: Folder of the whole submission, or of the labels; made if need be.
         task: Name of the task.
-        kind: Kind of the task, see the table of `layouts`.
+        kind: Kind of the task.
         language: Language code.
-        predictions: Labels (classification), sequences of tags (tagging), a mapping of
-            question id to answer (span_qa), choices (multiple_choice), line numbers
-            (bitext_retrieval), pairs of ids (bitext_mining) or a mapping of query id to the ids
-            of what was found (passage_ranking).
+        contents: What the file holds, in one or several parts that are written one after the other: labels
+            (classification), sequences of tags (tagging), a mapping of question id to answer (span_qa),
+            choices (multiple_choice), line numbers (bitext_retrieval), pairs of ids (bitext_mining) or a
+            mapping of query id to the ids of what was found (passage_ranking).
+        gold: Whether they are labels.
 
     Raises:
         AdaptransError: If a prediction cannot be read back from such a file, for instance a
             label with a line break.
     """
-    path = prediction_path(folder, task, kind, language)
-    _write(path, [layout_of(kind).encode(predictions)])
+    path, layout = prediction_path(folder, task, kind, language), layout_of(kind)
+    encode = layout.encode_gold if gold else layout.encode
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        for content in contents:
+            file.write(_encoded(path, encode(content)))
     return path
 
 
-def write_rows(
-    folder: Path,
-    task: str,
-    kind: str,
-    language: str,
-    examples: Iterable[Any],
-    values: Iterable[Sequence[Any]],
-    *,
-    gold: bool = False,
-) -> Path:
-    """Write one value for each example, and return the path; memory is flat where a file is line by line.
+def collected(kind: str, examples: Iterable[Any], values: Iterable[Sequence[Any]]) -> Iterable[Any]:
+    """Parts of a file as `write_predictions` takes them; memory is flat where a file is line by line.
 
     Args:
-        folder: Folder of the whole submission, or of the labels.
-        task: Name of the task.
         kind: Kind of the task.
-        language: Language code.
         examples: The examples, gone through only where the layout names them.
         values: A prediction or a reference for each, some at a time.
-        gold: Whether they are references.
-
-    Raises:
-        AdaptransError: As for `write_predictions`.
     """
-    layout = layout_of(kind)
-    path = prediction_path(folder, task, kind, language)
-    encode = layout.encode_gold if gold else layout.encode
-    if layout.collect is collect_rows:
-        _write(path, map(encode, values))
-    else:
-        every = [value for some in values for value in some]
-        _write(path, [encode(layout.collect(list(examples), every))])
-    return path
-
-
-def write_labels(folder: Path, task: str, kind: str, language: str, golds: Any) -> Path:
-    """Write the labels of one task in one language, and return the path; see `write_predictions`."""
-    path = prediction_path(folder, task, kind, language)
-    _write(path, [layout_of(kind).encode_gold(golds)])
-    return path
-
-
-def read_predictions(folder: Path, task: str, kind: str, language: str) -> Any:
-    """Read what `write_predictions` or the reference scripts have written.
-
-    Raises:
-        DataError: If the file is missing or a line does not fit the kind.
-    """
-    path = prediction_path(folder, task, kind, language)
-    return layout_of(kind).decode(read_file(path, "predict this language first"), path)
+    collect = layout_of(kind).collect
+    return values if collect is collect_rows else [collect(list(examples), [*chain.from_iterable(values)])]
 
 
 def read_file(path: Path, remedy: str) -> str:
@@ -753,13 +707,6 @@ def read_file(path: Path, remedy: str) -> str:
     if "\0" in text:
         raise DataError("holds a NUL character", path, 1 + text.count("\n", 0, text.index("\0")))
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _write(path: Path, texts: Iterable[str]) -> None:
-    """Write a whole file of some pieces of text, or leave what was there."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        for text in texts:
-            file.write(_encoded(path, text))
 
 
 def _encoded(path: Path, text: str) -> bytes:

@@ -3,8 +3,7 @@
 import gzip
 
 import pytest
-
-from adaptrans.evaluation.xtreme_format import write_labels, write_predictions
+from support.layouts import write_labels, write_one
 
 
 @pytest.fixture
@@ -14,9 +13,9 @@ def folders(tmp_path):
         golds = ["neutral", "entailment", "neutral", "contradiction"]
         write_labels(tmp_path / "labels", "xnli", "classification", language, golds)
         found = ["neutral", "entailment", "neutral", "neutral"]
-        write_predictions(tmp_path / "predictions", "xnli", "classification", language, found)
+        write_one(tmp_path / "predictions", "xnli", "classification", language, found)
     write_labels(tmp_path / "labels", "tatoeba", "bitext_retrieval", "th", [0, 1])
-    write_predictions(tmp_path / "predictions", "tatoeba", "bitext_retrieval", "th", [0, 0])
+    write_one(tmp_path / "predictions", "tatoeba", "bitext_retrieval", "th", [0, 0])
     return ["--predictions", str(tmp_path / "predictions"), "--labels", str(tmp_path / "labels")]
 
 

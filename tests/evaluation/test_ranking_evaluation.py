@@ -5,12 +5,12 @@ import random
 from dataclasses import replace
 
 import pytest
+from support.layouts import read_predictions
 
 from adaptrans import benchmarks
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.scoring import score_folder
-from adaptrans.evaluation.xtreme_format import read_predictions
 from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import Plan
 from adaptrans.hub.import_adapterhub import adopt

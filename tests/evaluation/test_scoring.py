@@ -7,12 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from support.layouts import write_labels, write_one
 
 from adaptrans import benchmarks
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import DataError, MissingDataError
 from adaptrans.evaluation.scoring import score_folder
-from adaptrans.evaluation.xtreme_format import prediction_path, write_labels, write_predictions
+from adaptrans.evaluation.xtreme_format import prediction_path
 from adaptrans.stats.aggregate import task_score
 
 LABELS = ["entailment", "neutral", "contradiction"]
@@ -82,7 +83,7 @@ def folders(small, tmp_path):
         for language in task.languages:
             golds, found = rows(rng, task.kind, 12)
             write_labels(tmp_path / "labels", name, task.kind, language, golds)
-            write_predictions(tmp_path / "predictions", name, task.kind, language, found)
+            write_one(tmp_path / "predictions", name, task.kind, language, found)
     return tmp_path / "predictions", tmp_path / "labels"
 
 
@@ -159,8 +160,8 @@ def test_what_is_missing_is_named_and_empties_its_means(small, folders):
 
 def test_what_belongs_to_nothing_is_named(small, folders):
     predictions, labels = folders
-    write_predictions(predictions, "xnil", "classification", "de", ["neutral"])
-    write_predictions(predictions, "xnli", "classification", "fr", ["neutral"])
+    write_one(predictions, "xnil", "classification", "de", ["neutral"])
+    write_one(predictions, "xnli", "classification", "fr", ["neutral"])
     notes = score_folder(small, predictions, labels).notes
     assert any("test-fr.tsv" in note for note in notes)
     assert any('unknown task folder "xnil"; did you mean "xnli"?' in note for note in notes)
@@ -196,7 +197,7 @@ def test_files_that_do_not_fit_are_named(small, folders, name, change, message):
 
 def test_a_sentence_with_other_tags_is_named_by_its_line(small, folders):
     write_labels(folders[1], "panx", "tagging", "de", [["O", "O"], ["O"], ["O", "O"]])
-    write_predictions(folders[0], "panx", "tagging", "de", [["O", "O"], ["O"], ["O"]])
+    write_one(folders[0], "panx", "tagging", "de", [["O", "O"], ["O"], ["O"]])
     with pytest.raises(DataError, match=r"test-de.tsv:6: sentence 3 has 1 tags, its label has 2"):
         score_folder(small, *folders)
 
@@ -221,11 +222,9 @@ def test_packed_files_are_found_and_hidden_ones_passed_over(small, folders):
 
 def test_a_part_of_a_file_is_scored_and_what_cannot_be_right_is_noted(small, folders):
     write_labels(folders[1], "tatoeba", "bitext_retrieval", "de", [367, 258, 374, 529, 528, 283, 348, 344])
-    write_predictions(
-        folders[0], "tatoeba", "bitext_retrieval", "de", [367, 258, 374, 529, 266, 283, 267, 900]
-    )
+    write_one(folders[0], "tatoeba", "bitext_retrieval", "de", [367, 258, 374, 529, 266, 283, 267, 900])
     write_labels(folders[1], "xnli", "classification", "de", ["neutral", "entailment"])
-    write_predictions(folders[0], "xnli", "classification", "de", ["neutral", "contradictory"])
+    write_one(folders[0], "xnli", "classification", "de", ["neutral", "contradictory"])
     found = score_folder(small, *folders)
     assert found.tasks["tatoeba"].languages["de"].values == {"accuracy": 62.5}
     assert found.tasks["xnli"].languages["de"].values == {"accuracy": 50}
@@ -237,16 +236,16 @@ def test_a_part_of_a_file_is_scored_and_what_cannot_be_right_is_noted(small, fol
 
 def test_sentences_are_found_across_doubled_blank_lines(small, folders):
     write_labels(folders[1], "panx", "tagging", "de", [["B-PER"], [], ["O", "B-LOC"]])
-    write_predictions(folders[0], "panx", "tagging", "de", [["B-PER"], ["O", "B-LOC"], [], []])
+    write_one(folders[0], "panx", "tagging", "de", [["B-PER"], ["O", "B-LOC"], [], []])
     assert score_folder(small, *folders).tasks["panx"].languages["de"].values["f1"] == 100
-    write_predictions(folders[0], "panx", "tagging", "de", [[], ["B-PER"], ["O", "B-LOC"]])
+    write_one(folders[0], "panx", "tagging", "de", [[], ["B-PER"], ["O", "B-LOC"]])
     assert score_folder(small, *folders).tasks["panx"].languages["de"].values["f1"] == 100
 
 
 def test_tags_that_the_score_confuses_are_noted(small, folders):
     tags = [["B-person-other", "B-location-other"]]
     write_labels(folders[1], "panx", "tagging", "de", tags)
-    write_predictions(folders[0], "panx", "tagging", "de", tags)
+    write_one(folders[0], "panx", "tagging", "de", tags)
     (note,) = score_folder(small, *folders).notes
     assert note.startswith("panx de: chunk_f1 takes what follows the last hyphen for the type")
 
@@ -271,7 +270,7 @@ def test_a_shipped_benchmark_scores_100_against_itself(name, tmp_path):
                 golds = [["B-PER"], *golds]
             answers = {key: values[0] for key, values in golds.items()} if rule.kind == "span_qa" else golds
             write_labels(tmp_path / "labels", task, rule.kind, language, golds)
-            write_predictions(tmp_path / "predictions", task, rule.kind, language, answers)
+            write_one(tmp_path / "predictions", task, rule.kind, language, answers)
     scores = score_folder(found, tmp_path / "predictions", tmp_path / "labels")
     assert scores.overall.value == 100
     assert {mean.value for mean in scores.groups.values()} == {100}

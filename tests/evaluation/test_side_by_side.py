@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from adaptrans.evaluation import evaluator, inference, metrics, prediction_files
+from adaptrans.evaluation import evaluator, inference, metrics
+from adaptrans.evaluation import results as scoring_results
 from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
 from adaptrans.evaluation.results import load_results, save_language
 from adaptrans.experiments.execution.base import execute
@@ -102,7 +103,7 @@ def test_pooled_languages_and_small_chunks_give_the_same_files(quick, tmp_path, 
         evaluate(replace(one_by_one, languages=(language,)))
     assert len(asked) == len(spec.wanted_languages)
     assert files_of(one_by_one) == files_of(spec)
-    for module in (inference, prediction_files, metrics):
+    for module in (inference, metrics, scoring_results):
         monkeypatch.setattr(module, "CHUNK", 5)
     asked.clear()
     small = elsewhere(spec, tmp_path / "b")

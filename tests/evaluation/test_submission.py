@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.layouts import read_predictions, write_labels, write_one
 
 from adaptrans.errors import AdaptransError, DataError, UnknownNameError
 from adaptrans.evaluation import xtreme_format
-from adaptrans.evaluation.xtreme_format import (
-    layout_of,
-    prediction_path,
-    read_file,
-    read_predictions,
-    tatoeba_in_xtreme_order,
-    write_labels,
-    write_predictions,
-)
+from adaptrans.evaluation.xtreme_format import layout_of, prediction_path, read_file, tatoeba_in_xtreme_order
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 HOSTILE = st.sampled_from(
@@ -35,7 +28,7 @@ NUMBERS = st.lists(st.integers(0, 10**6))
 
 def round_trip(kind, predictions):
     with tempfile.TemporaryDirectory() as folder:
-        write_predictions(Path(folder), "task", kind, "de", predictions)
+        write_one(Path(folder), "task", kind, "de", predictions)
         return read_predictions(Path(folder), "task", kind, "de")
 
 
@@ -82,11 +75,11 @@ def test_rankings_and_gold_answers_round_trip(values):
 
 
 def test_layout_on_disk(tmp_path):
-    write_predictions(tmp_path, "xnli", "classification", "sw", ["neutral", "entailment"])
-    write_predictions(tmp_path, "udpos", "tagging", "ar", [["NOUN", "VERB"], ["X"]])
-    write_predictions(tmp_path, "tydiqa_goldp", "span_qa", "te", {"q": "హైదరాబాద్"})
-    write_predictions(tmp_path, "tatoeba", "bitext_retrieval", "th", [4, 0])
-    write_predictions(tmp_path, "xcopa", "multiple_choice", "qu", [1, 0])
+    write_one(tmp_path, "xnli", "classification", "sw", ["neutral", "entailment"])
+    write_one(tmp_path, "udpos", "tagging", "ar", [["NOUN", "VERB"], ["X"]])
+    write_one(tmp_path, "tydiqa_goldp", "span_qa", "te", {"q": "హైదరాబాద్"})
+    write_one(tmp_path, "tatoeba", "bitext_retrieval", "th", [4, 0])
+    write_one(tmp_path, "xcopa", "multiple_choice", "qu", [1, 0])
     files = {path.relative_to(tmp_path).as_posix(): path.read_text("utf-8") for path in tmp_path.rglob("*.*")}
     assert json.loads(files.pop("tydiqa/test-te.json")) == {"q": "హైదరాబాద్"}
     assert files == {
@@ -204,31 +197,31 @@ def test_bad_label_files_are_named(kind, content, message):
 @pytest.mark.parametrize("label", ["", " a", "a ", "a\nb", "a\rb", "a\tb", "\u3000"])
 def test_labels_that_would_not_come_back_are_refused(tmp_path, label):
     with pytest.raises(AdaptransError, match="cannot be written"):
-        write_predictions(tmp_path, "xnli", "classification", "de", ["ok", label])
+        write_one(tmp_path, "xnli", "classification", "de", ["ok", label])
     with pytest.raises(AdaptransError, match="cannot be written"):
-        write_predictions(tmp_path, "panx", "tagging", "de", [["O", label]])
+        write_one(tmp_path, "panx", "tagging", "de", [["O", label]])
     assert list(tmp_path.rglob("*.*")) == []
 
 
 def test_answers_must_be_text(tmp_path):
     with pytest.raises(AdaptransError, match="question 'q' has the answer None"):
-        write_predictions(tmp_path, "xquad", "span_qa", "de", {"q": None})
+        write_one(tmp_path, "xquad", "span_qa", "de", {"q": None})
 
 
 def test_half_a_character_is_refused(tmp_path):
     with pytest.raises(AdaptransError, match="no character"):
-        write_predictions(tmp_path, "xquad", "span_qa", "de", {"q": "\ud800"})
+        write_one(tmp_path, "xquad", "span_qa", "de", {"q": "\ud800"})
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = write_predictions(tmp_path, "xnli", "classification", "de", ["old"])
+    path = write_one(tmp_path, "xnli", "classification", "de", ["old"])
 
     def fail(self, target):
         raise OSError("disk full")
 
     monkeypatch.setattr(xtreme_format.Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_predictions(tmp_path, "xnli", "classification", "de", ["new"])
+        write_one(tmp_path, "xnli", "classification", "de", ["new"])
     assert path.read_text() == "old\n"
     assert [file.name for file in path.parent.iterdir()] == ["test-de.tsv"]
 

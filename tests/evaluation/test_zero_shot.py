@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.layouts import read_predictions
 
 from adaptrans.errors import UnknownNameError
 from adaptrans.evaluation import evaluator, layer_choice, results
@@ -19,7 +20,6 @@ from adaptrans.evaluation.results import (
     save_language,
     score,
 )
-from adaptrans.evaluation.xtreme_format import read_predictions
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.utils.io import read_json, write_json

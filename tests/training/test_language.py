@@ -10,8 +10,7 @@ from support.smalldata import SENTENCES
 from adaptrans.errors import ArtifactError, MissingDataError, SetupError, UnknownNameError
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.inference import open_session
-from adaptrans.evaluation.prediction_files import retrieval_outcome
-from adaptrans.evaluation.results import load_results
+from adaptrans.evaluation.results import load_results, retrieval_outcome
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling import adapters
 from adaptrans.modeling.heads import MaskedLMHead

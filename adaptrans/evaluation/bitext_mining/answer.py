@@ -13,7 +13,7 @@ from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, with
 from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
 from adaptrans.evaluation.metrics.retrieval import best_margin_threshold, by_source
 from adaptrans.evaluation.metrics.score import Threshold
-from adaptrans.evaluation.prediction_files import Outcome
+from adaptrans.evaluation.results import Outcome
 
 if TYPE_CHECKING:
     from datasets import Dataset
