@@ -14,9 +14,8 @@ from typing import Any
 
 from adaptrans.analysis.aggregates import GroupTable, OverallTable, grouped, overall
 from adaptrans.analysis.comparison import TargetTable, corrected
-from adaptrans.analysis.entries import evaluated, tables_of, told_apart
+from adaptrans.analysis.entries import evaluated, export, long_rows, tables_of, told_apart
 from adaptrans.analysis.published import PublishedBaselines, published_baselines
-from adaptrans.analysis.tidy import export, long_rows
 from adaptrans.errors import ArtifactError, FailedRunsError
 from adaptrans.evaluation.results import LanguageResult, load_language
 from adaptrans.experiments.commands import (

@@ -100,8 +100,7 @@ def evaluate(
 
 def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
     """Print the scores of an evaluation, or return them as JSON."""
-    from adaptrans.evaluation.layer_choice import better_layer_notes
-    from adaptrans.evaluation.results import load_language
+    from adaptrans.evaluation.results import better_layer_notes, load_language
     from adaptrans.stats.aggregate import task_score
     from adaptrans_cli.tables import language_results
 

@@ -10,10 +10,9 @@ from typing import Literal, get_args
 
 from adaptrans import benchmarks, languages
 from adaptrans.analysis.comparison import Entry, Row, TargetTable, compared, corrected
-from adaptrans.analysis.entries import data_of, scored_in, together
+from adaptrans.analysis.entries import data_of, scored_in, searching, together
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import UnknownNameError
-from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
 from adaptrans.runs.store import Run, RunRef
@@ -220,8 +219,8 @@ def _row(
         return named
     other = next(row for own in whole.values() for row in own.rows if row.setup == setup)
     config = _config(other, runs)
-    below = parse(str(config["setup"])).below_target()
-    wanted = (str(Setup(below)), config["method"]) if below else (BARE, "none")
+    name = searching(parse(str(config["setup"])))
+    wanted = (name, "none" if name == BARE else config["method"])
     matches = [
         row
         for row in table.rows

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from adaptrans.evaluation.layer_choice import better_layer_notes
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
-from adaptrans.evaluation.results import LanguageResult, load_results, load_statistics
+from adaptrans.evaluation.results import LanguageResult, better_layer_notes, load_results, load_statistics
 from adaptrans.runs.base import TransferSetting
 from adaptrans.runs.store import Run
 from adaptrans.stats.bootstrap import Resampled, resample
@@ -71,12 +70,14 @@ class Entry:
     @cached_property
     def results(self) -> tuple[dict[str, LanguageResult], ...]:
         """Results of the languages that take part, for each seed."""
-        return tuple(self._taking_part(load_results(run)) for run in self.runs)
-
-    def _taking_part(self, found: dict[str, LanguageResult]) -> dict[str, LanguageResult]:
-        return {
-            code: result for code, result in found.items() if not self.languages or code in self.languages
-        }
+        return tuple(
+            {
+                code: result
+                for code, result in load_results(run).items()
+                if not self.languages or code in self.languages
+            }
+            for run in self.runs
+        )
 
     @cached_property
     def scored(self) -> frozenset[str]:
@@ -319,15 +320,13 @@ def _with_control(row: Row, entry: Entry, scores: BootstrapSamples, order: Seque
     shared = set.intersection(*({code for code in results if results[code].values} for results in found))
     return replace(
         row,
-        control={code: median(_known(results[code]) for results in found) for code in sorted(shared)},
+        control={
+            code: median(next(iter(results[code].values.values())) for results in found)
+            for code in sorted(shared)
+        },
         above_control=scores.difference(entry.runs, controls),
         above_controls=_by_language(scores, entry.runs, controls, order),
     )
-
-
-def _known(result: LanguageResult) -> float:
-    assert result.value is not None, "only languages with references are asked for"
-    return result.value
 
 
 def _by_language(
@@ -342,40 +341,30 @@ def corrected(tables: Sequence[TargetTable]) -> list[TargetTable]:
     Means over languages stand in one table of all targets on a backbone and of a regime, and so do their
     distances to the shuffled-weights baseline; differences by language stand in one table per target.
     """
-    found = list(tables)
-    for names in {(table.backbone, table.regime): None for table in tables}:
-        places = [at for at, table in enumerate(found) if (table.backbone, table.regime) == names]
-        for name in ("difference", "above_control"):
-            _correct_means(found, places, name)
-    return [_correct_languages(table) for table in found]
-
-
-def _correct_means(tables: list[TargetTable], places: Sequence[int], name: str) -> None:
-    cells = [
-        (at, number, item)
-        for at in places
-        for number, row in enumerate(tables[at].rows)
-        if (item := getattr(row, name)) is not None
-    ]
-    for (at, number, item), p_value in zip(
-        cells, holm_correction([item.p_value for _, _, item in cells]), strict=True
-    ):
-        rows = list(tables[at].rows)
-        rows[number] = replace(rows[number], **{name: replace(item, corrected=p_value)})
-        tables[at] = replace(tables[at], rows=tuple(rows))
-
-
-def _correct_languages(table: TargetTable) -> TargetTable:
-    rows = list(table.rows)
-    for name in ("differences", "above_controls"):
-        cells = [(at, code) for at, row in enumerate(rows) for code in getattr(row, name)]
-        p_values = holm_correction([getattr(rows[at], name)[code].p_value for at, code in cells])
-        for (at, code), p_value in zip(cells, p_values, strict=True):
-            own: dict[str, Any] = dict(getattr(rows[at], name))
-            own[code] = replace(own[code], corrected=p_value)
-            changes: dict[str, Any] = {name: own}
-            rows[at] = replace(rows[at], **changes)
-    return replace(table, rows=tuple(rows))
+    rows = [list(table.rows) for table in tables]
+    families = []
+    for place in {(table.backbone, table.regime): None for table in tables}:
+        own = [at for at, table in enumerate(tables) if (table.backbone, table.regime) == place]
+        families += [
+            [(at, row, name, "") for at in own for row, found in enumerate(rows[at]) if getattr(found, name)]
+            for name in ("difference", "above_control")
+        ]
+    for at, own_rows in enumerate(rows):
+        families += [
+            [(at, row, name, code) for row, found in enumerate(own_rows) for code in getattr(found, name)]
+            for name in ("differences", "above_controls")
+        ]
+    for family in families:
+        items: list[Difference] = [
+            getattr(rows[at][row], name)[code] if code else getattr(rows[at][row], name)
+            for at, row, name, code in family
+        ]
+        p_values = holm_correction([item.p_value for item in items])
+        for (at, row, name, code), item, p_value in zip(family, items, p_values, strict=True):
+            new: Any = replace(item, corrected=p_value)
+            changes: dict[str, Any] = {name: {**getattr(rows[at][row], name), code: new} if code else new}
+            rows[at][row] = replace(rows[at][row], **changes)
+    return [replace(table, rows=tuple(own)) for table, own in zip(tables, rows, strict=True)]
 
 
 @dataclass(frozen=True)

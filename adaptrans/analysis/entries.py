@@ -1,4 +1,4 @@
-"""What stands in one table: evaluations as rows, and rows that share scored languages. Torch-free.
+"""What stands in one table: evaluations as rows, rows that share scored languages, long tables. Torch-free.
 
 Nothing that was scored is left out of sight: setups that cannot stand in one table, because they share no
 scored language or not the same data, stand in tables of their own, which say why.
@@ -6,19 +6,21 @@ scored language or not the same data, stand in tables of their own, which say wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adaptrans.analysis.comparison import SHARED, Entry, TargetTable, compared
-from adaptrans.errors import ArtifactError, UnknownNameError
+from adaptrans import languages
+from adaptrans.analysis.comparison import SHARED, Entry, TargetTable, backbone_of, compared
+from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
+from adaptrans.evaluation.results import load_results
 from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
 from adaptrans.runs.store import Run, RunRef, Store
 from adaptrans.tasks.names import TaskRef
-from adaptrans.utils.io import digest
+from adaptrans.utils.io import atomic_write, digest
 
 
 def tables_of(entries: Sequence[Entry], baseline: str, cache: Path) -> list[TargetTable]:
@@ -59,16 +61,12 @@ def together(entries: Sequence[Entry], baseline: str) -> tuple[list[list[Entry]]
             notes.append(f"seeds of {entry.setup} share no scored language: they stand in rows of their own")
         rows += own
     order = sorted(rows, key=lambda entry: entry.setup != baseline)
-    groups: list[list[Entry]] = []
-    for entry in order:
-        if not data_of(entry):
-            notes.append(f"{entry.setup} has no score: its data have no reference labels")
-            continue
-        group = next((group for group in groups if _shared([*group, entry])), None)
-        if group is None:
-            groups.append([entry])
-        else:
-            group.append(entry)
+    notes += [
+        f"{entry.setup} has no score: its data have no reference labels"
+        for entry in order
+        if not data_of(entry)
+    ]
+    groups = _grouped([entry for entry in order if data_of(entry)])
     places = {id(entry): place for place, entry in enumerate(rows)}
     groups = [sorted(group, key=lambda entry: places[id(entry)]) for group in groups]
     if len(groups) > 1:
@@ -81,6 +79,18 @@ def together(entries: Sequence[Entry], baseline: str) -> tuple[list[list[Entry]]
             "of their own, and no difference is taken between these"
         )
     return groups, notes
+
+
+def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries that share a scored language, each with the first group that it shares one with."""
+    groups: list[list[Entry]] = []
+    for entry in entries:
+        group = next((group for group in groups if _shared([*group, entry])), None)
+        if group is None:
+            groups.append([entry])
+        else:
+            group.append(entry)
+    return groups
 
 
 def scored_in(entries: Sequence[Entry]) -> str:
@@ -104,15 +114,8 @@ def _seeds_together(entry: Entry) -> list[Entry]:
     alone = [replace(entry, runs=(run,), controls=()) for run in entry.runs]
     if data_of(entry) or len(alone) == 1 or not any(map(data_of, alone)):
         return [entry]
-    groups: list[list[Entry]] = []
-    for one in alone:
-        group = next((group for group in groups if _shared([*group, one])), None)
-        if group is None:
-            groups.append([one])
-        else:
-            group.append(one)
     found = []
-    for group in groups:
+    for group in _grouped(alone):
         seeds = ", ".join(str(one.run.config().get("seed")) for one in group)
         word = "seed" if len(group) == 1 else "seeds"
         runs = tuple(one.run for one in group)
@@ -271,11 +274,84 @@ def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
     if baseline in labels:
         return baseline
     setup = parse(baseline)
-    below = setup.below_target()
-    names = {False: str(setup), True: str(Setup(below)) if below else BARE}
+    names = {False: str(setup), True: searching(setup)}
     matches = [
         entry.setup
         for entry in entries
         if entry.run.config()["setup"] == names["layer" in entry.run.config()]
     ]
     return matches[0] if len(matches) == 1 else None
+
+
+def searching(setup: Setup) -> str:
+    """What of a setup answers where vectors are compared: what is below `target`, or the bare backbone."""
+    below = setup.below_target()
+    return str(Setup(below)) if below else BARE
+
+
+def long_rows(runs: Iterable[Run]) -> Iterator[dict[str, Any]]:
+    """One row per evaluation, language and value; values are in points, intervals of the primary score alone.
+
+    Args:
+        runs: Finished evaluations.
+    """
+    for run in runs:
+        config, facts = run.config(), run.result()
+        task = TaskRef.parse(str(config["task"]))
+        vectors = {**config, **(facts.get("vectors") or {})}
+        for code, result in load_results(run).items():
+            family, resource_class = _described(code)
+            for place, (score, value) in enumerate(result.values.items()):
+                yield {
+                    "backbone": backbone_of(run),
+                    "setup": config["setup"],
+                    "method": config["method"],
+                    "regime": config.get("regime", ""),
+                    "target": task.name,
+                    "version": task.version,
+                    "split": config["split"],
+                    "language": code,
+                    "family": family,
+                    "resource_class": resource_class,
+                    "seed": config["seed"],
+                    "score": score,
+                    "value": value,
+                    "low": None if place else result.low,
+                    "high": None if place else result.high,
+                    "n": result.n,
+                    "chance": result.chance,
+                    "training_language": code in facts["source_languages"],
+                    # Empty where no vectors were compared, or where an older version did not say.
+                    **{name: vectors.get(name) for name in ("layer", "pooling", "direction", "prefix")},
+                    "data": result.data,
+                    "run": run.name,
+                }
+
+
+def _described(code: str) -> tuple[str, int | None]:
+    """Family and resource class of a language; empty where it is a pair or not in the table."""
+    try:
+        found = languages.get(code)
+    except UnknownNameError:
+        return "", None
+    return found.family, found.resource_class
+
+
+def export(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Write a long table, as CSV or Parquet by the name of the file.
+
+    Raises:
+        ConfigError: If the name ends otherwise.
+    """
+    import pandas
+
+    if path.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"{path} is neither .csv nor .parquet", remedy="name it results.csv")
+    # Whole numbers stay whole beside a missing one.
+    frame = pandas.DataFrame(rows, dtype=object)
+    with atomic_write(path) as temporary:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False, lineterminator="\r\n")
+        else:
+            frame.to_parquet(temporary, index=False)
+    return path

@@ -20,14 +20,18 @@ from adaptrans.evaluation.inference import (
     open_session,
     open_sessions,
 )
-from adaptrans.evaluation.layer_choice import chosen, chosen_layer, direction, direction_note, layer_note
 from adaptrans.evaluation.metrics.question_answering import best_no_answer_threshold, shifted
 from adaptrans.evaluation.metrics.score import Threshold
 from adaptrans.evaluation.results import (
     LanguageResult,
     PredictionFile,
     Row,
+    chosen,
+    chosen_layer,
+    direction,
+    direction_note,
     language_result,
+    layer_note,
     load_language,
     load_results,
     save_language,

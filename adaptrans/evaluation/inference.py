@@ -30,6 +30,7 @@ from adaptrans.data.encoding import (
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.fusion_attention import AttentionRecord, LayerShares, save_attention
 from adaptrans.evaluation.results import Outcome, retrieval_outcome
+from adaptrans.evaluation.sentence_vectors import SentenceEncoder
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
 from adaptrans.modeling.backbone import load_tokenizer
@@ -50,86 +51,10 @@ from adaptrans.utils.devices import HEAP, autocast, pick_device, pick_precision,
 from adaptrans.utils.environment import environment
 from adaptrans.utils.io import digest
 from adaptrans.utils.progress import Meter, progress, remark
-from adaptrans.utils.registry import Registry
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
-
-
-POOLINGS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry("pooling")
-
-
-@POOLINGS.register("mean")
-def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Average token vectors of each sentence, special tokens included.
-
-    Args:
-        hidden: Layer output, shape (batch, tokens, width).
-        mask: Attention mask, shape (batch, tokens), 1 = real token.
-
-    Returns:
-        Sentence vectors, shape (batch, width).
-
-    Example:
-        >>> mean_pool(torch.ones(1, 2, 3), torch.tensor([[1, 0]])).tolist()
-        [[1.0, 1.0, 1.0]]
-    """
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-@POOLINGS.register("cls")
-def first_token(hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001 - the signature of a pooling
-    """Vector of each sentence's first token, shape (batch, width)."""
-    return hidden[:, 0]
-
-
-@torch.inference_mode()
-def sentence_vectors(
-    assembled: SetupModel,
-    kind: TaskType,
-    features: Sequence[dict[str, Any]],
-    *,
-    pooling: str,
-    padding_id: int,
-    tokens_per_batch: int,
-    device: torch.device,
-    precision: str,
-    tick: Callable[[int], None] = lambda done: None,
-) -> np.ndarray:
-    """Vectors of all layers, float32, shape (layers + 1, sentences, width); index 0 = embeddings.
-
-    Args:
-        assembled: The model under its setup.
-        kind: The retrieval kind, for its batches.
-        features: One per sentence.
-        pooling: `mean` or `cls`.
-        padding_id: Id of the padding token.
-        tokens_per_batch: Padded tokens per forward pass.
-        device: Where it runs.
-        precision: `fp32` or `bf16`.
-        tick: Called with the number of sentences done.
-    """
-    pool = POOLINGS[pooling]
-    assembled.eval()
-    lengths = [feature["length"] for feature in features]
-    vectors: np.ndarray | None = None
-    done = 0
-    parts = FittingParts(range(len(features)), lengths, tokens_per_batch, device)
-    for part in parts:
-        with parts.attempt(part):
-            batch = kind.batch([features[i] for i in part], padding_id, device)
-            with autocast(device, precision):
-                layers = assembled.hidden_states(batch["input_ids"], batch["attention_mask"])
-            pooled = torch.stack([pool(layer.float(), batch["attention_mask"]) for layer in layers])
-            if vectors is None:
-                vectors = np.empty((len(layers), len(features), pooled.shape[-1]), dtype=np.float32)
-            vectors[:, part] = pooled.cpu().numpy()
-            done += len(part)
-            tick(done)
-    assert vectors is not None, "no sentences"
-    return vectors
 
 
 CHUNK = 4_096
@@ -500,17 +425,21 @@ class Session:
 
     def _vectors(self, features: Sequence[Any], tick: Callable[[int], None], before: int) -> np.ndarray:
         """Vectors of all layers, shape (layers + 1, sentences, width), after `before` other sentences."""
+        rows = [feature["input_ids"] for feature in features]
+        return self.encoder(None).pooled(rows, lambda done: tick(done // 2), before)
+
+    def encoder(self, layer: int | None) -> SentenceEncoder:
+        """The session's model as something that makes vectors, at one layer or at all."""
         assert self.tokenizer.pad_token_id is not None
-        return sentence_vectors(
+        config = self.spec.config
+        return SentenceEncoder(
             self.assembled,
-            self.kind,
-            features,
-            pooling=self.spec.config.pooling,
-            padding_id=self.tokenizer.pad_token_id,
-            tokens_per_batch=self.spec.config.tokens_per_batch,
-            device=self.device,
-            precision=self.precision,
-            tick=lambda done: tick((before + done) // 2),
+            layer,
+            config.pooling,
+            self.tokenizer.pad_token_id,
+            config.tokens_per_batch,
+            self.device,
+            self.precision,
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from support.layouts import read_predictions
 
 from adaptrans.errors import UnknownNameError
-from adaptrans.evaluation import evaluator, layer_choice, results
+from adaptrans.evaluation import evaluator, results
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import (
@@ -234,7 +234,7 @@ def test_the_best_layer_is_chosen_on_one_half_and_scored_on_the_other(planner, h
 def test_a_layer_is_chosen_once_and_only_by_a_language_of_the_task(planner, monkeypatch):
     here = replace(best_layer(planner), languages=("de",))
     evaluate(evaluation_of(here, "full", "tatoeba"))
-    monkeypatch.setattr(layer_choice, "accuracies", lambda *given: pytest.fail("chosen again"))
+    monkeypatch.setattr(results, "accuracies", lambda *given: pytest.fail("chosen again"))
     assert "sw" in evaluate(evaluation_of(replace(here, languages=()), "full", "tatoeba"))
     strange = EvaluationConfig(layer="best", select={"language": "xx"})
     with pytest.raises(UnknownNameError, match='language of tatoeba "xx"'):

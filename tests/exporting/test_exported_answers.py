@@ -119,7 +119,8 @@ def ours(run, kind, task, rows, base):
     """What this package answers to the rows, and the vectors of their texts."""
     import torch
 
-    from adaptrans.evaluation.inference import Predictor, sentence_vectors
+    from adaptrans.evaluation.inference import Predictor
+    from adaptrans.evaluation.sentence_vectors import SentenceEncoder
     from adaptrans.modeling.backbone import load_tokenizer
     from adaptrans.modeling.model import SetupModel
     from adaptrans.task_types.base import TASK_TYPES
@@ -148,11 +149,8 @@ def ours(run, kind, task, rows, base):
 
     def vectors(texts):
         ids = tokenizer(list(texts))["input_ids"]
-        features = [{"input_ids": row[:128], "length": len(row)} for row in ids]
-        place = {"padding_id": tokenizer.pad_token_id, "tokens_per_batch": 2048, "device": cpu}
-        return sentence_vectors(
-            assembled, TASK_TYPES["bitext_retrieval"], features, pooling="mean", precision="fp32", **place
-        )[2]
+        encoder = SentenceEncoder(assembled, None, "mean", tokenizer.pad_token_id, 2048, cpu, "fp32")
+        return encoder.pooled([row[:128] for row in ids])[2]
 
     return answers, vectors
 

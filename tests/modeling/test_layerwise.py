@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adaptrans.errors import ArtifactError
-from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
+from adaptrans.evaluation.sentence_vectors import SentenceEncoder
 from adaptrans.modeling.efficiency.shared_layers import (
     LayerPosition,
     first_place,

@@ -10,7 +10,6 @@ import numpy as np
 from adaptrans.data.encoding import rows
 from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, without_repeated
-from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder
 from adaptrans.evaluation.metrics.retrieval import best_margin_threshold, by_source
 from adaptrans.evaluation.metrics.score import Threshold
 from adaptrans.evaluation.results import Outcome
@@ -62,16 +61,15 @@ def candidates(
     share = len(examples) / len(features)
     own_texts, other_texts = [text for _, text in sources], [text for _, text in pool]
     places, vectors, done = [], [], 0
+
+    def told(sentences: int) -> None:
+        tick(int(sentences * share))
+
     for side, texts in ((0, own_texts), (1, other_texts)):
         session.switch_language("en" if side else language)
         first, last = first_and_last(texts)
         wanted = np.flatnonzero(sides == side)[last]
-        before = done
-        vectors.append(
-            _encoder(session, layer).vectors(
-                _ids(features, wanted), lambda n, before=before: tick(int((before + n) * share))
-            )
-        )
+        vectors.append(session.encoder(layer).vectors(_ids(features, wanted), told, done))
         places.append(first)
         done += len(wanted)
     found = mine(*vectors)
@@ -131,19 +129,6 @@ def _ids(features: Dataset, places: np.ndarray) -> list[list[int]]:
     for start in range(0, len(places), READ):
         found += [row["input_ids"] for row in rows(features, places[start : start + READ].tolist())]
     return found
-
-
-def _encoder(session: Session, layer: int) -> SentenceEncoder:
-    assert session.tokenizer.pad_token_id is not None
-    return SentenceEncoder(
-        session.assembled,
-        layer,
-        session.spec.config.pooling,
-        session.tokenizer.pad_token_id,
-        session.spec.config.tokens_per_batch,
-        session.device,
-        session.precision,
-    )
 
 
 Pair = tuple[str, str]

@@ -1,18 +1,24 @@
-"""A text file as a corpus of different sentences on disk, so that its size needs no memory. No torch."""
+"""A text file as a corpus of different sentences on disk, and their vectors: its size needs no memory."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adaptrans.errors import DataError
+from adaptrans.evaluation.sentence_vectors import SentenceEncoder
 from adaptrans.tasks.readers.files import read_lines
 from adaptrans.utils.io import atomic_write, cached_sha256, read_json, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -100,3 +106,63 @@ def _write(path: Path, folder: Path) -> None:
     np.save(folder / "lines.npy", np.frombuffer(numbers, dtype=np.int64), allow_pickle=False)
     facts = {"sentences": len(numbers), "repeated": total - blank - len(numbers), "blank": blank}
     write_json(folder / "corpus.json", facts)
+
+
+READ_CHUNK = 8_192
+"""Sentences that are encoded and written together: what a kill can lose."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A folder with `vectors.f32`, rows of float32 one after the other, and `done.json`, how many.
+
+    Args:
+        folder: The folder; its name must tell corpus, model and settings apart.
+        width: Numbers per vector.
+    """
+
+    folder: Path
+    width: int
+
+    @property
+    def done(self) -> int:
+        """Vectors that are whole on disk."""
+        path = self.folder / "done.json"
+        return int(read_json(path)["vectors"]) if path.is_file() else 0
+
+    def fill(
+        self,
+        corpus: Corpus,
+        encoder: SentenceEncoder,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+        tick: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
+        """All vectors of a corpus, memory-mapped; those that are there are not made again.
+
+        Args:
+            corpus: The sentences.
+            encoder: What makes vectors of token ids.
+            tokenizer: What makes token ids.
+            max_length: Pieces per sentence.
+            tick: Called with the number of vectors done.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "vectors.f32"
+        done = self.done
+        with path.open("r+b" if path.is_file() else "w+b") as file:
+            # What was written after the last note of it may be incomplete.
+            file.truncate(done * self.width * 4)
+            file.seek(0, os.SEEK_END)
+            while done < corpus.sentences:
+                texts = corpus.texts(done, min(done + READ_CHUNK, corpus.sentences))
+                rows = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)[
+                    "input_ids"
+                ]
+                file.write(encoder.vectors(rows, tick, done).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+                done += len(texts)
+                write_json(self.folder / "done.json", {"vectors": done})
+                tick(done)
+        return np.memmap(path, dtype=np.float32, mode="r", shape=(corpus.sentences, self.width))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from adaptrans.errors import ConfigError
-from adaptrans.evaluation.bitext_mining.corpus import Corpus, corpus
+from adaptrans.evaluation.bitext_mining.corpus import Corpus, Shelf, corpus
 from adaptrans.evaluation.bitext_mining.margin import Candidates, mine
-from adaptrans.evaluation.bitext_mining.vectors import SentenceEncoder, Shelf
 from adaptrans.evaluation.dense_retrieval import search_kind
+from adaptrans.evaluation.sentence_vectors import SentenceEncoder
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.backbone import check_length, load_tokenizer, tokenizer_fingerprint
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING

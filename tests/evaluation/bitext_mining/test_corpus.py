@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from support.damaged import at_line, crlf, mark
 
 from adaptrans.errors import DataError
-from adaptrans.evaluation.bitext_mining import vectors as shelf
-from adaptrans.evaluation.bitext_mining.corpus import corpus
-from adaptrans.evaluation.bitext_mining.vectors import Shelf
+from adaptrans.evaluation.bitext_mining import corpus as corpora
+from adaptrans.evaluation.bitext_mining.corpus import Shelf, corpus
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=4))
 
@@ -86,7 +85,7 @@ class Encoder:
     def __init__(self, fails_at=None):
         self.calls, self.fails_at = 0, fails_at
 
-    def vectors(self, rows, tick):
+    def vectors(self, rows, tick, before):
         self.calls += 1
         if self.calls == self.fails_at:
             raise KeyboardInterrupt
@@ -98,7 +97,7 @@ def tokenizer(texts, **options):
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf, "READ_CHUNK", 3)
+    monkeypatch.setattr(corpora, "READ_CHUNK", 3)
     (tmp_path / "numbers.txt").write_text("".join(f"{i}\n" for i in range(8)))
     found = corpus(tmp_path / "numbers.txt", tmp_path)
     store = Shelf(tmp_path / "vectors", 2)

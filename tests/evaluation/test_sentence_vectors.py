@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from adaptrans.errors import UnknownNameError
-from adaptrans.evaluation.inference import POOLINGS, first_token, mean_pool
+from adaptrans.evaluation.sentence_vectors import POOLINGS, first_token, mean_pool
 
 
 def test_mean_takes_special_tokens_and_leaves_padding_out():
