@@ -12,9 +12,8 @@ from adaptrans_cli import options
 
 if TYPE_CHECKING:
     from adaptrans.task_types.base import Input
-    from adaptrans.tasks.preview import Lengths, Shown
     from adaptrans.tasks.schema import Task
-    from adaptrans.tasks.validation import SplitCheck
+    from adaptrans.tasks.validation import Lengths, Shown, SplitCheck
 
 
 MEASURED = 10_000
@@ -46,7 +45,7 @@ def new(
     tasks: options.TaskFolders = None,
 ) -> None:
     """Write a commented task file of a type to begin one's own with."""
-    from adaptrans.tasks.plugins import load_types
+    from adaptrans.tasks.catalogue import load_types
     from adaptrans.tasks.templates import example_rows, name_of, task_file, templates, write_new
 
     for folder in tasks or ():
@@ -92,8 +91,7 @@ def preview(
     from adaptrans.runs.workspace import data_places
     from adaptrans.tasks import catalogue
     from adaptrans.tasks.loading import read_examples, with_labels
-    from adaptrans.tasks.preview import lengths, shown
-    from adaptrans.tasks.validation import length_notes
+    from adaptrans.tasks.validation import length_notes, lengths, shown
     from adaptrans.utils.progress import progress
 
     folder, folders = data_places(data, tasks or ())

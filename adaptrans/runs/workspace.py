@@ -14,8 +14,8 @@ from adaptrans.modeling.manifest import NAME
 from adaptrans.runs.store import RunRef, Store
 from adaptrans.task_types.rows import Example
 from adaptrans.tasks import catalogue, loading
+from adaptrans.tasks.catalogue import load_types
 from adaptrans.tasks.loading import MissingData, missing_data, with_labels
-from adaptrans.tasks.plugins import load_types
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import changed_rules
 from adaptrans.utils.io import digest
@@ -99,11 +99,7 @@ class Workspace:
             MissingDataError: If the data are nowhere; says what to fetch.
             DataError: If a row does not fit, with file and line, unless bad rows are skipped.
         """
-        report = loading.Report(skip_bad_rows=self.skip_bad_rows)
-        examples = loading.read_examples(task, split, language, self.data, report=report)
-        if report.skipped:
-            notes.append(f"{task.name} {split} {language}: {loading.skipped_rows(len(report.skipped))}")
-        return loading.part(examples, limit)
+        return list(self.stream(task, split, language, limit, notes))
 
     def stream(
         self, task: Task, split: str, language: str, limit: int | None, notes: list[str]
@@ -113,7 +109,7 @@ class Workspace:
         A line on bad rows that were skipped comes into `notes` after the last one, unless it is there.
         """
         report = loading.Report(skip_bad_rows=self.skip_bad_rows)
-        yield from loading.streamed(loading.stream_examples(task, split, language, self.data, report), limit)
+        yield from loading.part(loading.stream_examples(task, split, language, self.data, report), limit)
         note = f"{task.name} {split} {language}: {loading.skipped_rows(len(report.skipped))}"
         if report.skipped and note not in notes:
             notes.append(note)

@@ -9,10 +9,10 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from adaptrans.errors import ConfigError, DataError, MissingDataError, NoRowError, UnknownNameError
 from adaptrans.languages import unknown
@@ -26,39 +26,26 @@ from adaptrans.utils.io import cached_sha256, digest
 SEED = b"adaptrans subset"
 
 
-def places(total: int, limit: int | None) -> list[int]:
-    """Places of the examples that a limit takes, in the order of the data.
+def part(examples: Iterable[Example], limit: int | None) -> Iterator[Example]:
+    """The examples that a limit takes, in the order of the data; only those are kept in memory.
 
     They are those whose places have the smallest hashes. So the choice is random against any order of
     the data, such as labels that go round in a circle; it is the same in every run, whatever its seed,
     and the same items in every language of a parallel set; and a smaller limit takes a part of what a
-    larger one takes.
+    larger one takes. What the first example carries for all of them goes to the first that is taken.
 
     Args:
-        total: Examples of the split in a language.
+        examples: The examples of a split in a language.
         limit: How many at most; None for all.
-
-    Example:
-        >>> places(10, 3), places(10, 5), places(2, 5)
-        ([6, 7, 9], [0, 1, 6, 7, 9], [0, 1])
     """
-    if limit is None or limit >= total:
-        return list(range(total))
-    return sorted(sorted(range(total), key=_hash)[:limit])
-
-
-def part(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """The examples that a limit takes; what the first one carries for all of them stays with the first."""
-    found = [examples[place] for place in places(len(examples), limit)]
-    return [found[0].in_place_of(examples[0]), *found[1:]] if found else found
-
-
-def streamed(examples: Iterable[Example], limit: int | None) -> Iterator[Example]:
-    """What `part` takes, of examples that are no list; only those that it takes are kept in memory."""
     if limit is None:
-        return iter(examples)
-    taken = heapq.nsmallest(limit, enumerate(examples), key=lambda pair: _hash(pair[0]))
-    return (example for _, example in sorted(taken, key=lambda pair: pair[0]))
+        yield from examples
+        return
+    numbered = enumerate(examples)
+    for first in numbered:
+        pairs = heapq.nsmallest(limit, chain([first], numbered), key=lambda pair: _hash(pair[0]))
+        for number, (_, example) in enumerate(sorted(pairs, key=lambda pair: pair[0])):
+            yield example if number else example.in_place_of(first[1])
 
 
 def _hash(place: int) -> bytes:
@@ -176,11 +163,8 @@ def read_examples(
     report = report or Report()
     report.skip_bad_rows = report.skip_bad_rows or skip_bad_rows
     before = len(report.skipped)
-    if language not in task.languages and language not in task.languages_of(split):
-        raise unknown(f"language of task {task.name}", language, task.languages)
-    examples = list(islice(_stream(task, split, language, data, report), limit))
-    left_out = report.skipped[before:]
-    log_left_out(task, split, language, left_out)
+    examples = list(islice(stream_examples(task, split, language, data, report), limit))
+    log_left_out(task, split, language, report.skipped[before:])
     return examples
 
 
@@ -217,7 +201,10 @@ def stream_examples(
     Raises:
         MissingDataError: If the data are nowhere.
         DataError: If a row does not fit, with file and line.
+        UnknownNameError: If the task has no such split or language.
     """
+    if language not in task.languages and language not in task.languages_of(split):
+        raise unknown(f"language of task {task.name}", language, task.languages)
     return _stream(task, split, language, data, report or Report())
 
 
@@ -313,19 +300,7 @@ def _composed(task: Task, split: str, language: str, data: Path | None, report: 
     for origin, name in _parts_or_raise(task, split, language, data):
         prefix = f"{origin.name}.{name}.{language}:"
         for example in _stream(origin, name, language, data, report):
-            yield _renamed(example, prefix + example.id)
-
-
-def _renamed(example: Example, id: str) -> Example:
-    """A copy of an example under another id; faster than dataclasses.replace."""
-    kind: Any = type(example)
-    if kind not in _FIELDS:
-        _FIELDS[kind] = tuple(own.name for own in fields(kind))
-    return kind(id, *[getattr(example, name) for name in _FIELDS[kind][1:]])
-
-
-_FIELDS: dict[type, tuple[str, ...]] = {}
-"""Names of the fields of each class of examples, found out once."""
+            yield replace(cast(Any, example), id=prefix + example.id)
 
 
 def _parts(task: Task, split: str, language: str) -> list[tuple[Task, str]]:
@@ -539,12 +514,8 @@ def missing_data(task: Task, split: str, language: str, data: Path | None) -> It
             yield from missing_data(origin, part.split, language, data)
     if definition.compose:
         return
-    hub = [
-        source for source in task.hub_sources(split) if not source.languages or language in source.languages
-    ]
-    own = [
-        source for source in task.file_sources(split) if not source.languages or language in source.languages
-    ]
+    hub = [source for source in task.hub_sources(split) if source.has(language)]
+    own = [source for source in task.file_sources(split) if source.has(language)]
     yield MissingData(
         task.name,
         split,

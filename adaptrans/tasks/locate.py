@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import MissingDataError, UnknownNameError
 from adaptrans.languages import get as get_language
@@ -63,7 +63,7 @@ def find(task: Task, split: str, language: str, data: Path | None, *, fetch: boo
             located = _in_folder(original, language, data)
             if located is not None:
                 return located
-    hub = [s for s in task.hub_sources(split) if not s.languages or language in s.languages]
+    hub = [source for source in task.hub_sources(split) if source.has(language)]
     for source in hub:
         for root in _hub_roots(source, data):
             located = _in_repository(source, language, root)
@@ -98,7 +98,7 @@ def missing(task: Task, split: str, language: str, data: Path | None) -> Missing
     wanted = [
         str(PurePosixPath(filled(pattern, names)))
         for source in task.file_sources(split)
-        if not source.languages or language in source.languages
+        if source.has(language)
         for pattern in (*source.path, *filter(None, (source.beside, source.references)))
     ]
     remedies = []
@@ -150,28 +150,30 @@ def _placeholders(language: str) -> Iterator[dict[str, str]]:
         yield {**pair, "lang3": code, "name": known.name, "lower": known.name.lower()}
 
 
-def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
-    if source.languages and language not in source.languages:
-        return None
+def _filled_in(
+    patterns: Iterable[str], match: Callable[[str], list[Any]], language: str
+) -> Iterator[tuple[dict[str, str], list[Any]]]:
+    """What the placeholders stand for where every pattern has a match, and all matches in order."""
     for names in _placeholders(language):
-        pairs: list[tuple[Path, Path | None]] = []
-        for pattern in source.path:
-            found = _matches(data, filled(pattern, names))
-            if not found:
-                break
-            pairs += [(path, None) for path in found]
-        else:
-            if source.beside is not None:
-                beside = _matches(data, filled(source.beside, names))
-                if len(beside) != len(pairs):
-                    continue
-                pairs = [(path, other) for (path, _), other in zip(pairs, beside, strict=True)]
-            own = _matches(data, filled(source.references, names)) if source.references else [None]
-            if not own:
-                continue
-            located = Located(source, tuple(pairs), str(source.format), names, own[0])
-            if not source.labeled_only or _has_tags(located):
-                return located
+        found = [match(filled(pattern, names)) for pattern in patterns]
+        if all(found):
+            yield names, [item for matches in found for item in matches]
+
+
+def _in_folder(source: FileSource, language: str, data: Path) -> Located | None:
+    if not source.has(language):
+        return None
+    for names, paths in _filled_in(source.path, lambda pattern: _matches(data, pattern), language):
+        beside: list[Path | None] = [None] * len(paths)
+        if source.beside is not None:
+            beside = [*_matches(data, filled(source.beside, names))]
+        own = _matches(data, filled(source.references, names)) if source.references else [None]
+        if len(beside) != len(paths) or not own:
+            continue
+        pairs = tuple(zip(paths, beside, strict=True))
+        located = Located(source, pairs, str(source.format), names, own[0])
+        if not source.labeled_only or _has_tags(located):
+            return located
     return None
 
 
@@ -221,15 +223,12 @@ def _hub_roots(source: HubSource, data: Path | None) -> Iterator[Path]:
 
 
 def _in_repository(source: HubSource, language: str, root: Path) -> Located | None:
-    for names in _placeholders(language):
-        paths: list[Path] = []
-        for pattern in source.files:
-            found = _matches(root, filled(pattern, names))
-            if not found or not _is_whole([path.name for path in found]):
-                break
-            paths += found
-        else:
-            return Located(source, tuple((path, None) for path in paths), "parquet", names)
+    def whole(pattern: str) -> list[Path]:
+        found = _matches(root, pattern)
+        return found if _is_whole([path.name for path in found]) else []
+
+    for names, paths in _filled_in(source.files, whole, language):
+        return Located(source, tuple((path, None) for path in paths), "parquet", names)
     return None
 
 
@@ -246,19 +245,13 @@ def _from_hub(source: HubSource, language: str) -> Located | None:
     place = f"{source.repo} on the Hugging Face Hub"
     try:
         listed = HfApi().list_repo_files(str(source.repo), repo_type="dataset", revision=source.revision)
-        for names in _placeholders(language):
-            chosen: list[str] = []
-            for pattern in source.files:
-                found = fnmatch.filter(sorted(listed), filled(pattern, names))
-                if not found:
-                    break
-                chosen += found
-            else:
-                paths = [
-                    hf_hub_download(str(source.repo), name, repo_type="dataset", revision=source.revision)
-                    for name in chosen
-                ]
-                return Located(source, tuple((Path(path), None) for path in paths), "parquet", names)
+        listed = sorted(listed)
+        for names, chosen in _filled_in(source.files, lambda p: fnmatch.filter(listed, p), language):
+            paths = [
+                hf_hub_download(str(source.repo), name, repo_type="dataset", revision=source.revision)
+                for name in chosen
+            ]
+            return Located(source, tuple((Path(path), None) for path in paths), "parquet", names)
     except Exception as error:
         # The client raises a dozen kinds of error for "no network", "no such repository", "no right to".
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

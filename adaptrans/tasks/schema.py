@@ -130,6 +130,10 @@ class ReadRules(Strict):
     )
     counted: bool = Field(default=True, description="whether its rows are what a manifest counts in the file")
 
+    def has(self, language: str) -> bool:
+        """Whether it holds a language, of those of its split."""
+        return not self.languages or language in self.languages
+
 
 class FileSource(ReadRules):
     """Original files in the data folder.

@@ -48,8 +48,7 @@ splits:
 
 def templates() -> dict[str, Template]:
     """The templates by type, of those that have one."""
-    found = {name: TASK_TYPES[name].template for name in TASK_TYPES.names()}
-    return {name: template for name, template in found.items() if template is not None}
+    return {name: template for name in TASK_TYPES.names() if (template := TASK_TYPES[name].template)}
 
 
 def _template(kind: str) -> Template:

@@ -1,4 +1,6 @@
-"""Reads every split of a task and compares what it finds with what was promised. Torch-free.
+"""Looks at a task's data before they are used: splits, examples as the model sees them, lengths. Torch-free.
+
+`check_tasks` reads every split and compares what it finds with what was promised.
 
 Promised are the rows of a manifest `FILES.tsv` in the data folder (columns
 `file`, `count`, `sha256`; others are ignored), which must be met exactly, and
@@ -7,13 +9,15 @@ the published sizes in the task file, from which a difference is only noted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from adaptrans import mini
 from adaptrans.errors import AdaptransError, DataError
+from adaptrans.task_types.base import Input
 from adaptrans.tasks.loading import Report, identity, is_available, read_examples, with_labels
 from adaptrans.tasks.locate import missing
 from adaptrans.tasks.readers.files import read_lines
@@ -21,7 +25,13 @@ from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import label_notes
 from adaptrans.utils.io import digest, sha256
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 MANIFEST = "FILES.tsv"
+
+UNCUT = 1_000_000
+"""A maximum length that nothing reaches, to see how long examples are."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +68,6 @@ class SplitCheck:
     remedy: str | None = None
 
 
-class _Reading(NamedTuple):
-    """What was found when a split was read: examples, files verified, notes."""
-
-    examples: int
-    verified: int
-    notes: tuple[str, ...]
-
-
 @dataclass
 class Checker:
     """Checks the splits of tasks against a data folder.
@@ -81,7 +83,7 @@ class Checker:
     longest: int = mini.LONGEST
     _manifest: dict[str, Entry] = field(init=False)
     _hashed: dict[Path, str] = field(init=False, default_factory=dict)
-    _read: dict[str, _Reading] = field(init=False, default_factory=dict)
+    _read: dict[str, tuple[int, int, list[str]]] = field(init=False, default_factory=dict)
     _labels: dict[str, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,22 +96,14 @@ class Checker:
             DataError: If a row does not fit or a file differs from the manifest.
         """
         published = task.split(split).count(language)
+        result = SplitCheck(str(task), split, language, None, published)
         if not is_available(task, split, language, self.data):
-            return SplitCheck(
-                str(task),
-                split,
-                language,
-                None,
-                published,
-                remedy=str(missing(task, split, language, self.data)),
-            )
-        reading = self._reading(task, split, language)
-        notes = [*reading.notes, *self._label_notes(task), *length_notes(task, self.longest)]
-        if published is not None and reading.examples != published:
-            notes.append(f"{reading.examples:,} examples, published are {published:,}")
-        return SplitCheck(
-            str(task), split, language, reading.examples, published, reading.verified, tuple(notes)
-        )
+            return replace(result, remedy=str(missing(task, split, language, self.data)))
+        examples, verified, notes = self._reading(task, split, language)
+        notes = [*notes, *self._label_notes(task), *length_notes(task, self.longest)]
+        if published is not None and examples != published:
+            notes.append(f"{examples:,} examples, published are {published:,}")
+        return replace(result, examples=examples, verified=verified, notes=tuple(notes))
 
     def _label_notes(self, task: Task) -> list[str]:
         """Where the scores of a task do not tell its labels apart."""
@@ -122,20 +116,20 @@ class Checker:
             self._labels[str(task)] = label_notes(task.scores, labels)
         return self._labels[str(task)]
 
-    def _reading(self, task: Task, split: str, language: str) -> _Reading:
-        """Read a split, once for all tasks that read the same files in the same way."""
+    def _reading(self, task: Task, split: str, language: str) -> tuple[int, int, list[str]]:
+        """Examples, files verified and notes of a split, read once for all tasks that read it alike."""
         key = digest(identity(task, split, language, self.data))
         if key in self._read:
             return self._read[key]
         report = Report(skip_bad_rows=self.skip_bad_rows)
         count = len(read_examples(task, split, language, self.data, report=report))
-        notes = (*report.notes, *report.hints, *(f"left out: {line}" for line in report.skipped))
+        notes = [*report.notes, *report.hints, *(f"left out: {line}" for line in report.skipped)]
         if not count:
             raise DataError(f"{task.name}.{split} has no examples", next(iter(report.rows), self.data))
         # Rows left out are known not to be counted: only the checksum can still be compared.
         whole = not report.skipped
         verified = sum(self._verify(path, rows if whole else None) for path, rows in report.rows.items())
-        self._read[key] = _Reading(count, verified, notes)
+        self._read[key] = (count, verified, notes)
         return self._read[key]
 
     def _verify(self, path: Path, rows: int | None) -> bool:
@@ -254,3 +248,136 @@ def _same_size(task: Task, split: str, found: list[SplitCheck], data: Path) -> N
 def steps(tasks: Sequence[Task]) -> int:
     """Number of split and language pairs that `check_tasks` goes through."""
     return sum(len(task.languages_of(split)) for task in tasks for split in task.splits)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example.
+
+    Args:
+        id: Its id.
+        fields: Its texts and references, by field.
+        inputs: What the model gets for it.
+    """
+
+    id: str
+    fields: dict[str, Any]
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many sub-words examples have, special tokens included, before anything is cut.
+
+    Args:
+        examples: Number of examples measured.
+        median: Half of them are at most this long.
+        percentile_95: 95 % of them are at most this long.
+        longest: The longest.
+        max_length: The task's maximum length.
+        longer: How many are longer than it.
+        then: What happens to those.
+        bins: Lengths from, to (inclusive) and the number of examples, in order.
+    """
+
+    examples: int
+    median: int
+    percentile_95: int
+    longest: int
+    max_length: int
+    longer: int
+    then: str
+    bins: tuple[tuple[int, int, int], ...]
+
+    @property
+    def share_longer(self) -> float:
+        """Share of the examples that are longer than the maximum length, between 0 and 1."""
+        return self.longer / self.examples if self.examples else 0.0
+
+
+def shown(
+    task: Task, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> list[Shown]:
+    """Examples with their fields and the inputs the model gets for them in training.
+
+    Args:
+        task: The task.
+        examples: A few of its examples.
+        tokenizer: The backbone's tokenizer.
+        max_length: Sub-words per input.
+    """
+    examples = [example.shortened() for example in examples]
+    # Running text is joined to blocks in training; here each example is shown alone.
+    features = task.type.encode(examples, tokenizer, task, max_length, not task.type.plain_text)
+    found = []
+    for index, example in enumerate(examples):
+        own = [feature for feature in features if feature["example"] == index]
+        fields = {key: value for key, value in asdict(example).items() if key != "id"}
+        found.append(Shown(example.id, fields, tuple(task.type.preview(example, own, tokenizer, task))))
+    return found
+
+
+def lengths(
+    task: Task,
+    examples: Sequence[Any],
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    tick: Callable[[int], None] = lambda done: None,
+) -> Lengths:
+    """Measure examples, each by its longest input.
+
+    Args:
+        task: The task.
+        examples: Examples, one or more.
+        tokenizer: The backbone's tokenizer.
+        max_length: Sub-words per input.
+        tick: Called with the number of examples measured.
+    """
+    longest: list[int] = []
+    for start in range(0, len(examples), 500):
+        part = examples[start : start + 500]
+        of_part = [0] * len(part)
+        for feature in task.type.encode(part, tokenizer, task, UNCUT, False):
+            ids = feature["input_ids"]
+            rows = ids if ids and isinstance(ids[0], list) else [ids]
+            of_part[feature["example"]] = max(of_part[feature["example"]], *map(len, rows))
+        longest += of_part
+        tick(len(longest))
+    ordered = sorted(longest)
+    return Lengths(
+        examples=len(ordered),
+        median=ordered[(len(ordered) - 1) // 2],
+        percentile_95=ordered[math.ceil(0.95 * len(ordered)) - 1],
+        longest=ordered[-1],
+        max_length=max_length,
+        longer=sum(length > max_length for length in ordered),
+        then=task.type.too_long,
+        bins=histogram(ordered),
+    )
+
+
+def histogram(values: Sequence[int], most: int = 12) -> tuple[tuple[int, int, int], ...]:
+    """Bins of equal width, a power of two of 4 or more, that cover all values.
+
+    Args:
+        values: Lengths, one or more.
+        most: Most bins there may be.
+
+    Returns:
+        First and last length of a bin and how many values are in it.
+
+    Example:
+        >>> histogram([3, 5, 9], most=3)
+        ((0, 3, 1), (4, 7, 1), (8, 11, 1))
+    """
+    width = 4
+    while max(values) // width - min(values) // width >= most:
+        width *= 2
+    first = min(values) // width
+    counts = [0] * (max(values) // width - first + 1)
+    for value in values:
+        counts[value // width - first] += 1
+    return tuple(
+        ((first + place) * width, (first + place + 1) * width - 1, count)
+        for place, count in enumerate(counts)
+    )

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from adaptrans.errors import ConfigError
-from adaptrans.tasks import catalogue, plugins
+from adaptrans.tasks import catalogue
 
 TASK = "extends: copa\nname: {}\ntitle: {}\n"
 
@@ -25,10 +25,10 @@ def install(tmp_path, monkeypatch):
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: brought-tasks\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_text(f"[adaptrans.tasks]\nmine = {module}\n")
         monkeypatch.syspath_prepend(str(folder))
-        plugins.folders.cache_clear()
+        catalogue.packaged.cache_clear()
 
     yield put
-    plugins.folders.cache_clear()
+    catalogue.packaged.cache_clear()
     for name in [name for name in sys.modules if name.startswith("brought_tasks")]:
         del sys.modules[name]
 

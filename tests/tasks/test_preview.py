@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import read_examples
-from adaptrans.tasks.preview import histogram, lengths, shown
 from adaptrans.tasks.templates import example_rows, task_file, templates, write_new
+from adaptrans.tasks.validation import histogram, lengths, shown
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.inprocess import InProcess
 
 from adaptrans.errors import ConfigError, DataError
 from adaptrans.task_types.base import TASK_TYPES
-from adaptrans.tasks import catalogue, plugins
+from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import read_examples
 
 TOY = Path(__file__).parents[1] / "support" / "toy_type" / "order.py"
@@ -23,8 +23,8 @@ FEW = ["--max-steps", "2", "--batch-size", "2", "--max-length", "32", "--precisi
 def _forget(monkeypatch):
     """Types of folders that this process has read before, and will read, are of this test alone."""
     monkeypatch.setattr(TASK_TYPES, "_own", dict(TASK_TYPES._targets))
-    monkeypatch.setattr(plugins, "_LOADED", {})
-    monkeypatch.setattr(plugins, "_READ", {})
+    monkeypatch.setattr(catalogue, "_LOADED", {})
+    monkeypatch.setattr(catalogue, "_READ", {})
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_another_process_that_is_handed_a_workspace_knows_the_type(here):
 
 def test_files_that_use_no_type_are_not_run(tmp_path):
     (tmp_path / "fetch.py").write_text("raise SystemExit('fetches the data')\n")
-    plugins.load_types(tmp_path)
+    catalogue.load_types(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_files_that_use_no_type_are_not_run(tmp_path):
 def test_what_is_wrong_in_a_file_is_told_in_a_line(tmp_path, text, message):
     (tmp_path / "bad.py").write_text("from adaptrans.task_types.base import TaskType\n" + text)
     with pytest.raises(ConfigError, match=message):
-        plugins.load_types(tmp_path)
+        catalogue.load_types(tmp_path)

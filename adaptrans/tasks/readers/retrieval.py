@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptrans.errors import DataError
+from adaptrans.errors import DataError, UnknownNameError
 from adaptrans.tasks.readers.files import (
     IdLines,
     Problem,
@@ -95,8 +94,8 @@ def _bucc_pairs(path: Path, own: set[str], others: set[str], problem: Problem) -
 # A sentence ends at a full stop, question or exclamation mark before white space and a capital or digit.
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+(?=[\"'(\[]?[A-Z0-9])")
 
-PARTS: Registry[Callable[[Paragraph, str, str], Iterator[Row]]] = Registry("part")
-"""What is taken of a paragraph of XQuAD-R: (paragraph, its number, language) to rows."""
+PARTS = ("questions", "candidates", "pairs")
+"""What is taken of a paragraph of XQuAD-R."""
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -126,7 +125,8 @@ def read_lareqa(
     in an equal sentence of its context. Questions whose answer begins in no sentence are left out,
     and contexts without any other question.
     """
-    rows_of = PARTS[part]
+    if part not in PARTS:
+        raise UnknownNameError("part", part, PARTS)
     text = read_text(path)
     document, doubtful = parsed_json(text, path), may_be_damaged(text)
     try:
@@ -142,8 +142,7 @@ def read_lareqa(
         try:
             if fault := damage(item) if doubtful else None:
                 raise ValueError(fault)
-            paragraph = _checked(item, lines)
-            found = list(rows_of(paragraph, str(number), language))
+            found = _rows(item, lines, f"{language}:{number}")[part]
         except (KeyError, TypeError, IndexError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             problem(DataError(f"{where} is not in XQuAD-R's form ({reason})", path, lines.line))
@@ -151,96 +150,43 @@ def read_lareqa(
         yield from found
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question of a paragraph.
-
-    Args:
-        id: Its id.
-        text: What it asks.
-        place: The sentence in which its answer begins; None if that is in none of them.
-        line: Line of its id in the file.
-    """
-
-    id: str
-    text: str
-    place: int | None
-    line: int
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """A context, its sentences, for each the ids of the questions that it answers, and its questions."""
-
-    context: str
-    sentences: list[str]
-    answers: list[list[str]]
-    questions: list[Question]
-
-
-def _checked(paragraph: Mapping[str, Any], lines: IdLines) -> Paragraph:
+def _rows(paragraph: Mapping[str, Any], lines: IdLines, id: str) -> dict[str, list[Row]]:
+    """The rows of a paragraph by part; `id` is the beginning of those of its candidates."""
     context = paragraph["context"]
     spans = [tuple(span) for span in paragraph.get("sentence_breaks") or sentence_spans(context)]
     # One Turkish sentence of the published files is spelt otherwise than in its context: it stays so.
     sentences = paragraph.get("sentences") or [context[start:end] for start, end in spans]
     if len(sentences) != len(spans):
         raise ValueError(f"{len(sentences)} sentences, {len(spans)} sentence_breaks")
+    # As google-research/xtreme, third_party/ranking, encodes LAReQA: joined as they are, without line breaks.
+    passages = [f"{sentence}{context}".replace("\n", "") for sentence in sentences]
     answers: list[list[str]] = [[] for _ in sentences]
-    questions = []
+    found: dict[str, list[Row]] = {part: [] for part in PARTS}
+    first = None
     for question in paragraph["qas"]:
-        line = lines(question["id"])
+        line, name = lines(question["id"]), str(question["id"])
         for answer in question["answers"]:
             begin, text = answer["answer_start"], answer["text"]
             if context[begin : begin + len(text)] != text:
-                raise ValueError(
-                    f'answer "{text}" of {question["id"]} is not at offset {begin} of its context'
-                )
+                raise ValueError(f'answer "{text}" of {name} is not at offset {begin} of its context')
         begin = question["answers"][0]["answer_start"]
         place = next((i for i, (start, end) in enumerate(spans) if start <= begin < end), None)
-        questions.append(Question(str(question["id"]), str(question["question"]), place, line))
-        if place is not None:
-            for other, sentence in enumerate(sentences):
-                if sentence == sentences[place]:
-                    answers[other].append(str(question["id"]))
-    return Paragraph(context, sentences, answers, questions)
-
-
-def _passage(sentence: str, context: str) -> str:
-    """A candidate's text: sentence and context joined as they are, line breaks removed.
-
-    Source: google-research/xtreme third_party/ranking, the encoding of LAReQA.
-    """
-    return f"{sentence}{context}".replace("\n", "")
-
-
-@PARTS.register("questions")
-def _questions(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:  # noqa: ARG001
-    for question in paragraph.questions:
-        values = {"id": question.id, "query": question.text, "keys": [question.id]}
-        yield Row(question.line, None if question.place is None else values)
-
-
-@PARTS.register("candidates")
-def _candidates(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:
-    kept = [question for question in paragraph.questions if question.place is not None]
-    for place, sentence in enumerate(paragraph.sentences if kept else ()):
-        values = {
-            "id": f"{language}:{number}:{place}",
-            "passage": _passage(sentence, paragraph.context),
-            "keys": paragraph.answers[place],
-        }
-        yield Row(kept[0].line, values)
-
-
-@PARTS.register("pairs")
-def _pairs(paragraph: Paragraph, number: str, language: str) -> Iterator[Row]:  # noqa: ARG001
-    for question in paragraph.questions:
-        if question.place is None:
-            yield Row(question.line, None)
+        values = {"id": name, "query": str(question["question"]), "keys": [name]}
+        if place is None:
+            found["questions"].append(Row(line, None))
+            found["pairs"].append(Row(line, None))
             continue
-        passage = _passage(paragraph.sentences[question.place], paragraph.context)
-        values = {"id": question.id, "query": question.text, "passage": passage, "keys": [question.id]}
-        yield Row(question.line, values)
+        found["questions"].append(Row(line, values))
+        found["pairs"].append(Row(line, {**values, "passage": passages[place]}))
+        first = line if first is None else first
+        for sentence, own in zip(sentences, answers, strict=True):
+            if sentence == sentences[place]:
+                own.append(name)
+    if first is not None:
+        for place, (passage, keys) in enumerate(zip(passages, answers, strict=True)):
+            values = {"id": f"{id}:{place}", "passage": passage, "keys": keys}
+            found["candidates"].append(Row(first, values))
+    return found
 
 
 def read_mewsli(
