@@ -35,9 +35,9 @@ from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
 from adaptrans.modeling.backbone import load_tokenizer
 from adaptrans.modeling.composition import Attention
+from adaptrans.modeling.efficiency.frozen_weights import cast_once, one_backbone
 from adaptrans.modeling.efficiency.shared_layers import Common, first_place
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING, cover, trimmed
-from adaptrans.modeling.efficiency.weight_sharing import cast_once, one_backbone
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.nodes import language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED

@@ -15,10 +15,10 @@ from adaptrans.modeling import adapters, composition, encoder_files
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 from adaptrans.modeling.adapters import Fused
 from adaptrans.modeling.backbone import Backbone
+from adaptrans.modeling.encoder_files import save_tokenizer
 from adaptrans.modeling.import_adapter import BASE_KEY, METHOD_KEY
 from adaptrans.modeling.manifest import Manifest
 from adaptrans.modeling.model import SetupModel
-from adaptrans.modeling.tokenizer_files import save_tokenizer
 
 BACKBONE = "backbone"
 ALARMED_ABOVE = 100_000

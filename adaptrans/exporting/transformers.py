@@ -193,7 +193,7 @@ def _plain(
 ) -> Exported:
 
     # IMPORTGONE
-    from adaptrans.modeling.tokenizer_files import save_tokenizer
+    from adaptrans.modeling.encoder_files import save_tokenizer
 
     if len(assembled.heads) > 1 or head is not None:
         named = {spec.name: name for name, spec in assembled.heads.items()}

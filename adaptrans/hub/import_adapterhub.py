@@ -25,16 +25,18 @@ from adaptrans.hub.verification.checks import (
     adapter_config_problem,
     code_problem,
 )
-from adaptrans.modeling import peft_files
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.import_adapter import (
     CONFIG,
+    PEFT_WEIGHTS,
     PICKLE,
     WEIGHTS,
     check_base,
     convert,
+    is_peft,
     is_untold,
+    peft_left_out,
     read_foreign,
 )
 from adaptrans.runs.store import Run, Store
@@ -117,7 +119,7 @@ def _wanted(what: str, sizes: dict[str, int], pickles: bool) -> list[str]:
     """The two files of an adapter that are fetched."""
     if CONFIG not in sizes:
         raise ArtifactError(f"{what} has no {CONFIG}", remedy=REMEDY)
-    for name in (WEIGHTS, peft_files.WEIGHTS):
+    for name in (WEIGHTS, PEFT_WEIGHTS):
         if name in sizes:
             return [CONFIG, name]
     if PICKLE not in sizes:
@@ -142,9 +144,9 @@ def check_foreign(folder: Path, names: list[str]) -> list[Refusal]:
         return [Refusal("json", CONFIG, "is not a JSON object")]
     others = {key: value for key, value in values.items() if key not in MODULE_KEYS}
     # What PEFT says is taken key by key, and whatever has no place is refused.
-    own = None if peft_files.is_peft(values) else adapter_config_problem(values.get("config"))
+    own = None if is_peft(values) else adapter_config_problem(values.get("config"))
     found = [Refusal("class", CONFIG, problem) for problem in (code_problem(others), own) if problem]
-    for name in {WEIGHTS, peft_files.WEIGHTS} & {*names}:
+    for name in {WEIGHTS, PEFT_WEIGHTS} & {*names}:
         try:
             bad = not_finite(folder / name, read_header(folder / name))
             found += [Refusal("not finite", name, f"{bad} contains NaN or infinity")] if bad else []
@@ -224,7 +226,7 @@ def adopt(
         return run
     said = {"name": found.name, "version": found.values.get("version"), "from": origin}
     extra = {"trained_by": run.key, "origin": said, **({"language": code} if code else {})}
-    head = peft_files.left_out(found.values) if peft_files.is_peft(found.values) else None
+    head = peft_left_out(found.values) if is_peft(found.values) else None
     notes = [f"{called} was trained elsewhere, on what is not known here"]
     notes += [text for text in (note, head) if text]
     if untold and method is None:

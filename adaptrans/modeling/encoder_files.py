@@ -1,4 +1,4 @@
-"""The encoder of a model on disk, as transformers reads it, with all its embeddings."""
+"""Encoder and tokenizer of a model on disk, as transformers reads them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from adaptrans.modeling.adapters import Model, encoder_tensors, spec_of
+from adaptrans.modeling.backbone import Backbone, load_tokenizer
 from adaptrans.modeling.efficiency import vocab_trimming
 from adaptrans.modeling.safetensors_io import fill, open_tensors, write_tensors
+from adaptrans.utils.io import read_json, write_json
 
 NOT_OF_THE_ENCODER = (
     "prediction_heads",
@@ -74,3 +76,31 @@ def load_encoder(model: Model, folder: Path) -> None:
     fill(own, stored, f"the encoder in {path}", but=() if cut is None else (words,))
     if cut is not None:
         cut.read_from(stored[words])
+
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_CLASS = "PreTrainedTokenizerFast"
+"""The class that takes `tokenizer.json` as it stands.
+
+transformers 5 builds tokenizers of the classes that it knows anew from their pieces and gives them a
+normalizer of its own, so that an `XLMRobertaTokenizerFast` of another normalizer has other ids there.
+"""
+
+
+def save_tokenizer(backbone: Backbone, folder: Path) -> None:
+    """Write the tokenizer of a backbone, as this package uses it, beside a model.
+
+    Args:
+        backbone: The backbone.
+        folder: Where to; it must exist.
+
+    Raises:
+        ArtifactError: If the backbone's tokenizer is missing or damaged.
+    """
+    load_tokenizer(backbone).save_pretrained(str(folder))
+    values = read_json(folder / TOKENIZER_CONFIG)
+    # A class of no model has inputs of its own.
+    inputs = list(backbone.spec.model_inputs)
+    write_json(
+        folder / TOKENIZER_CONFIG, {**values, "tokenizer_class": TOKENIZER_CLASS, "model_input_names": inputs}
+    )

@@ -7,6 +7,7 @@ onto a base of another depth without a word; here layers, width and names are co
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrans.errors import ArtifactError, SetupError
-from adaptrans.modeling import adapter_methods, peft_files
+from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import Method
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.config_keys import named_attention
@@ -92,8 +93,8 @@ def read_foreign(folder: Path, *, pickles: bool = False) -> Foreign:
         raise ArtifactError(f"{folder} has no {CONFIG}", remedy="give the folder of one adapter") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
-    if isinstance(values, dict) and peft_files.is_peft(values):
-        weights = peft_files.check(values, folder)
+    if isinstance(values, dict) and is_peft(values):
+        weights = check_peft(values, folder)
         said = {"model_name": values.get("base_model_name_or_path"), **values}
         # Such a file does not say what the adapter is called; a point would end a name inside a tensor's.
         return Foreign(folder, folder.resolve().name.replace(".", "-"), {}, said, weights)
@@ -239,10 +240,8 @@ def convert(
     check_base(found, backbone)
     tensors = _tensors(found, backbone.spec)
     config = (
-        adapters.canonical_config(
-            peft_files.configuration(found.values, tensors, backbone.depth, found.folder)
-        )
-        if peft_files.is_peft(found.values)
+        adapters.canonical_config(_peft_configuration(found.values, tensors, backbone.depth, found.folder))
+        if is_peft(found.values)
         else _config(found, tensors)
     )
     made = method_of(config, method or found.values.get(METHOD_KEY))
@@ -296,8 +295,8 @@ def _tensors(found: Foreign, spec: EncoderSpec) -> dict[str, Tensor]:
         values = read_tensors(found.weights)
     if not isinstance(values, dict) or not all(isinstance(value, torch.Tensor) for value in values.values()):
         raise ArtifactError(f"{found.weights} holds something else than tensors", remedy="fetch it again")
-    if peft_files.is_peft(found.values):
-        values = peft_files.renamed(values, found.name, found.weights, spec)
+    if is_peft(found.values):
+        values = _peft_renamed(values, found.name, found.weights, spec)
     tensors = {}
     for key, value in values.items():
         name = str(key)
@@ -346,3 +345,174 @@ def _check_depth(found: Foreign, tensors: Mapping[str, Tensor], method: Method, 
             f"{left_out or 'none'}; {backbone.name} has {backbone.depth} layers",
             remedy="use it with the backbone it was made for",
         )
+
+
+# LoRA of the PEFT library: the same function under the names of the `adapters` library. Both compute
+# W x + (alpha / r) B A x. What differs is which layers have a LoRA and how the tensors are called:
+#
+#     base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.weight       (PEFT)
+#     roberta.encoder.layer.0.attention.self.query.loras.NAME.lora_A                    (adapters)
+#
+# What the `adapters` library cannot express is refused; PEFT's own `merge_and_unload` makes a backbone of it,
+# which this package takes.
+
+PEFT_WEIGHTS = "adapter_model.safetensors"
+PEFT_PICKLE = "adapter_model.bin"
+PEFT_TYPE = "peft_type"
+MERGE_IT = (
+    "merge it into its base with PEFT's merge_and_unload() and save that: it is a backbone (--backbone)"
+)
+
+# Of a configuration, what the adapters library has no place for: the value that means "not used".
+# Source: peft 0.18, `LoraConfig`.
+PEFT_UNUSED: Mapping[str, tuple[Any, ...]] = {
+    "bias": ("none",),
+    "use_dora": (False,),
+    "lora_bias": (False,),
+    "use_qalora": (False,),
+    "rank_pattern": ({},),
+    "alpha_pattern": ({},),
+    "layer_replication": (),
+    "trainable_token_indices": (),
+    "target_parameters": (),
+    "alora_invocation_tokens": (),
+    "arrow_config": (),
+}
+# Beginnings of weights that change those of the base, too: the LoRA alone is not what was trained.
+REBASED = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+_PEFT_LORA = re.compile(
+    r"base_model\.model\.(?:[a-z]+\.)?encoder\.layer\.(\d+)\.(.+)\.lora_([AB])(?:\.default)?\.weight"
+)
+_PEFT_ENCODER = re.compile(r"base_model\.model\.(?:[a-z]+\.)?(?:encoder|embeddings)\.")
+# Where the adapters library has a LoRA on XLM-R, and what switches it on: an entry of `attn_matrices`, or a
+# key. Source: adapters 1.3.0, `adapters/models/bert/mixin_bert.py`.
+LORA_MATRICES = {"attention.self.query": "q", "attention.self.key": "k", "attention.self.value": "v"}
+LORA_SWITCHES = {"intermediate.dense": "intermediate_lora", "output.dense": "output_lora"}
+
+
+def is_peft(values: Mapping[str, Any]) -> bool:
+    """Whether an `adapter_config.json` is one that PEFT's `save_pretrained` writes."""
+    return PEFT_TYPE in values
+
+
+def check_peft(values: Mapping[str, Any], folder: Path) -> Path:
+    """Refuse what is no LoRA that the adapters library can express.
+
+    Args:
+        values: What its `adapter_config.json` says.
+        folder: Where it lies.
+
+    Returns:
+        Its file of weights.
+
+    Raises:
+        ArtifactError: With the first thing that cannot be expressed.
+    """
+    kind = values[PEFT_TYPE]
+    if kind != "LORA":
+        raise ArtifactError(f"{folder} is a {kind} of PEFT, only LORA can be taken as it is", remedy=MERGE_IT)
+    for key, plain in PEFT_UNUSED.items():
+        value = values.get(key)
+        if value is not None and value not in plain:
+            raise _inexpressible(folder, f"{key}={value!r}"[:100])
+    begun = values.get("init_lora_weights")
+    if isinstance(begun, str) and begun.lower().startswith(REBASED):
+        raise _inexpressible(folder, f"init_lora_weights={begun!r}, which changes the base")
+    for key in ("r", "lora_alpha"):
+        if isinstance(values.get(key), bool) or not isinstance(values.get(key), int | float):
+            raise ArtifactError(f"{folder}: adapter_config.json has no {key}", remedy="fetch it again")
+    if not (folder / PEFT_WEIGHTS).is_file():
+        old = (folder / PEFT_PICKLE).is_file()
+        what = f"has its weights only in {PEFT_PICKLE}, a pickle" if old else f"has no {PEFT_WEIGHTS}"
+        raise ArtifactError(
+            f"{folder} {what}",
+            remedy="load it with PEFT and save it again, safe_serialization=True",
+        )
+    return folder / PEFT_WEIGHTS
+
+
+def _peft_renamed(
+    stored: Mapping[str, Tensor], name: str, path: Path, spec: EncoderSpec
+) -> dict[str, Tensor]:
+    """The tensors by the names of the adapters library; those of a head above the encoder are left out.
+
+    Args:
+        stored: The tensors of the file.
+        name: What the adapter is called.
+        path: The file, for messages.
+        spec: The architecture of the base.
+
+    Raises:
+        ArtifactError: If something else than a LoRA was trained in the encoder, or a LoRA stands in a layer
+            in which the adapters library has none.
+    """
+    found = {}
+    for key, value in stored.items():
+        match = _PEFT_LORA.fullmatch(key)
+        if match is None and _PEFT_ENCODER.match(key):
+            raise _inexpressible(path.parent, f"trained {key.removeprefix('base_model.model.')[:100]}")
+        if match is None:
+            continue
+        if match[2] not in {*LORA_MATRICES, *LORA_SWITCHES}:
+            raise _inexpressible(path.parent, f"a LoRA in {match[2][:100]}")
+        found[f"{spec.layer_prefix}{match[1]}.{match[2]}.loras.{name}.lora_{match[3]}"] = value
+    if not found:
+        raise ArtifactError(f"{path} holds no LoRA of an encoder", remedy="fetch it again")
+    return found
+
+
+def _peft_configuration(
+    values: Mapping[str, Any], tensors: Mapping[str, Tensor], depth: int, folder: Path
+) -> dict:
+    """The configuration of the adapters library.
+
+    Args:
+        values: What PEFT's configuration says.
+        tensors: The tensors by their new names.
+        depth: Layers of the base.
+        folder: Where it lies, for messages.
+
+    Raises:
+        ArtifactError: If its layers are not adapted alike.
+    """
+    places: dict[int, set[str]] = {}
+    for key in tensors:
+        match = re.match(r"[a-z]+\.encoder\.layer\.(\d+)\.(.+)\.loras\.", key)
+        assert match is not None, key
+        places.setdefault(int(match[1]), set()).add(match[2])
+    first = places[min(places)]
+    if any(own != first for own in places.values()):
+        raise _inexpressible(folder, "layers that are not adapted alike")
+    # Which layers are meant stands in the configuration; those that lack without it are a damage.
+    chosen = values.get("layers_to_transform") is not None
+    rank, alpha = values["r"], values["lora_alpha"]
+    matrices = [short for place, short in LORA_MATRICES.items() if place in first]
+    return {
+        "architecture": "lora",
+        "selfattn_lora": bool(matrices),
+        "attn_matrices": matrices or ["q", "v"],
+        **{key: place in first for place, key in LORA_SWITCHES.items()},
+        "r": rank,
+        # Rank-stabilized LoRA divides by the root of the rank. Source: Kalajdzievski 2023 (2312.03732).
+        "alpha": alpha * math.sqrt(rank) if values.get("use_rslora") else alpha,
+        "dropout": values.get("lora_dropout") or 0.0,
+        "leave_out": sorted({*range(depth)} - {*places}) if chosen else [],
+    }
+
+
+def peft_left_out(values: Mapping[str, Any]) -> str | None:
+    """What of a PEFT adapter is not taken, for the reader of a score; None if nothing is said to be there."""
+    saved = values.get("modules_to_save")
+    head = values.get("task_type") in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
+    if not saved and not head:
+        return None
+    what = ", ".join(map(str, saved)) if isinstance(saved, list) else "its head"
+    return f"{what} of the PEFT adapter is left out: a setup trains a head of its own"
+
+
+def _inexpressible(folder: Path, what: str) -> ArtifactError:
+    return ArtifactError(
+        f"{folder} is a LoRA of PEFT with {what}, which the adapters library cannot express",
+        remedy=MERGE_IT,
+    )

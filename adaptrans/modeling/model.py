@@ -29,7 +29,7 @@ from adaptrans.errors import ArtifactError, ConfigError, SetupError
 from adaptrans.modeling import adapter_methods, adapters, composition, encoder_files
 from adaptrans.modeling.adapters import Fused, adapter_name, module_name
 from adaptrans.modeling.backbone import Backbone, identify
-from adaptrans.modeling.efficiency import quantization, weight_sharing
+from adaptrans.modeling.efficiency import frozen_weights, quantization
 from adaptrans.modeling.heads import HeadSpec, masked_lm_logits, pretrained_head
 from adaptrans.modeling.manifest import NAME, OWN_KEYS, Manifest, check_backbone, read_manifest
 from adaptrans.modeling.safetensors_io import copy_tensors
@@ -221,7 +221,7 @@ class SetupModel(nn.Module):
         """The bare encoder."""
         if self._is_whole:
             return adapters.bare_model(self.backbone, tokens)
-        return weight_sharing.bare_model(self.backbone, tokens, self.quantize)
+        return frozen_weights.bare_model(self.backbone, tokens, self.quantize)
 
     def start_from(self, sources: tuple[Reference, ...]) -> None:
         """Take the encoder that was trained on some tasks."""

@@ -18,7 +18,7 @@ from adaptrans.errors import ArtifactError, TrainingError, is_out_of_memory
 from adaptrans.modeling.adapters import adapter_name, fusion_of
 from adaptrans.modeling.composition import is_value, regularization
 from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
-from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
+from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.runs.training_args import TrainingConfig

@@ -77,7 +77,7 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     import torch
 
     from adaptrans.modeling.backbone import Backbone
-    from adaptrans.modeling.efficiency import gradient_checkpointing
+    from adaptrans.modeling.efficiency import frozen_weights
     from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
     from adaptrans.modeling.heads import HeadSpec
     from adaptrans.modeling.model import SetupModel
@@ -105,10 +105,10 @@ def measure(shape: str, name: str, folder: Path, spared: bool) -> int:
     named = dict(model.named_parameters())
     parameters = [named[name] for name in assembled.trained]
     if case.training:
-        gradient_checkpointing.keep_frozen_in(model, case.precision)
+        frozen_weights.keep_frozen_in(model, case.precision)
         use_fast_dropout(model)
         if case.checkpointing:
-            gradient_checkpointing.checkpoint_activations(model)
+            frozen_weights.checkpoint_activations(model)
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     generator = torch.Generator().manual_seed(1)
     for _ in range(2):

@@ -12,7 +12,7 @@ from adaptrans.exporting.transformers import obstacle, save_plain
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapter_methods import ADAPTER_METHODS
 from adaptrans.modeling.backbone import identify, load_tokenizer
-from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations
+from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations
 from adaptrans.modeling.efficiency.memory_case import Case, shape_of
 from adaptrans.modeling.efficiency.memory_estimation import forecast, sizes
 from adaptrans.modeling.efficiency.shared_layers import Common, stopped_after

@@ -10,7 +10,7 @@ from adaptrans.errors import SetupError
 from adaptrans.modeling import adapter_methods, adapters
 from adaptrans.modeling.adapters import adapter_name, module_name, renamed
 from adaptrans.modeling.composition import _places, clash
-from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, reads_weights
+from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations, reads_weights
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.setup.nodes import Reference
 from adaptrans.modeling.setup.parser import WORDS, parse

@@ -12,8 +12,8 @@ pytest.importorskip("bitsandbytes", reason="needs bitsandbytes: pip install 'ada
 from adaptrans.errors import ArtifactError, ConfigError, SetupError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.adapters import adapter_name
-from adaptrans.modeling.efficiency import weight_sharing
-from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
+from adaptrans.modeling.efficiency import frozen_weights
+from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.efficiency.memory_case import Case, Shape
 from adaptrans.modeling.efficiency.memory_estimation import forecast
 from adaptrans.modeling.efficiency.quantization import QuantizedLinear, quantize
@@ -58,7 +58,7 @@ def test_only_linear_layers_of_the_encoder_itself_are_in_few_bits(made, how):
 
 @pytest.mark.parametrize("how", WAYS)
 def test_weights_are_near_those_of_the_file_and_take_the_bytes_that_are_forecast(base, how):
-    exact, rounded = adapters.bare_model(base), weight_sharing.bare_model(base, quantize=how)
+    exact, rounded = adapters.bare_model(base), frozen_weights.bare_model(base, quantize=how)
     for layer, other in zip(exact.roberta.encoder.layer, rounded.roberta.encoder.layer, strict=True):
         linear, module = layer.output.dense, other.output.dense
         largest = linear.weight.abs().max().item()
@@ -152,7 +152,7 @@ def test_training_modes_and_further_ways_to_save_change_nothing(made, tools, how
     assert tools.same(first, again, batch)
     checkpoint_activations(again.model)
     keep_frozen_in(again.model, "bf16")
-    weight_sharing.cast_once(first.model)
+    frozen_weights.cast_once(first.model)
     gradients = []
     for assembled in (first, again):
         # Without dropout, training and answering are one computation.
@@ -206,7 +206,7 @@ def test_several_setups_hold_one_base_in_few_bits_and_answer_as_alone(made, tool
     ways = [(how, "seq_bn"), (how, "lora"), ("none", "seq_bn")]
     alone = [made(*way) for way in ways]
     prepared = []
-    with weight_sharing.one_backbone(prepared.append):
+    with frozen_weights.one_backbone(prepared.append):
         together = [made(*way) for way in ways]
     assert len(prepared) == 2
     assert all(tools.same(one, other, batch) for one, other in zip(alone, together, strict=True))

@@ -29,7 +29,7 @@ def test_a_stored_adapter_is_the_same_below_a_setup_and_continued(build, tools, 
     "method", ["seq_bn", "unipelt", "prompt_tuning", "prefix_tuning", "noreft", "vera", "ia3"]
 )
 def test_checkpointed_activations_give_the_same_gradients_with_padding(build, tools, method):
-    from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations
+    from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations
 
     batch, gradients = tools.batch_of("classification"), []
     for again in (False, True):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adaptrans.modeling.efficiency import weight_sharing
+from adaptrans.modeling.efficiency import frozen_weights
 from adaptrans.modeling.efficiency.shared_layers import Common, LayerPosition, common_place
 from adaptrans.utils.devices import autocast
 
@@ -18,7 +18,7 @@ def test_weights_in_bf16_answer_as_autocast_does(build, tools, method, kind):
     batch = tools.batch_of(kind)
     with autocast(CPU, "bf16"):
         before = tools.answers(assembled, batch)
-    weight_sharing.cast_once(assembled.model.requires_grad_(False))
+    frozen_weights.cast_once(assembled.model.requires_grad_(False))
     with autocast(CPU, "bf16"):
         after = tools.answers(assembled, batch)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -37,7 +37,7 @@ def test_twins_share_memory_and_answer_as_models_of_their_own(build, parents, to
     head, batch = tools.spec("classification"), tools.batch_of("classification")
     alone = [build(text, head, parents, method=method) for text, method in setups]
     prepared = []
-    with weight_sharing.one_backbone(prepared.append):
+    with frozen_weights.one_backbone(prepared.append):
         together = [build(text, head, parents, method=method) for text, method in setups]
     assert len(prepared) == 1
     for one, other in zip(alone, together, strict=True):
@@ -50,7 +50,7 @@ def test_twins_share_memory_and_answer_as_models_of_their_own(build, parents, to
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_what_is_shared_ends_below_the_first_difference(build, parents, tools, precision):
     head, batch = tools.spec("classification"), tools.batch_of("classification")
-    with weight_sharing.one_backbone(lambda model: None):
+    with frozen_weights.one_backbone(lambda model: None):
         high = build("adapter", head, method="seq_bn[leave_out='first:3']")
         middle = build("adapter", head, method="lora[leave_out='first:2']")
         low = build("adapter", head)

@@ -10,7 +10,7 @@ import torch
 
 from adaptrans.errors import ConfigError, is_out_of_memory, one_line
 from adaptrans.evaluation.inference import Predictor
-from adaptrans.modeling.efficiency.gradient_checkpointing import checkpoint_activations, keep_frozen_in
+from adaptrans.modeling.efficiency.frozen_weights import checkpoint_activations, keep_frozen_in
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse

@@ -22,7 +22,7 @@ from adaptrans.modeling import adapter_methods, adapters, composition
 from adaptrans.modeling.adapter_methods import FULL, Method
 from adaptrans.modeling.adapters import Fused, module_name
 from adaptrans.modeling.backbone import ABSENT, Backbone
-from adaptrans.modeling.efficiency import gradient_checkpointing
+from adaptrans.modeling.efficiency import frozen_weights
 from adaptrans.modeling.efficiency.cpu_attention import use_fast_dropout
 from adaptrans.modeling.efficiency.memory_case import Case, Forecast
 from adaptrans.modeling.efficiency.quantization import OUTLINES, quantize
@@ -135,38 +135,28 @@ def dry_run_step(case: Case) -> Forecast:
     # Layers without an adapter at the bottom are alike, and those above them.
     below = SHALLOW if left else 0
     few = _of_depth(case, below, SHALLOW)
-    total = _times(_less(_of_depth(case, below, SHALLOW + 1), few), depth - len(left) - SHALLOW)
-    total = [one + other for one, other in zip(astuple(few), total, strict=True)]
+    total = few + (_of_depth(case, below, SHALLOW + 1) - few) * (depth - len(left) - SHALLOW)
     if left:
-        more = _times(_less(_of_depth(case, below + 1, SHALLOW), few), len(left) - SHALLOW)
-        total = [one + other for one, other in zip(total, more, strict=True)]
-    return Forecast(*total)
+        total += (_of_depth(case, below + 1, SHALLOW) - few) * (len(left) - SHALLOW)
+    return Forecast(*total.tolist())
 
 
-def _of_depth(case: Case, below: int, above: int) -> Forecast:
-    """Count with so many layers, the lowest of which are left out."""
+def _of_depth(case: Case, below: int, above: int) -> np.ndarray:
+    """The numbers of a forecast with so many layers, the lowest of which are left out."""
     method = adapter_methods.parse(case.method)
     if below:
         method = replace(method, options={**method.options, "leave_out": list(range(below))})
     shape = replace(case.shape, depth=below + above)
-    return _counted(replace(case, shape=shape, method=str(method)))
-
-
-def _less(one: Forecast, other: Forecast) -> list[int]:
-    return [high - low for high, low in zip(astuple(one), astuple(other), strict=True)]
-
-
-def _times(values: list[int], number: int) -> list[int]:
-    return [number * value for value in values]
+    return np.array(astuple(_counted(replace(case, shape=shape, method=str(method)))), dtype=np.int64)
 
 
 def _counted(case: Case) -> Forecast:
     """Count the bytes of one step, layer by layer."""
     model = _model(case)
     with torch.device("meta"):
-        gradient_checkpointing.keep_frozen_in(model.model, case.precision if case.training else "fp32")
+        frozen_weights.keep_frozen_in(model.model, case.precision if case.training else "fp32")
     if case.checkpointing and case.training:
-        gradient_checkpointing.checkpoint_activations(model.model)
+        frozen_weights.checkpoint_activations(model.model)
     use_fast_dropout(model)
     with FakeTensorMode(), torch.random.fork_rng(devices=[]):
         _place(model)
@@ -210,16 +200,16 @@ class _OutlinedModel(SetupModel):
         """Leave the encoder as it is."""
 
     def add_language(self) -> None:
-        """Add an adapter."""
+        """Add a frozen adapter."""
         self.layers += (self._fresh(),)
 
     def add_stored(self, layer: object) -> None:  # noqa: ARG002 - all adapters count alike
-        """Add an adapter."""
-        self.layers += (self._fresh(),)
+        """Add a frozen adapter."""
+        self.add_language()
 
     def add_merged(self, terms: object) -> None:  # noqa: ARG002 - a merge is one adapter
-        """Add an adapter."""
-        self.layers += (self._fresh(),)
+        """Add a frozen adapter."""
+        self.add_language()
 
     def add_fusion(self, sources: Sequence[object]) -> None:
         """Add a fusion over so many adapters."""
