@@ -91,7 +91,7 @@ def _about(preset: Any) -> list[str]:
 
 def _print(found: list[Explained], everything: bool, as_json: bool, about: list[str]) -> None:
     if as_json:
-        values = [{name: {"value": v, "from": origin} for name, v, origin in item.rows()} for item in found]
+        values = [{name: {"value": v, "from": origin} for name, v, origin in item.rows} for item in found]
         what = [item.what for item in found]
         options.print_json([{"what": w, "options": v} for w, v in zip(what, values, strict=True)])
         return
@@ -101,7 +101,7 @@ def _print(found: list[Explained], everything: bool, as_json: bool, about: list[
         print(line)
     alike: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
     for item in found:
-        rows = item.rows() if everything else item.given()
+        rows = item.rows if everything else item.given()
         alike.setdefault(tuple((name, str(value), origin) for name, value, origin in rows), []).append(
             item.what
         )

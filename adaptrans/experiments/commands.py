@@ -222,8 +222,7 @@ def _command(spec: TrainSpec) -> str:
 def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
     """The evaluation of one stored run, whose setup, method and seed it takes."""
     config = run.config()
-    trained_on = TaskRef.parse(str(config["task"])).name
-    if run.phase != "target" or trained_on != task.name:
+    if run.phase != "target" or TaskRef.parse(str(config["task"])).name != task.name:
         raise ArtifactError(
             f"run {run.name} is no target run of {task.name}",
             remedy="give the key of a folder in runs/target",

@@ -55,11 +55,7 @@ def bundled() -> dict[str, Path]:
 
 
 def experiment_file(name: str, beside: Path | None = None) -> Path:
-    """The file of this path, or the bundled experiment of this name.
-
-    Args:
-        name: A path, or a name.
-        beside: Folder that a path is looked for in first.
+    """The file of this path, looked for `beside` a file first, or the bundled experiment of this name.
 
     Raises:
         ConfigError: If there is no such file.
@@ -123,10 +119,7 @@ _AT_ONCE = re.compile(r"((?:full|mix)\(\s*)\{intermediates\}")
 
 
 def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of an experiment with wildcards and benchmark names filled in.
-
-    Args:
-        data: The keys as written.
+    """The keys of an experiment, as written, with wildcards and benchmark names filled in.
 
     Raises:
         ConfigError: If a setup has a wildcard and there are no intermediates.
@@ -209,10 +202,8 @@ def parsed(
 ) -> tuple[tuple[str, ...], Any]:
     """The path of keys and the value of one override, the only reading of `key=value` on command lines.
 
-    Args:
-        text: The override; its value is YAML, read as in files: `no` is Norwegian.
-        called: What messages put before it, such as `--set `.
-        example: What messages show as right.
+    The value is YAML, read as in files: `no` is Norwegian. Messages put `called`, such as `--set `, before
+    the override and show an example.
 
     Raises:
         ConfigError: If it is not of the form key=value, or the value is no YAML.
@@ -310,11 +301,6 @@ class TrainingSection(Strict):
         yield Layer(f"{FILE}: training.tasks.{task}", {k: v for k, v in own.items() if k not in METHODS})
         yield Layer(f"{FILE}: training.tasks.{task}.{method}", of_method)
 
-    def config(self, task: str, whole_model: bool, given: Mapping[str, Any]) -> TrainingConfig:
-        """The options of a run; `given` are those of the command line, which win."""
-        layers = [*self.layers(task, whole_model), Layer(COMMAND_LINE, given)]
-        return resolve(TrainingConfig, layers, f"training of {task}").config
-
 
 class EvaluationSection(EvaluationConfig):
     """Evaluation options for every target; see `EvaluationConfig`."""
@@ -330,11 +316,6 @@ class EvaluationSection(EvaluationConfig):
         """The layers that hold for a target."""
         yield Layer(f"{FILE}: evaluation", self.model_dump(exclude={"tasks"}, exclude_unset=True))
         yield Layer(f"{FILE}: evaluation.tasks.{task}", self.tasks.get(task, {}))
-
-    def config(self, task: str, given: Mapping[str, Any]) -> EvaluationConfig:
-        """The options of a target's evaluation; `given` are those of the command line, which win."""
-        layers = [*self.layers(task), Layer(COMMAND_LINE, given)]
-        return resolve(EvaluationConfig, layers, f"evaluation of {task}").config
 
 
 class Experiment(Strict):
@@ -467,17 +448,18 @@ class Experiment(Strict):
             UnknownNameError: If a task name, a preset or an option is unknown.
         """
         setups = [parse(text) for text in self.setups]
-        if str(parse(self.baseline)) not in map(str, setups):
+        texts = {str(setup) for setup in setups}
+        if str(parse(self.baseline)) not in texts:
             raise ConfigError(
                 f'{where}: baseline "{self.baseline}" is not among setups',
                 remedy="add it, or name one of them",
             )
-        for setup, chosen in self.only.items():
-            if str(parse(setup)) not in map(str, setups):
-                raise UnknownNameError(f"setup under only in {where}", setup, self.setups)
+        for text, chosen in self.only.items():
+            if str(parse(text)) not in texts:
+                raise UnknownNameError(f"setup under only in {where}", text, self.setups)
             for target in chosen:
                 if target not in self.targets:
-                    raise UnknownNameError(f"target of {setup} under only in {where}", target, self.targets)
+                    raise UnknownNameError(f"target of {text} under only in {where}", target, self.targets)
         if self.preset is not None:
             presets.get(self.preset)
         named = {reference.name for setup in setups for reference in setup.references()}
@@ -486,16 +468,15 @@ class Experiment(Strict):
         if self.given or self.extends:
             # The command line, or a file that extends another, may leave out what there are options for.
             known |= set(catalogue.names())
-        for section in (self.training.tasks, self.evaluation.tasks):
-            for task in section:
-                if task not in known:
-                    raise UnknownNameError(f"task in {where}", task, known)
+        for task in (*self.training.tasks, *self.evaluation.tasks):
+            if task not in known:
+                raise UnknownNameError(f"task in {where}", task, known)
         resolve(TrainingConfig, [Layer(FILE, self.training.shots)], "training.shots")
         # The last one stands for every task without options of its own.
         for task in (*self.training.tasks, *self.evaluation.tasks, ""):
-            self.training.config(task, True, {})
-            self.training.config(task, False, {})
-            self.evaluation.config(task, {})
+            for whole_model in (True, False):
+                resolve(TrainingConfig, list(self.training.layers(task, whole_model)), f"training of {task}")
+            resolve(EvaluationConfig, list(self.evaluation.layers(task)), f"evaluation of {task}")
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -525,9 +506,8 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     except ValidationError as problem:
         # What was said on the command line has no line in the file.
         given = place_of(tuple(problem.errors()[0]["loc"]), places)
-        if given is not None:
-            raise explained(problem, f'"{given}"', {}, _known_keys) from None
-        raise explained(problem, str(path), lines, _known_keys) from None
+        where, known = (f'"{given}"', {}) if given is not None else (str(path), lines)
+        raise explained(problem, where, known, _known_keys) from None
     experiment._given = places
     experiment.check(str(path))
     return experiment
@@ -581,30 +561,22 @@ BASE_DEPTH = 12
 
 @dataclass(frozen=True)
 class Explained:
-    """The options of one run, or of several that are alike: their values, and where each came from."""
+    """The options of one run, or of several that are alike: name, value and origin of each."""
 
     what: str
-    values: dict[str, Any]
-    origins: dict[str, str]
+    rows: list[tuple[str, Any, str]]
 
     def given(self) -> list[tuple[str, Any, str]]:
-        """Name, value and origin of the options that are no defaults."""
-        return [row for row in self.rows() if row[2] != DEFAULT]
-
-    def rows(self) -> list[tuple[str, Any, str]]:
-        """Name, value and origin of every option."""
-        return [(name, value, self.origins[name]) for name, value in self.values.items()]
+        """The options that are no defaults."""
+        return [row for row in self.rows if row[2] != DEFAULT]
 
 
 def explain_experiment(
     experiment: Experiment, folders: Sequence[Path] = (), depth: int = BASE_DEPTH
 ) -> list[Explained]:
-    """The options of every training and evaluation of an experiment.
+    """The options of every training and evaluation of an experiment, on a backbone of so many layers.
 
-    Args:
-        experiment: The experiment.
-        folders: Folders of own task files.
-        depth: Layers of the backbone.
+    `folders` are those of own task files.
     """
     folders = (*folders, samples.TASKS)
     inline = experiment.inline_tasks(folders)
@@ -644,15 +616,13 @@ def _setting(experiment: Experiment) -> Explained:
     named = ("preset", "method", "seeds", "shots", "select", "baseline", "languages", "control")
     values = {name: getattr(experiment, name) for name in named}
     values |= {"method": ", ".join(experiment.adapter_methods), "seeds": experiment.all_seeds}
-    origins = {name: FILE if name in experiment.model_fields_set else DEFAULT for name in named}
-    if "seed" in experiment.model_fields_set and not experiment.seeds:
-        origins["seeds"] = FILE
-    if experiment.methods:
-        origins["method"] = FILE
+    said = set(experiment.model_fields_set) | ({"method"} if experiment.methods else set())
+    said |= {"seeds"} if "seed" in said and not experiment.seeds else set()
+    origins = {name: FILE if name in said else DEFAULT for name in named}
     origins |= {name: COMMAND_LINE for name in named if (name,) in experiment.given}
     if experiment.preset is not None and origins["method"] == DEFAULT:
         origins["method"] = f"preset {experiment.preset}"
-    return Explained(f"experiment {experiment.name}", values, origins)
+    return Explained(f"experiment {experiment.name}", [(name, values[name], origins[name]) for name in named])
 
 
 def explain_preset(name: str, depth: int = BASE_DEPTH) -> list[Explained]:
@@ -698,4 +668,4 @@ def _explained(
     if "fusion_learning_rate" in origins and "fusion_learning_rate" not in options.origins:
         # Where none is given for fusions, the rate that is given holds for them too.
         origins["fusion_learning_rate"] = origins["learning_rate"]
-    return Explained(what, values, origins)
+    return Explained(what, [(name, value, origins[name]) for name, value in values.items()])

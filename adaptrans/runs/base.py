@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from adaptrans.modeling.backbone import check_length, control_of
 from adaptrans.modeling.efficiency.memory_case import Case
+from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.store import Run
-from adaptrans.runs.training_args import TrainingConfig
+from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import RECIPE
@@ -115,14 +116,31 @@ class RunSpec(ABC):
         def parents(self) -> Mapping[str, Run]:
             """Runs whose artifacts it builds on, by name."""
 
+        @property
+        def task(self) -> Task:
+            """What it is trained or evaluated on; without one, `about` and `max_length` are its own."""
+
+        @property
+        def setup(self) -> Setup | str:
+            """What is trained or evaluated."""
+
+        @property
+        def config(self) -> TrainingConfig | EvaluationConfig:
+            """Its options."""
+
     def __post_init__(self) -> None:
         # Refused before anything is planned, fetched or read.
         check_length(self.workspace.backbone, self.max_length, self.about)
 
     @property
-    @abstractmethod
     def about(self) -> str:
         """What it is for, in messages."""
+        return f"{self.task.name} ({self.setup})"
+
+    @property
+    def max_length(self) -> int:
+        """Subword tokens per model input."""
+        return self.config.max_length or self.task.max_length
 
     @property
     @abstractmethod
@@ -133,11 +151,6 @@ class RunSpec(ABC):
     @abstractmethod
     def effective_method(self) -> str:
         """`full`, the adapter method, or `none` where the bare backbone answers."""
-
-    @property
-    @abstractmethod
-    def max_length(self) -> int:
-        """Subword tokens per model input."""
 
     @property
     @abstractmethod

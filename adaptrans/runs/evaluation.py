@@ -102,16 +102,6 @@ class EvaluateSpec(RunSpec):
     phase: ClassVar[str] = PHASE
 
     @property
-    def about(self) -> str:
-        """The task and the setup."""
-        return f"{self.task.name} ({self.setup})"
-
-    @property
-    def max_length(self) -> int:
-        """Subword tokens per model input."""
-        return self.config.max_length or self.task.max_length
-
-    @property
     def policy(self) -> Policy:
         """Which language adapter is used at test time."""
         return self.setup.policy or "swap"

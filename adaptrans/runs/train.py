@@ -136,11 +136,6 @@ class TrainSpec(TrainingSpec):
     split: ClassVar[str] = "train"
 
     @property
-    def about(self) -> str:
-        """The task and the setup."""
-        return f"{self.task.name} ({self.setup})"
-
-    @property
     def parts(self) -> tuple[TrainSpec, ...]:
         """One spec for each task, this one's first."""
         return (replace(self, others=()), *self.others)
@@ -275,11 +270,6 @@ class TrainSpec(TrainingSpec):
         return all(inputs.get(name) == value for name, value in own.items())
 
     @property
-    def max_length(self) -> int:
-        """Subword tokens per model input."""
-        return self.config.max_length or self.task.max_length
-
-    @property
     def aside(self) -> dict[str, Any]:
         """Who wrote the training data."""
         return {"provenance": provenance(self.parts)}
@@ -399,11 +389,6 @@ class ShotSpec(TrainingSpec):
     phase: ClassVar[str] = SHOTS
 
     @property
-    def about(self) -> str:
-        """The task and the setup."""
-        return f"{self.task.name} ({self.setup})"
-
-    @property
     def workspace(self) -> Workspace:
         """Where it works."""
         return self.base.workspace
@@ -446,11 +431,6 @@ class ShotSpec(TrainingSpec):
     def data_keys(self, split: Literal["train"]) -> dict[str, str]:  # noqa: ARG002
         """Fingerprint of the data that the examples are drawn from, by language."""
         return {self.language: self.workspace.data_key(self.task, self.split, self.language)}
-
-    @property
-    def max_length(self) -> int:
-        """Subword tokens per model input."""
-        return self.config.max_length or self.task.max_length
 
     def places(self, examples: Sequence[Any], gold: Callable[[Any], Any]) -> list[int]:
         """Places of the drawn examples among those of the split."""

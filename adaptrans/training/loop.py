@@ -81,7 +81,6 @@ class TrainingJob:
 class Schedule:
     """The arithmetic of a run: how many steps, and when what happens."""
 
-    steps_per_epoch: int
     total_steps: int
     warmup_steps: int
     evaluate_every: int
@@ -92,7 +91,7 @@ class Schedule:
 
         Example:
             >>> Schedule.of(TrainingConfig(epochs=2, batch_size=4, warmup=0.5), items=10)
-            Schedule(steps_per_epoch=3, total_steps=6, warmup_steps=3, evaluate_every=3)
+            Schedule(total_steps=6, warmup_steps=3, evaluate_every=3)
         """
         per_epoch = math.ceil(items / config.batch_size)
         total = max(1, round(per_epoch * config.epochs))
@@ -100,13 +99,13 @@ class Schedule:
             total = min(total, config.max_steps)
         every = config.evaluate_every or min(per_epoch, total)
         rise = round(total * config.warmup) if config.warmup_steps is None else config.warmup_steps
-        return cls(per_epoch, total, min(rise, total), every)
+        return cls(total, min(rise, total), every)
 
     def rate_factor(self, step: int, decay: str) -> float:
         """Share of the peak rate at a 0-based step: linear rise, then linear fall or none.
 
         Example:
-            >>> plan = Schedule(5, 10, 2, 5)
+            >>> plan = Schedule(10, 2, 5)
             >>> [plan.rate_factor(step, "linear") for step in (0, 1, 2, 6)]
             [0.5, 1.0, 1.0, 0.5]
         """

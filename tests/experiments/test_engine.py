@@ -242,7 +242,7 @@ def test_two_at_a_time_give_what_one_after_another_gives(places, one_after_anoth
     found = whole_plan(*places)
     told = Told()
     assert carry_out(jobs_of(found), Execution(jobs=2), told).computed == RUNS
-    assert base.execute(found, jobs=2) == 0
+    assert base.execute(found) == 0
     assert what_was_computed(places[-1]) == one_after_another[1]
     order = [item.run.path for item in told.starts]
     assert all(order.index(need) < order.index(item.run.path) for item in told.starts for need in item.needs)

@@ -34,7 +34,7 @@ def found(tmp_path):
 
 
 def test_every_value_has_its_place(found):
-    rows = {name: (value, origin) for name, value, origin in found["target: xquad, full"].rows()}
+    rows = {name: (value, origin) for name, value, origin in found["target: xquad, full"].rows}
     assert rows["batch_size"] == (8, "file: training.defaults")
     assert rows["epochs"] == (1, "file: training.tasks.xquad")
     assert rows["warmup"] == (0.2, "command line")
@@ -42,10 +42,10 @@ def test_every_value_has_its_place(found):
     assert rows["learning_rate"] == (1e-5, "preset jiant-stilts, full")
     assert rows["fusion_learning_rate"] == (1e-5, "preset jiant-stilts, full")
     assert rows["lr_scheduler"] == ("linear", "default")
-    adapter = {name: origin for name, _, origin in found["intermediate: mnli, seq_bn"].rows()}
+    adapter = {name: origin for name, _, origin in found["intermediate: mnli, seq_bn"].rows}
     assert adapter["learning_rate"] == "default"
     assert adapter["epochs"] == "preset jiant-stilts, mnli"
-    evaluation = {name: origin for name, _, origin in found["evaluate: xnli"].rows()}
+    evaluation = {name: origin for name, _, origin in found["evaluate: xnli"].rows}
     assert evaluation["limit"] == "file: evaluation"
     assert evaluation["max_length"] == "preset jiant-stilts"
 
@@ -56,7 +56,7 @@ def test_what_runs_is_listed_and_retrieval_is_not_trained(found):
         "target: xnli, full", "target: xnli, seq_bn", "target: xquad, full", "target: xquad, seq_bn",
         "evaluate: xnli", "evaluate: xquad", "evaluate: tatoeba",
     }  # fmt: skip
-    setting = {name: (value, origin) for name, value, origin in found["experiment small"].rows()}
+    setting = {name: (value, origin) for name, value, origin in found["experiment small"].rows}
     assert setting["seeds"] == ((4, 5), "command line")
     assert setting["preset"] == ("jiant-stilts", "file")
     assert setting["baseline"] == ("full", "default")

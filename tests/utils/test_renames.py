@@ -81,8 +81,8 @@ def test_old_keys_in_an_experiment_and_in_its_overrides(tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = load_experiment(file, ["training.defaults.decay=none"])
-        training = found.training.config("xnli", True, {})
-        adapter = found.training.config("xnli", False, {})
+        training = found.training_of("xnli", "classification", True, 12, {}).config
+        adapter = found.training_of("xnli", "classification", False, 12, {}).config
         evaluation = found.evaluation_of("xnli", "classification", {}).config
     assert {item.category for item in caught} == {RenamedWarning}
     assert (training.max_grad_norm, adapter.max_grad_norm, adapter.lr_scheduler) == (0.25, 0.5, "none")

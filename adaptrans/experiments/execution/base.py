@@ -197,9 +197,7 @@ def cores() -> int:
 def reporting(send: Callable[[Step | str], None], seconds: float = 0.5) -> Iterator[None]:
     """While the block runs, its progress and the lines it prints on standard error are sent away.
 
-    Args:
-        send: Takes a step or a line.
-        seconds: It is given a step no more often than this, but for the first and the last of each piece.
+    A step is sent no more often than every so many seconds, but for the first and the last of each piece.
     """
     last = float("-inf")
     shown = ""
@@ -436,21 +434,19 @@ class _Announcing(RunCallback):
 def execute(
     plan: Plan,
     announce: Callable[[Job, int, int], None] = lambda job, place, total: None,
-    jobs: int = 1,
     together: bool = False,
 ) -> int:
-    """Carry out what is to do on this machine; returns the number of runs computed.
+    """Carry out what is to do in this process; returns the number of runs computed.
 
     Args:
         plan: The plan.
         announce: Called before each run that is computed, with its place among those to do.
-        jobs: Runs computed at a time, each in a process of its own with its share of the cores.
         together: Evaluations that answer the same inputs do so in one pass, see `jobs_of`.
 
     Raises:
         Exception: What the first failed run failed with, when all that does not build on it is done.
     """
-    carried = carry_out(jobs_of(plan, together), Execution(jobs=jobs), _Announcing(announce))
+    carried = carry_out(jobs_of(plan, together), callback=_Announcing(announce))
     for failed in carried.failed:
         raise failed.failure.error or RunError(
             f"{failed.item.what}: {failed.failure.line}", remedy=f"see {failed.item.run.error_log}"

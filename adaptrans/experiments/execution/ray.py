@@ -11,7 +11,8 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +78,12 @@ class _Task:
 
 @dataclass(frozen=True)
 class Share:
-    """What each run is given.
-
-    Args:
-        slots: Runs at a time.
-        cpus: Cores of each.
-        gpus: GPUs of each.
-        memory: Bytes that the largest node has.
-    """
+    """Runs at a time, cores and GPUs of each, and the bytes of memory that the largest node has."""
 
     slots: int
     cpus: int
     gpus: int
-    memory: float = field(default=float("inf"))
+    memory: float = inf
 
 
 def shared_out(nodes: Sequence[dict[str, float]], jobs: int | None, on_cpu: bool) -> Share:
@@ -103,15 +97,13 @@ def shared_out(nodes: Sequence[dict[str, float]], jobs: int | None, on_cpu: bool
     Example:
         >>> shared_out([{"CPU": 16, "GPU": 4}, {"CPU": 16, "GPU": 4}], None, on_cpu=False)
         Share(slots=8, cpus=4, gpus=1, memory=inf)
-        >>> shared_out([{"CPU": 2}], 2, on_cpu=False)
-        Share(slots=2, cpus=1, gpus=0, memory=inf)
     """
     computing = [node for node in nodes if node.get("CPU", 0) >= 1]
     gpus = 0 if on_cpu else int(sum(node.get("GPU", 0) for node in nodes))
     slots = jobs or gpus or len(computing) or 1
     cpus = sum(node["CPU"] for node in computing) // slots
     largest = max((node["CPU"] for node in computing), default=1)
-    memory = max((node.get("memory", float("inf")) for node in computing), default=float("inf"))
+    memory = max((node.get("memory", inf) for node in computing), default=inf)
     return Share(slots, max(1, int(min(cpus, largest))), 1 if gpus else 0, memory)
 
 
@@ -289,14 +281,7 @@ def note_path(place: WorkerSlot, run: Run) -> Path:
 
 
 def compute_on_worker(run: Run, compute: Callable[[], Any], place: WorkerSlot, again: bool) -> Failure | None:
-    """Compute a run in a worker process of Ray.
-
-    Args:
-        run: The run.
-        compute: Computes it.
-        place: What it has to know.
-        again: Whether Ray lost the worker that it was given to before.
-    """
+    """Compute a run in a worker process of Ray; `again` where Ray lost the worker that had it before."""
     try:
         _settle(place)
     except ArtifactError as error:
