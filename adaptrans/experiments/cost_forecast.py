@@ -157,7 +157,6 @@ class PastRun:
     """A finished run and what it took.
 
     Args:
-        run: The run.
         like: What its cost depends on.
         device: Family of the device that it ended on; empty where that is not known.
         cost: What it took, as far as it was measured.

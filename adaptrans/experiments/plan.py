@@ -82,8 +82,6 @@ class Planner:
         workspace: Where they work.
         config_for: Training options by task and method.
         evaluation_for: Evaluation options by task.
-        method: Adapter method.
-        seed: Seed.
         languages: Test languages; empty for all that have data.
         choose: Which run answers for a training spec: by default the one of exactly its inputs.
         present: Leave out test languages of which there are no data, instead of refusing them.
@@ -342,8 +340,6 @@ class Cell:
 
     Args:
         setup: The setup as written.
-        target: Name of the target.
-        evaluation: Its evaluation.
         method: Adapter method where it is named in the row; empty for the first or only one.
     """
 
@@ -516,10 +512,8 @@ class Job:
     """What an engine computes at once: one run of a plan, or several evaluations that answer side by side.
 
     Args:
-        run: The run.
         done: Whether the store has it.
         what: What it computes, in words.
-        compute: Does so.
         needs: Folders of the runs that it builds on.
         beside: Further runs that `compute` computes in the same pass.
     """

@@ -157,18 +157,21 @@ class RunSpec(ABC):
     def own_inputs(self) -> dict[str, Any]:
         """What can change the result besides what all kinds of runs share."""
 
-    @functools.cached_property
-    def inputs(self) -> dict[str, Any]:
-        """All that can change the result; the key is a hash of it."""
-        shared = {
+    @property
+    def shared_inputs(self) -> dict[str, Any]:
+        """What enters the key of every kind of run, its options left out."""
+        return {
             "recipe": RECIPE,
             "method": self.effective_method,
-            "max_length": self.max_length,
             "seed": self.seed,
             "backbone": self.workspace.backbone.fingerprint,
             "tokenizer": self.workspace.tokenizer_key,
         }
-        return shared | self.own_inputs
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """All that can change the result; the key is a hash of it."""
+        return {**self.shared_inputs, "max_length": self.max_length, **self.own_inputs}
 
     @property
     def parent_keys(self) -> dict[str, str]:
@@ -286,7 +289,6 @@ class RunProfile:
         fingerprint: Hash of the backbone.
         task: Name of the task, or of those of a mix.
         method: `full`, an adapter method, or `none`.
-        setup: The setup.
         length: Subword tokens per input at most.
         inputs: Inputs that pass through the model, training passes counted; None where that is not known.
     """

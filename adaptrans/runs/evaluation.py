@@ -71,10 +71,7 @@ class EvaluateSpec(RunSpec):
     """Zero-shot evaluation of one setup on one target.
 
     Args:
-        workspace: Where it works.
         setup: The setup as written.
-        task: The target task.
-        config: Its options.
         trained: The target run to evaluate; None for retrieval, which has none.
         parents: For retrieval, the runs below the target, by reference.
         languages: Languages to evaluate; empty for all that have data.

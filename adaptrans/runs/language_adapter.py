@@ -32,11 +32,7 @@ class LanguageSpec(TrainingSpec):
     """One language adapter.
 
     Args:
-        workspace: Where it works.
-        language: Code of the language.
         text: A text file, or a folder that holds `LANGUAGE.txt` or `LANGUAGE/*.txt`, plain or `.gz`.
-        config: Training options.
-        method: Adapter method.
         seed: Seed of weights, masks and batches.
     """
 

@@ -35,7 +35,7 @@ from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
-from adaptrans.utils.formats import FEW_SHOT_DRAW, RECIPE
+from adaptrans.utils.formats import FEW_SHOT_DRAW
 from adaptrans.utils.io import canonical_json
 
 ROUNDING = 1e-9
@@ -107,13 +107,10 @@ class TrainSpec(TrainingSpec):
     """One training run of the intermediate or target phase.
 
     Args:
-        workspace: Where it works.
         phase: `intermediate` or `target`.
         setup: What is trained: `full`, `adapter`, `mnli > target`, ...
         task: What it is trained on.
         method: Adapter method; ignored where the setup trains the whole model.
-        config: Its options.
-        seed: Its seed.
         parents: Runs whose artifacts it builds on, by reference as written in the setup.
         languages: Languages of the training data; by default English, or the task's only one.
         tested: Test languages asked for, where weights are selected on their dev sets; empty for all.
@@ -250,23 +247,18 @@ class TrainSpec(TrainingSpec):
 
     def differs_in_options(self, inputs: Mapping[str, Any]) -> bool:
         """Whether a run differs from this spec in its options alone; data count where they are at hand."""
+        tasks = [(str(other.task), list(other.languages)) for other in self.others]
+        if tasks != [(other["task"], other["languages"]) for other in inputs.get("mix", [])]:
+            return False
         own = {
-            "recipe": RECIPE,
+            **self.shared_inputs,
             "setup": str(self.setup),
             "task": str(self.task),
-            "method": self.effective_method,
-            "seed": self.seed,
-            "backbone": self.workspace.backbone.fingerprint,
-            "tokenizer": self.workspace.tokenizer_key,
             "parents": self.parent_keys,
             "languages": list(self.languages),
         }
         with contextlib.suppress(MissingDataError):
             own["train"] = self.data_keys("train")
-        if [(str(other.task), list(other.languages)) for other in self.others] != [
-            (other["task"], other["languages"]) for other in inputs.get("mix", [])
-        ]:
-            return False
         return all(inputs.get(name) == value for name, value in own.items())
 
     @property
@@ -372,7 +364,6 @@ class ShotSpec(TrainingSpec):
     Args:
         base: The target run that it goes on from, before it runs.
         start: That run.
-        language: The language.
         split: Where the examples are drawn from.
         shots: How many per label; of sentences or questions where examples have no one label.
         config: Its options; nothing is selected, the weights are those of the last step.

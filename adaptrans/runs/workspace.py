@@ -53,9 +53,7 @@ class Workspace:
     """The surroundings that all runs of a command share.
 
     Args:
-        backbone: The pretrained encoder.
         data: Folder of original files or hub copies; None for the hub alone.
-        store: Where runs are kept.
         tasks: Tasks defined inline by an experiment, which win over all others.
         folders: Folders of the user's own task files, which win over the catalogue.
         device: Device name as given, for instance `auto`.

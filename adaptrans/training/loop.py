@@ -53,14 +53,12 @@ class TrainingJob:
     """All that a training run needs.
 
     Args:
-        description: What is trained, for the progress bar.
         assembled: The model under its setup, on its device.
         sources: The tasks that are trained, one in each step; mostly a single one.
         config: The options, rates filled in.
         seed: Seed of batches and dropout.
         folder: The run's folder, for log and checkpoints.
         padding_id: Id of the padding token.
-        device: Where it runs.
         precision: `fp32` or `bf16`.
         dev_score: Score on the dev set, higher is better; None where there is no dev set.
     """

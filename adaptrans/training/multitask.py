@@ -81,7 +81,6 @@ class Streams:
     one number.
 
     Args:
-        sources: The tasks.
         config: Batch size and mixing.
         seed: The run's seed.
     """

@@ -371,7 +371,6 @@ class _Data:
     """Examples and encodings of a training spec of one task.
 
     Args:
-        spec: The run.
         labels: Its labels in the order of the head.
     """
 

@@ -85,14 +85,7 @@ class Preset(Strict):
     def training_layers(
         self, task: str, kind: str, *, whole_model: bool, depth: int = 12
     ) -> tuple[Layer, ...]:
-        """Training options of a run, later layers winning.
-
-        Args:
-            task: Its task.
-            kind: The task's kind.
-            whole_model: Whether every weight is trained.
-            depth: Layers of the backbone.
-        """
+        """Training options of a run on a backbone of so many layers, later ones winning."""
         size = size_of(depth)
         found = [*self.training.method_layers(f"preset {self.name}", task, kind, whole_model)]
         if size in self.sizes:
@@ -111,11 +104,9 @@ class Preset(Strict):
             ConfigError: If a value is impossible.
         """
         adapter_methods.parse(self.method)
-        training = [part for options in (self.training, *self.sizes.values()) for part in options.parts]
-        for part, config in [
-            *((part, training_config) for part in training),
-            (self.evaluation, evaluation_config),
-        ]:
+        options = (self.training, *self.sizes.values())
+        training = [(part, training_config) for group in options for part in group.parts]
+        for part, config in (*training, (self.evaluation, evaluation_config)):
             for kind in part.kinds:
                 if kind not in (*TASK_TYPES.names(), MIX):
                     raise UnknownNameError(f"kind in {where}", kind, TASK_TYPES.names())
