@@ -10,8 +10,7 @@ from adaptrans.errors import AdaptransError
 from adaptrans.evaluation.evaluator import evaluate
 from adaptrans.exporting.transformers import export
 from adaptrans.hub import push
-from adaptrans.hub.pull import pull
-from adaptrans.hub.resolve import verify
+from adaptrans.hub.pull import pull, verify
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.language_adapter import LanguageSpec
@@ -89,7 +88,7 @@ def test_it_is_shared_and_answers_as_before(planner, folder, same_weights, tmp_p
     where = planner.workspace
     spec, _ = planner.target(parse(setup), where.task("xnli"))
     run = spec.execute()
-    push.push(run, where.store, f"{tmp_path}/shared/one", licence="apache-2.0")
+    push.push(run, where.store, f"{tmp_path}/shared/one", license="apache-2.0")
     assert verify(f"{tmp_path}/shared/one", backbone=where.backbone) == []
     pulled = pull(f"{tmp_path}/shared/one", Store(tmp_path / "fresh"), backbone=where.backbone)
     assert same_weights(run, pulled.run) > 0
