@@ -433,7 +433,7 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
         config = _method_config(method.name).replace(**options)
         with seeded(seed, "adapter"):
             model.add_adapter(name, config=config)
-        _mend(model)
+        ignore_padding(model)
     except Exception as error:  # whatever the library raises for an impossible value
         raise SetupError(
             f"method {method} makes no adapter for this model: {error}", remedy="change its options"
@@ -442,9 +442,20 @@ def add_adapter(model: Model, name: str, method: Method, seed: int) -> None:
         raise SetupError(f"method {method} makes an adapter without weights", remedy="change its options")
 
 
-def _mend(model: Model) -> None:
-    """Replace what of the library does not answer as its methods say."""
-    ignore_padding(model)
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a stored adapter.
+
+    Raises:
+        ArtifactError: If it is missing or damaged.
+    """
+    try:
+        return dict(json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again")
 
 
 def load_adapter(model: Model, name: str, folder: Path) -> None:
@@ -453,16 +464,14 @@ def load_adapter(model: Model, name: str, folder: Path) -> None:
     Raises:
         ArtifactError: If its files are missing, damaged, or of another model.
     """
+    config = stored_config(folder)
     try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
         of = ADAPTER_CONFIG_MAP[SUBTRACTS_NOTHING] if subtracts_nothing(folder) else None
         with seeded(0, "overwritten"):
             model.add_adapter(name, config=of.replace(**config) if of else AdapterConfig.load(config))
-        _mend(model)
+        ignore_padding(model)
     except Exception as error:  # whatever the library raises for an impossible value
-        raise ArtifactError(
-            f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
-        ) from error
+        raise _unreadable(folder, error) from error
     replace_adapter(model, name, folder)
 
 

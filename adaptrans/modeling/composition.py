@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -268,7 +268,7 @@ def add_merged(model: Model, name: str, folders: Sequence[Path], weights: Sequen
         SetupError: If the adapters have different configurations.
         ArtifactError: If one is missing or damaged.
     """
-    configs = [_config(folder) for folder in folders]
+    configs = [adapters.stored_config(folder) for folder in folders]
     for folder, config in zip(folders, configs, strict=True):
         different = sorted(key for key in {*config, *configs[0]} if config.get(key) != configs[0].get(key))
         if set(different) - set(FREE_OPTIONS):
@@ -295,16 +295,6 @@ def _sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     for value, weight in zip(values, weights, strict=True):
         total += weight * value.to(torch.float64)
     return total.to(values[0].dtype)
-
-
-def _config(folder: Path) -> Mapping[str, Any]:
-    try:
-        config = json.loads((folder / adapters.ADAPTER_CONFIG).read_text(encoding="utf-8"))["config"]
-        return dict(config)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"the adapter in {folder} cannot be read: {error}", remedy="train or fetch it again"
-        ) from error
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -42,6 +42,8 @@ DTYPES = {
 PIECE = 2**24
 """Entries that are converted to another type at once."""
 
+OTHER_MODEL = "use it with the model and the setup it was saved from"
+
 RUN = 64
 """Rows that lie at most so many rows apart are read in one go."""
 
@@ -148,7 +150,7 @@ def fill(
     own: Mapping[str, Tensor],
     stored: Mapping[str, StoredTensor],
     what: str,
-    remedy: str = "use it with the model and the setup it was saved from",
+    remedy: str = OTHER_MODEL,
     but: Sequence[str] = (),
 ) -> None:
     """Read a model's own tensors, but not some, from files that must hold all with the same shapes.
@@ -192,7 +194,7 @@ def check_tensors(
     own: Mapping[str, Tensor],
     stored: Mapping[str, Tensor],
     what: str,
-    remedy: str = "use it with the model and the setup it was saved from",
+    remedy: str = OTHER_MODEL,
 ) -> None:
     """Refuse stored tensors that have not the names and shapes of a model's own.
 
@@ -212,7 +214,7 @@ def copy_tensors(
     own: Mapping[str, Tensor],
     stored: Mapping[str, Tensor],
     what: str,
-    remedy: str = "use it with the model and the setup it was saved from",
+    remedy: str = OTHER_MODEL,
 ) -> None:
     """Copy stored tensors into a model's own, which must have the same names and shapes.
 

@@ -21,25 +21,14 @@ BARE_ADDRESS = re.compile(
 
 
 class Builder(Protocol):
-    """What a model lets the layers of its setup do to it, lowest first."""
+    """What a model lets the layers of its setup do to it, lowest first; see `SetupModel`."""
 
-    def start_from(self, sources: tuple[Reference, ...]) -> None:
-        """Take the encoder that was trained on some tasks."""
-
-    def add_language(self) -> None:
-        """Add the language adapter."""
-
-    def add_stored(self, layer: Layer) -> None:
-        """Add the frozen adapter that was trained on the references of a layer."""
-
-    def add_merged(self, terms: Sequence[tuple[Reference, float]]) -> None:
-        """Add a frozen adapter whose weights are a weighted sum of stored ones."""
-
-    def add_fusion(self, sources: Sequence[Reference]) -> None:
-        """Add a fresh fusion over stored adapters."""
-
-    def add_target(self, source: Reference | None = None) -> None:
-        """Add the adapter that is trained: a fresh one, or that of a stored run."""
+    def start_from(self, sources: tuple[Reference, ...]) -> None: ...
+    def add_language(self) -> None: ...
+    def add_stored(self, layer: Layer) -> None: ...
+    def add_merged(self, terms: Sequence[tuple[Reference, float]]) -> None: ...
+    def add_fusion(self, sources: Sequence[Reference]) -> None: ...
+    def add_target(self, source: Reference | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

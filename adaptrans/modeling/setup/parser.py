@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -80,6 +80,11 @@ class Parser:
         """The current word."""
         return self.tokens[self.index]
 
+    @property
+    def following(self) -> Token:
+        """The word after the current one."""
+        return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
+
     def at(self, kind: str, *texts: str) -> bool:
         """Whether the current word is of a kind, and one of `texts` if any are given."""
         return self.token.kind == kind and (not texts or self.token.text in texts)
@@ -145,7 +150,7 @@ class Parser:
                 raise self.error(f"{self.token.text!r} is not a slot", "the only one is '{lang}'")
             self.take()
             return LanguageSlot()
-        following = self.tokens[self.index + 1] if not self.at("end") else self.token
+        following = self.following
         call = following.kind == "sign" and following.text == "("
         if self.at("name") and (call or self.token.text in WORDS):
             return self.word(call)
@@ -207,7 +212,7 @@ class Parser:
 
     def group(self) -> tuple[Reference, ...]:
         """One stored run, or those that a word stands for."""
-        following = self.tokens[self.index + 1] if not self.at("end") else self.token
+        following = self.following
         if self.at("name", "nine") and following.text in ("+", ",", ")", ">", ""):
             self.take()
             return NINE_REFERENCES
@@ -216,9 +221,13 @@ class Parser:
     def mix(self, start: int) -> Mix:
         """The tasks of one adapter."""
         sources = self.tasks("mix(mnli + squad)")
-        if len(sources) < 2:
-            raise self.error("a mix needs two tasks or more", f"nearest: '{sources[0]} > target'", start)
+        self.need_two(sources, "a mix needs two tasks or more", start)
         return Mix(sources)
+
+    def need_two(self, sources: Sequence[Reference], message: str, start: int) -> None:
+        """Refuse a group of one."""
+        if len(sources) < 2:
+            raise self.error(message, f"nearest: '{sources[0]} > target'", start)
 
     def fuse(self, start: int) -> Fuse:
         """The members of a fusion."""
@@ -235,10 +244,7 @@ class Parser:
             if not self.at("sign", ","):
                 break
             self.take()
-        if len(members) < 2:
-            raise self.error(
-                "a fusion needs two adapters or more", f"nearest: '{members[0]} > target'", start
-            )
+        self.need_two(members, "a fusion needs two adapters or more", start)
         return Fuse(tuple(members))
 
     def average(self) -> Average:
@@ -248,10 +254,7 @@ class Parser:
         pairs = [(weight, source) for weight, group in found for source in group]
         sources = tuple(source for _, source in pairs)
         weights = tuple(weight for weight, _ in pairs if weight is not None)
-        if len(sources) < 2:
-            raise self.error(
-                "an average needs two adapters or more", f"nearest: '{sources[0]} > target'", start
-            )
+        self.need_two(sources, "an average needs two adapters or more", start)
         if weights and len(weights) < len(sources):
             raise self.error(
                 "only some adapters of the average have a weight", "give every one a weight, or none", start
@@ -260,7 +263,7 @@ class Parser:
 
     def weighted(self) -> tuple[float | None, tuple[Reference, ...]]:
         """A reference with or without `number*` before it, or those that a word stands for."""
-        following = self.tokens[self.index + 1] if not self.at("end") else self.token
+        following = self.following
         if not self.at("number") or (following.text != "*" and self.at_name()):
             return None, self.group()
         weight = float(self.token.text)
