@@ -10,12 +10,12 @@ from typing import Literal, get_args
 
 from adaptrans import benchmarks, languages
 from adaptrans.analysis.comparison import Entry, Row, TargetTable, compared, corrected
-from adaptrans.analysis.entries import data_of, scored_in, searching, together
+from adaptrans.analysis.entries import config_of, data_of, scored_in, searching, together
 from adaptrans.benchmarks import Benchmark
 from adaptrans.errors import UnknownNameError
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
-from adaptrans.runs.store import Run, RunRef
+from adaptrans.runs.store import Run
 from adaptrans.stats.intervals import Difference, Interval
 from adaptrans.tasks.names import TaskRef
 
@@ -29,7 +29,6 @@ class GroupTable:
     """The table of one target over the languages of a group.
 
     Args:
-        group: Name of the group.
         languages: Its languages that every setup was scored in.
         table: The table; its means are over these languages.
     """
@@ -103,7 +102,6 @@ class Mean:
     """The plain mean of some task scores.
 
     Args:
-        value: The mean, in points.
         low: Lower end of its 95 % interval.
         high: Upper end.
         difference: Mean of the differences to the baseline; None for the baseline and without one.
@@ -125,7 +123,6 @@ class OverallTable:
 
     Args:
         benchmark: The benchmark, as `name@version`.
-        backbone: Name of the backbone.
         regime: What was seen of the target languages, in words; empty for zero-shot.
         columns: Groups, the overall score last.
         rows: Means by setup and column; a mean of which a task is missing is not there.
@@ -202,12 +199,7 @@ def _table(
 
 
 def _retrieval(table: TargetTable, runs: Mapping[str, Run]) -> bool:
-    return "layer" in _config(table.rows[0], runs)
-
-
-def _config(row: Row, runs: Mapping[str, Run]) -> dict[str, object]:
-    run = runs.get(RunRef.parse(row.run).key)
-    return {} if run is None else run.config()
+    return "layer" in config_of(table.rows[0], runs)
 
 
 def _row(
@@ -218,13 +210,13 @@ def _row(
     if named is not None or not _retrieval(table, runs):
         return named
     other = next(row for own in whole.values() for row in own.rows if row.setup == setup)
-    config = _config(other, runs)
+    config = config_of(other, runs)
     name = searching(parse(str(config["setup"])))
     wanted = (name, "none" if name == BARE else config["method"])
     matches = [
         row
         for row in table.rows
-        if (found := _config(row, runs)) and (found["setup"], found["method"]) == wanted
+        if (found := config_of(row, runs)) and (found["setup"], found["method"]) == wanted
     ]
     return matches[0] if len(matches) == 1 else None
 

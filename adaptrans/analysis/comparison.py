@@ -115,7 +115,6 @@ class Row:
     """One setup on one target.
 
     Args:
-        setup: The setup.
         run: Name of the first seed's evaluation run.
         mean: Mean over the shared languages, with its interval; of several seeds the median.
         zero_shot: The same mean without the languages of the training data; None if none is left, and
@@ -161,7 +160,6 @@ class TargetTable:
         rows: One per setup, in the order given.
         notes: What the reader of the numbers has to know.
         regime: What was seen of the target languages, in words; empty for zero-shot.
-        backbone: Name of the backbone.
         which: What tells the table from others of the same target, backbone and regime; empty without any.
         vectors: For what compares vectors, their layer, pooling, direction and prefix; else empty.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans import languages
-from adaptrans.analysis.comparison import SHARED, Entry, TargetTable, backbone_of, compared
+from adaptrans.analysis.comparison import SHARED, Entry, Row, TargetTable, backbone_of, compared
 from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
 from adaptrans.evaluation.results import load_results
 from adaptrans.modeling.setup.nodes import Setup
@@ -143,16 +143,17 @@ def told_apart(tables: Sequence[TargetTable], runs: Mapping[str, Run]) -> list[T
     found = []
     for table, place in zip(tables, places, strict=True):
         same = [other for other, at in zip(tables, places, strict=True) if at == place]
-        configs = [_options(other, runs) for other in same]
-        own = _options(table, runs)
+        configs = [config_of(other.rows[0], runs) for other in same]
+        own = config_of(table.rows[0], runs)
         differ = [name for name in SHARED if len({repr(config.get(name)) for config in configs}) > 1]
         which = [said for name in differ if (said := _said(name, own.get(name)))]
         found.append(replace(table, which=", ".join(filter(None, [table.which, *which]))))
     return found
 
 
-def _options(table: TargetTable, runs: Mapping[str, Run]) -> Mapping[str, Any]:
-    run = runs.get(RunRef.parse(table.rows[0].run).key)
+def config_of(row: Row, runs: Mapping[str, Run]) -> Mapping[str, Any]:
+    """Inputs of the run behind a row; empty where the store has it no more."""
+    run = runs.get(RunRef.parse(row.run).key)
     return {} if run is None else run.config()
 
 

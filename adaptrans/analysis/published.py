@@ -70,7 +70,6 @@ class Line:
     """A published row as a line of one target's table.
 
     Args:
-        name: The system.
         value: Its score, in points.
         languages: Its scores by language, where they are known.
         evidence: `found`, `secondary` or `derived`.

@@ -50,7 +50,7 @@ from adaptrans.tasks.readers.files import damage
 from adaptrans.utils.devices import HEAP, autocast, pick_device, pick_precision, spare_memory
 from adaptrans.utils.environment import environment
 from adaptrans.utils.io import digest
-from adaptrans.utils.progress import Meter, progress, remark
+from adaptrans.utils.progress import progress, remark
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -66,12 +66,8 @@ class Predictor:
     """A model under its setup, ready to answer.
 
     Args:
-        assembled: The model.
-        kind: Kind of the task.
         labels: Label names of its head.
-        padding_id: Id of the padding token.
         tokens_per_batch: Padded tokens per forward pass.
-        device: Where it runs.
         precision: `fp32` or `bf16`.
         attention: Where to add up what the setup's fusions attend to, if anywhere.
     """
@@ -243,11 +239,7 @@ class Session:
 
     Args:
         spec: What is evaluated.
-        assembled: The model.
-        kind: Kind of the task.
-        tokenizer: The backbone's tokenizer.
         labels: Label names of the head; empty for retrieval.
-        device: Where it runs.
         precision: `fp32` or `bf16`.
     """
 
@@ -388,29 +380,6 @@ class Session:
             attention,
         )
 
-    def nearest(
-        self,
-        language: str,
-        data_key: str,
-        examples: Sequence[Any],
-        tick: Callable[[int], None],
-        layer: int | None,
-    ) -> Outcome:
-        """The nearest sentence of the language to every English one; see `answer`."""
-        features = self.encoded(examples, f"{language}:{data_key}", self.spec.workspace.store.cache)
-        assert layer is not None, "the best layer is chosen before"
-        found = features.to_list()
-        notes = self.switch_language(language)
-        if not notes:
-            outcome = retrieval_outcome(self._vectors(found, tick, 0), layer)
-            return replace(outcome, notes=self.without_effect(layer))
-        # Each sentence is followed by its English translation, and each side has a language of its own.
-        own = self._vectors(found[0::2], tick, 0)
-        self.switch_language("en")
-        english = self._vectors(found[1::2], tick, len(found) // 2)
-        vectors = np.stack([own, english], axis=2).reshape(len(own), -1, own.shape[-1])
-        return replace(retrieval_outcome(vectors, layer), notes=(*notes, *self.without_effect(layer)))
-
     def without_effect(self, layer: int) -> tuple[str, ...]:
         """A note where no adapter acts below the layer whose vectors are compared."""
         active = self.assembled.layers
@@ -422,11 +391,6 @@ class Session:
         return (
             f"the adapters leave out the encoder layers below {lowest}: layer {layer} is the bare backbone's",
         )
-
-    def _vectors(self, features: Sequence[Any], tick: Callable[[int], None], before: int) -> np.ndarray:
-        """Vectors of all layers, shape (layers + 1, sentences, width), after `before` other sentences."""
-        rows = [feature["input_ids"] for feature in features]
-        return self.encoder(None).pooled(rows, lambda done: tick(done // 2), before)
 
     def encoder(self, layer: int | None) -> SentenceEncoder:
         """The session's model as something that makes vectors, at one layer or at all."""
@@ -451,8 +415,24 @@ def nearest_sentences(
     tick: Callable[[int], None],
     layer: int | None,
 ) -> Outcome:
-    """How a type whose sentences look for their translations is answered; see `Session.answer`."""
-    return session.nearest(language, data_key, examples, tick, layer)
+    """The nearest sentence of the language to every English one; see `Session.answer`."""
+    found = session.encoded(examples, f"{language}:{data_key}", session.spec.workspace.store.cache)
+    assert layer is not None, "the best layer is chosen before"
+    rows = [feature["input_ids"] for feature in found.to_list()]
+    notes = session.switch_language(language)
+
+    def told(sentences: int) -> None:
+        tick(sentences // 2)
+
+    if notes:
+        # Each sentence is followed by its English translation, and each side has a language of its own.
+        own = session.encoder(None).pooled(rows[0::2], told)
+        session.switch_language("en")
+        english = session.encoder(None).pooled(rows[1::2], told, len(rows) // 2)
+        vectors = np.stack([own, english], axis=2).reshape(len(own), -1, own.shape[-1])
+    else:
+        vectors = session.encoder(None).pooled(rows, told)
+    return replace(retrieval_outcome(vectors, layer), notes=(*notes, *session.without_effect(layer)))
 
 
 def open_sessions(specs: Sequence[EvaluateSpec]) -> list[Session]:
@@ -516,8 +496,6 @@ class Examples:
     """The examples of a language, read anew each time they are gone through.
 
     Args:
-        spec: The evaluation.
-        language: The language.
         notes: Receives a line if bad rows were left out.
     """
 
@@ -536,7 +514,6 @@ class LanguagePredictions:
     """The answers to one language, read to their end before those to the next.
 
     Args:
-        language: The language.
         examples: Its examples, which can be gone through again.
         rows: Id, reference, and the prediction of each setup.
         notes: Filled by the last row, with what was left out.
@@ -623,21 +600,20 @@ def _encoded(session: Session, examples: Mapping[str, Examples], keys: Mapping[s
     done = 0
     with progress(f"encoding {spec.task.name}", sum(sizes.values())) as meter:
         for language, data_key in keys.items():
+
+            def move(number: int, before: int = done) -> None:
+                meter.to(before + number)
+
             files[language] = session.encoded_file(
                 examples[language],
                 f"{language}:{data_key}",
-                tick=partial(_move, meter, done),
+                tick=move,
                 tell=partial(told.__setitem__, language),
             )
             done += sizes.get(language, 0)
     made = [language for language, text in told.items() if text != FOUND]
     remark(f"token ids of {spec.task.name}: {_summary(told, made)}")
     return files
-
-
-def _move(meter: Meter, before: int, done: int) -> None:
-    """Move a meter on within one of several pieces of work."""
-    meter.to(before + done)
 
 
 def _summary(told: Mapping[str, str], made: Sequence[str]) -> str:

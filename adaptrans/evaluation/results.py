@@ -88,8 +88,6 @@ class PredictionFile:
     """The predictions file of one language of a run.
 
     Args:
-        run: The run.
-        language: The language.
         sets: Whether references are sets, which may be empty: they come back as tuples, and an empty list
             stands for no reference.
     """
@@ -156,7 +154,6 @@ class LanguageResult:
     """What a setup scored in one language.
 
     Args:
-        language: The language.
         n: Examples scored; 0 where the data has no gold.
         values: Values x 100 by `<score>` or `<score>.<part>`, the primary one first.
         low: Lower end of the primary value's 95 % bootstrap interval.
@@ -212,8 +209,8 @@ class Scored:
     statistics: Mapping[str, np.ndarray]
     notes: tuple[str, ...] = ()
     whole: bool = True
-    layers: Sequence[float] = field(default=())
-    half: Sequence[float] = field(default=())
+    layers: tuple[float, ...] = ()
+    half: tuple[float, ...] = ()
     chance: float | None = None
 
 
@@ -228,34 +225,19 @@ def language_result(
     low = high = None
     n = 0
     if values:
-        name = spec.task.scores[0]
-        primary = scored.statistics[name]
-        rule = SCORES[name]
+        rule = SCORES[spec.task.scores[0]]
+        primary = scored.statistics[rule.name]
         bounds = interval(primary, rule.reduce, samples=spec.config.samples, weigh=rule.weigh)
         low, high, n = bounds.low, bounds.high, len(primary)
-    return LanguageResult(
-        language,
-        n,
-        values,
-        low,
-        high,
-        data,
-        precision,
-        scored.whole,
-        scored.notes,
-        tuple(scored.layers),
-        scored.chance,
-        tuple(scored.half),
-    )
+    same = {name: getattr(scored, name) for name in ("whole", "notes", "layers", "half", "chance")}
+    return LanguageResult(language, n, values, low, high, data, precision, **same)
 
 
 def save_language(run: Run, result: LanguageResult, scored: Scored) -> None:
     """Write one language's statistics, then its scores, whose presence says it is done."""
     for name, statistics in scored.statistics.items():
-        with (
-            atomic_write(statistics_path(run, result.language, name)) as temporary,
-            temporary.open("wb") as file,
-        ):
+        path = statistics_path(run, result.language, name)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, statistics, allow_pickle=False)
     values = {**asdict(result), "intervals": INTERVALS}
     write_json(run.path / "scores" / f"{result.language}.json", values)
@@ -360,15 +342,8 @@ def submit(spec: EvaluateSpec, file: PredictionFile, examples: Iterable[Any]) ->
         write_predictions(folder / "labels", task, kind, file.language, golds, gold=True)
 
 
-def score(
-    names: Sequence[str], golds: Sequence[Any], predictions: Sequence[Any], language: str | None = None
-) -> Scored:
-    """Counts of every score, or a note where there is no gold to count with."""
-    return counted(names, [(golds, predictions)], language)
-
-
 def counted(names: Sequence[str], chunks: Iterable[Pairs], language: str | None = None) -> Scored:
-    """The same of golds and predictions some at a time."""
+    """Counts of every score of golds and predictions, or a note where there is no gold to count with."""
     at_once = any(SCORES[name].whole for name in names)
     counts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     first: list[Any] = []

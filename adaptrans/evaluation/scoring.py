@@ -55,8 +55,6 @@ class ScoredTask:
     """One task of a benchmark.
 
     Attributes:
-        task: Its name.
-        score: Name of the score.
         languages: Scored languages, in the order of the task.
         mean: The task score over the scored languages, None if there are none.
         missing: Reason why a language has no value, by language.
@@ -82,7 +80,6 @@ class Mean:
 
     Attributes:
         value: Plain mean x 100 of the task scores; None if one is missing or incomplete.
-        tasks: The tasks.
         lacking: The tasks that are missing or incomplete.
     """
 
@@ -98,7 +95,6 @@ class Scores:
     Attributes:
         benchmark: Name and version of the benchmark.
         tasks: Its tasks in their order.
-        groups: Its groups.
         overall: The mean of all its tasks.
         notes: What the reader has to know: own definitions, folders and files of no task.
     """

@@ -55,12 +55,9 @@ class SentenceEncoder:
     """A model under its setup that makes vectors.
 
     Args:
-        assembled: The model.
         layer: The layer whose states are pooled, 0 = embeddings; None for all.
         pooling: `mean` or `cls`.
-        padding_id: Id of the padding token.
         tokens_per_batch: Padded tokens per forward pass.
-        device: Where it runs.
         precision: `fp32` or `bf16`.
     """
 

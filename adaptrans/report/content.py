@@ -26,7 +26,6 @@ class Curve:
     """How one training went.
 
     Args:
-        run: Name of the run.
         phase: `intermediate`, `target` or `language`.
         task: What it was trained on; of a language adapter the language.
         setup: What was trained.
@@ -88,7 +87,6 @@ class Content:
     """Everything on the page.
 
     Args:
-        title: Its heading.
         description: A line for the reader.
         backbones: Names of the encoders.
         baseline: The setup that differences are taken to.

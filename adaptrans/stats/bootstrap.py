@@ -58,15 +58,11 @@ class Resampled:
     """Scores of systems by language, as they are and in each resample.
 
     Attributes:
-        languages: The languages, by name.
         observed: Shape (systems, languages), in points.
         draws: Shape (systems, languages, samples), in points.
         sizes: Examples of each language.
         parallel: Whether languages share their items and draws.
         systems: Counts of each system, one array per language.
-        reduce: Sums of counts to values.
-        part: Which of the values.
-        weigh: Weight of each example.
     """
 
     languages: tuple[str, ...]
@@ -151,7 +147,6 @@ class _Columns:
     Numbers of examples or of reference chunks are the same in every system.
 
     Attributes:
-        systems: Number of systems.
         shared: Which of a system's k columns all systems share.
         counts: The shared columns, then the others of each system, shape (examples, columns).
     """

@@ -97,10 +97,7 @@ class Sample:
 
     Attributes:
         seeds: Counts of each seed by language, shape (examples, k).
-        reduce: Sums of counts to values.
-        part: Which of the values.
         parallel: Whether row i is the same item in every language.
-        weigh: Weight of each example.
         against: The other system of a difference.
     """
 

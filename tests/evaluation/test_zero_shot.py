@@ -15,10 +15,10 @@ from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.results import (
     CONSTANT_GOLD,
     NO_GOLD,
+    counted,
     load_results,
     load_statistics,
     save_language,
-    score,
 )
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.training_args import EvaluationConfig
@@ -153,10 +153,10 @@ def test_an_adapter_moves_the_vectors_above_it(planner):
 
 
 def test_absent_and_blanked_labels_are_told():
-    assert score(["accuracy"], [None, None], ["a", "b"]).notes == (NO_GOLD,)
-    assert score(["accuracy"], [None, None], ["a", "b"]).statistics == {}
-    assert score(["accuracy"], ["a"] * 12, ["a"] * 12).notes == (CONSTANT_GOLD,)
-    assert score(["accuracy"], ["a", "b"] * 6, ["a"] * 12).notes == ()
+    assert counted(["accuracy"], [([None, None], ["a", "b"])]).notes == (NO_GOLD,)
+    assert counted(["accuracy"], [([None, None], ["a", "b"])]).statistics == {}
+    assert counted(["accuracy"], [(["a"] * 12, ["a"] * 12)]).notes == (CONSTANT_GOLD,)
+    assert counted(["accuracy"], [(["a", "b"] * 6, ["a"] * 12)]).notes == ()
 
 
 def test_chunks_do_not_change_predictions(planner, monkeypatch):

@@ -131,11 +131,8 @@ def setup_model(
         )
 
     name = str(setup) if below else where.backbone.name
-    return Model(name, _key(where, runs, str(setup) if below else ""), load)
-
-
-def _key(where: Workspace, runs: Mapping[str, Run], setup: str) -> Any:
-    return [where.backbone.fingerprint, setup, {name: run.key for name, run in sorted(runs.items())}]
+    keys = {part: run.key for part, run in sorted(runs.items())}
+    return Model(name, [where.backbone.fingerprint, str(setup) if below else "", keys], load)
 
 
 def artifact_model(where: Workspace, folder: Path) -> Model:

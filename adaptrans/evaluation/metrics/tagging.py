@@ -40,15 +40,29 @@ def chunks(tags: Tags) -> list[Span]:
         >>> chunks(["B-PER", "E-PER", "E-PER"])
         [('PER', 0, 1), ('PER', 2, 2)]
     """
+    return _spans(tags, lambda tag: (tag[:1], last_part(tag)), "BS", "ES")
+
+
+def _spans(tags: Tags, split: Callable[[str], tuple[str, str]], begins: str, ends: str) -> list[Span]:
+    """Spans of one sentence.
+
+    Args:
+        tags: Its tags.
+        split: A tag to its prefix, which may be empty, and its type.
+        begins: Prefixes that open a span.
+        ends: Prefixes after which another one opens.
+    """
     found: list[Span] = []
-    before = OUTSIDE
+    ended, kind = True, ""
     for position, tag in enumerate(tags):
-        if tag != OUTSIDE:
-            kind = last_part(tag)
-            ended = before == OUTSIDE or before[:1] in ("E", "S") or kind != last_part(before)
-            first = position if ended or tag[:1] in ("B", "S") else found.pop()[1]
-            found.append((kind, first, position))
-        before = tag
+        if tag == OUTSIDE:
+            ended = True
+            continue
+        prefix, own = split(tag)
+        opens = ended or own != kind or prefix in set(begins)
+        first = position if opens else found.pop()[1]
+        found.append((own, first, position))
+        ended, kind = prefix in set(ends), own
     return found
 
 
@@ -67,18 +81,7 @@ def entities(tags: Tags) -> list[Span]:
         >>> entities(["B-location-other", "I-location-other", "B-person-other", "O", "I-person-other"])
         [('location-other', 0, 1), ('person-other', 2, 2), ('person-other', 4, 4)]
     """
-    found: list[Span] = []
-    ended, kind = True, ""
-    for position, tag in enumerate(tags):
-        if tag == OUTSIDE:
-            ended = True
-            continue
-        prefix, own = taken_apart(tag)
-        opens = ended or own != kind or (prefix != "" and prefix in BEGINS + SINGLE)
-        first = position if opens else found.pop()[1]
-        found.append((own, first, position))
-        ended, kind = prefix != "" and prefix in ENDS + SINGLE, own
-    return found
+    return _spans(tags, taken_apart, BEGINS + SINGLE, ENDS + SINGLE)
 
 
 def chunk_statistics(
