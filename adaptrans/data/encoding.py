@@ -55,11 +55,17 @@ class Encoder:
 
     def key(self, data_key: str) -> str:
         """Name of the cached encoding of data with this fingerprint."""
-        return digest(self._deciding(data_key), length=24)
+        deciding = self.parts(data_key)
+        del deciding["task"]
+        return digest(deciding, length=24)
 
-    def _deciding(self, data_key: str) -> dict[str, Any]:
-        """All that decides the token ids."""
+    def parts(self, data_key: str) -> dict[str, Any]:
+        """All that decides the token ids, after the name of the task, which does not.
+
+        It lies beside an encoding, to say why another is made.
+        """
         return {
+            "task": self.task.name,
             "kind": f"{self.kind.name}@{self.kind.version}{self.kind.source and f' {self.kind.source}'}",
             "labels": list(self.task.labels),
             "tag_on": self.task.tag_on,
@@ -68,10 +74,6 @@ class Encoder:
             "training": self.training,
             "data": data_key,
         }
-
-    def parts(self, data_key: str) -> dict[str, Any]:
-        """The same with the name of the task: what lies beside an encoding, to say why another is made."""
-        return {"task": self.task.name, **self._deciding(data_key)}
 
 
 def encode(
@@ -83,19 +85,7 @@ def encode(
     tick: Callable[[int], None] = lambda done: None,
     tell: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Features of the examples, from the cache or made now; memory-mapped either way.
-
-    Args:
-        encoder: How examples become token ids.
-        examples: The examples, in order; not read if the cache has their encoding.
-        data_key: Fingerprint of these examples.
-        cache: Folder of the cache.
-        tick: Called with the number of examples done.
-        tell: As for `encoded_file`.
-
-    Returns:
-        One row per feature, in the order of the examples.
-    """
+    """The features in `encoded_file`, memory-mapped: one row per feature, in the order of the examples."""
     from datasets import Dataset
 
     return Dataset.from_file(str(encoded_file(encoder, examples, data_key, cache, tick=tick, tell=tell)))
@@ -115,7 +105,7 @@ def encoded_file(
     tick: Callable[[int], None] = lambda done: None,
     tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """The file of the cache that holds the features of the examples; see `encode`.
+    """The file of the cache that holds the features of the examples, made now where it is not there.
 
     Args:
         encoder: How examples become token ids.

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from adaptrans import samples
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
+from adaptrans.exporting.adapters import PLACE, adapter_lines, said_of, save_folder, tokenizer_line
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods, adapters, encoder_files
 from adaptrans.modeling.adapter_methods import FULL, SUBTRACTS_NOTHING
 from adaptrans.modeling.backbone import PROVIDED, Backbone, identify
 from adaptrans.modeling.encoder import PlainHead
+from adaptrans.modeling.encoder_files import save_tokenizer
 from adaptrans.modeling.import_adapter import CONFIG
 from adaptrans.modeling.manifest import Manifest, check_backbone, read_manifest, subtracts_nothing
 from adaptrans.modeling.model import SetupModel
@@ -31,10 +33,6 @@ from adaptrans.task_types import recipes
 from adaptrans.tasks import catalogue
 from adaptrans.utils.io import atomic_write, read_json, write_json
 from adaptrans.utils.progress import Meter, progress
-
-if TYPE_CHECKING:
-    from adaptrans.modeling.model import SetupModel
-
 
 TRANSFORMERS, ADAPTERS, AUTO = "transformers", "adapters", "auto"
 FORMATS = (TRANSFORMERS, ADAPTERS, AUTO)
@@ -133,8 +131,6 @@ def _languages(manifest: Manifest, languages: Sequence[str], where: Workspace) -
 
 def _adapter_alone(manifest: Manifest, base: Backbone, folder: Path, format: str) -> Exported:
     """An adapter without a head, such as one of a language."""
-    from adaptrans.exporting.adapters import adapter_lines, said_of
-
     reason = "an adapter without a head answers nothing"
     if format == TRANSFORMERS:
         raise ConfigError(f"{manifest.folder}: {reason}", remedy="export it with --format adapters")
@@ -156,9 +152,6 @@ def _setup(
     meter: Meter,
 ) -> Exported:
     """A setup with a head."""
-    from adaptrans.exporting.adapters import save_folder
-    from adaptrans.modeling.model import SetupModel
-
     meter.to(0, "loading")
     # Merging and writing are of weights as they are; what is exported holds no trace of a base in few bits.
     assembled = SetupModel.load(manifest.folder, base, quantize="none")
@@ -167,15 +160,13 @@ def _setup(
     meter.to(2, "merging and writing")
     if format == TRANSFORMERS or (format == AUTO and not reason):
         return _plain(assembled, manifest, base, folder, head, languages)
-    adapters = {code: read_manifest(path).adapter_folder for code, path in languages.items()}
-    lines = save_folder(assembled, folder, adapters, with_backbone=with_backbone)
+    beside = {code: read_manifest(path).adapter_folder for code, path in languages.items()}
+    lines = save_folder(assembled, folder, beside, with_backbone=with_backbone)
     return Exported(folder, ADAPTERS, tuple(lines), reason, manifest.head)
 
 
 def _no_plain_model(assembled: SetupModel, head: str | None, languages: Mapping[str, Path]) -> str:
     """Why `auto` does not take `transformers`."""
-    # IMPORTGONE
-
     if len(assembled.heads) > 1 and head is None:
         return "it has several heads, and none was chosen"
     if assembled.setup.has_language and len(languages) != 1:
@@ -191,37 +182,33 @@ def _plain(
     head: str | None,
     languages: Mapping[str, Path],
 ) -> Exported:
-
-    # IMPORTGONE
-    from adaptrans.modeling.encoder_files import save_tokenizer
-
+    setup = assembled.setup
     if len(assembled.heads) > 1 or head is not None:
         named = {spec.name: name for name, spec in assembled.heads.items()}
         if head is None:
-            raise ConfigError(
-                f"{assembled.setup} has the heads {', '.join(named)}", remedy="choose one with --head"
-            )
+            raise ConfigError(f"{setup} has the heads {', '.join(named)}", remedy="choose one with --head")
         if head not in named:
             raise UnknownNameError("head", head, named)
         assembled = assembled.with_head(named[head])
-    if assembled.setup.has_language:
+    if setup.has_language:
         if len(languages) != 1:
-            raise ConfigError(
-                f"{assembled.setup}: a plain model has one language adapter",
-                remedy="name it with --languages",
-            )
+            message = f"{setup}: a plain model has one language adapter"
+            raise ConfigError(message, remedy="name it with --languages")
         assembled.use_language(*languages.values())
-    own = next(item for item in _heads(manifest) if item["module"] == assembled.head_name)
+    heads = [manifest.head, *manifest.more_heads] if manifest.head else []
+    own = next(item for item in heads if item["module"] == assembled.head_name)
     rules = answering(manifest, own)
     more = {recipes.KEY: {"task": own["name"], **recipes.settings(rules)}} if rules else None
     form = save_plain(assembled, folder, more)
     save_tokenizer(base, folder)
-    return Exported(folder, TRANSFORMERS, tuple(_plain_lines(form, base)), head=own)
-
-
-def _heads(manifest: Manifest) -> list[Mapping[str, Any]]:
-    """The heads of a run, as its artifact describes them."""
-    return [] if manifest.head is None else [manifest.head, *manifest.more_heads]
+    lines = (
+        f"from transformers import {form.auto}, AutoTokenizer",
+        "",
+        PLACE,
+        tokenizer_line("folder", base),
+        f"model = {form.auto}.from_pretrained(folder).eval()",
+    )
+    return Exported(folder, TRANSFORMERS, lines, head=own)
 
 
 def answering(manifest: Manifest, head: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -243,18 +230,6 @@ def answering(manifest: Manifest, head: Mapping[str, Any]) -> dict[str, Any] | N
         if task.version == manifest.values.get("task_version") and head is manifest.head:
             return recipes.rules(task, task.max_length)
     return None
-
-
-def _plain_lines(form: PlainHead, base: Backbone) -> list[str]:
-    from adaptrans.exporting.adapters import tokenizer_line
-
-    return [
-        f"from transformers import {form.auto}, AutoTokenizer",
-        "",
-        'folder = "."  # where this file lies',
-        tokenizer_line("folder", base),
-        f"model = {form.auto}.from_pretrained(folder).eval()",
-    ]
 
 
 def _readme(manifest: Manifest, base: Backbone, made: Exported) -> str:
