@@ -574,15 +574,10 @@ def _telling(specs: Sequence[RunSpec]) -> Callable[[RunSpec], str]:
 def planned_tables(
     planned: Plan, targets: Sequence[str], baseline: str, cache: Path
 ) -> tuple[list[TargetTable], list[str]]:
-    """The tables of a plan, p-values corrected over them, and the targets without one.
+    """The tables of a plan whose cells are done, p-values corrected over them, and the targets without one.
 
-    Rows that are not zero-shot stand in tables of their own, beside the baseline of their own kind.
-
-    Args:
-        planned: The plan; its cells are done.
-        targets: The targets, in order.
-        baseline: The setup that differences are taken to.
-        cache: Folder in which tables are kept.
+    Rows that are not zero-shot stand in tables of their own, beside the baseline of their own kind. Tables
+    are kept in the folder `cache`.
     """
     names = {_backbone(cell) for cell in planned.cells}
     own = [cell for cell in planned.cells if control_of(_backbone(cell)) not in names]

@@ -38,17 +38,6 @@ BARE = "backbone"
 """What answers for a retrieval target when a setup has nothing below its target."""
 
 
-def answering(setup: Setup, task: Task) -> str:
-    """What of a setup answers for a task: all of it, or what is below `target` for retrieval.
-
-    Setups with the same text are one run: `full` and `adapter` both leave the bare backbone.
-    """
-    if not is_retrieval(task):
-        return str(setup)
-    below = setup.below_target()
-    return str(Setup(below)) if below else BARE
-
-
 def default_layer(depth: int) -> int:
     """The layer for retrieval where none is given: 14 of 24, and in proportion for other depths.
 
@@ -114,8 +103,7 @@ class EvaluateSpec(RunSpec):
         for language in self.languages:
             if language not in self.task.languages:
                 raise unknown(f"language of {self.task.name}", language, self.task.languages)
-        there = self.workspace.languages_with(self.task, self.config.split)
-        wanted = self.languages or there
+        wanted = self.languages or self.workspace.languages_with(self.task, self.config.split)
         for language in wanted:
             # Looking for it raises the error that says what to fetch.
             self.workspace.data_key(self.task, self.config.split, language)
@@ -123,8 +111,14 @@ class EvaluateSpec(RunSpec):
 
     @property
     def answering(self) -> str:
-        """What of the setup answers for this task."""
-        return answering(self.setup, self.task)
+        """What of the setup answers for this task: all of it, or what is below `target` for retrieval.
+
+        Setups with the same text are one run: `full` and `adapter` both leave the bare backbone.
+        """
+        if not is_retrieval(self.task):
+            return str(self.setup)
+        below = self.setup.below_target()
+        return str(Setup(below)) if below else BARE
 
     @property
     def effective_method(self) -> str:

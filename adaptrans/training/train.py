@@ -44,7 +44,6 @@ from adaptrans.utils.io import digest
 from adaptrans.utils.progress import progress, remark
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
@@ -68,9 +67,14 @@ def train(spec: TrainingSpec, run: Run) -> None:
         TrainingError: If training cannot go on.
         ArtifactError: If what it builds on is damaged.
     """
+    from accelerate import Accelerator
+
     require_bitsandbytes(spec.quantize)
     device = pick_device(spec.workspace.device)
-    accelerator = accelerator_for(device)
+    distributed.connect()
+    accelerator = Accelerator(cpu=device.type == "cpu")
+    # The loop divides by the terms of the step itself; the environment must not divide once more.
+    accelerator.gradient_accumulation_steps = 1
     prepare: Callable[[TrainingSpec, torch.device, str], Prepared] = imported(spec.PREPARE)
     job, about, facts = prepare(spec, device, pick_precision(spec.config.precision, device))
     run.log_environment(environment(str(device), job.precision))
@@ -89,17 +93,6 @@ def padding_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """Id of the padding token, which every backbone has."""
     assert tokenizer.pad_token_id is not None
     return int(tokenizer.pad_token_id)
-
-
-def accelerator_for(device: torch.device) -> Accelerator:
-    """What runs the backward pass, in each of the processes that train together."""
-    from accelerate import Accelerator
-
-    distributed.connect()
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    # The loop divides by the terms of the step itself; the environment must not divide once more.
-    accelerator.gradient_accumulation_steps = 1
-    return accelerator
 
 
 def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
