@@ -26,6 +26,7 @@ INTERMEDIATE = [
     "anli",
     "snli",
     "anli_plus",
+    "snli_cad",
     "qqp",
     "squad",
     "squad2",
@@ -58,6 +59,8 @@ INTERMEDIATE = [
 ]
 TARGETS = [
     "xnli",
+    "sib200",
+    "snli_cad",
     "pawsx",
     "udpos",
     "panx",
