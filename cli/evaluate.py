@@ -42,6 +42,9 @@ def evaluate(
     pooling: Annotated[
         str | None, typer.Option("--pooling", help="Retrieval: mean or cls; by default mean.")
     ] = None,
+    text_prefix: Annotated[
+        str | None, typer.Option("--text-prefix", help="Retrieval, mining: put before every text.")
+    ] = None,
     threshold: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +72,7 @@ def evaluate(
         quantize=quantize,
         layer=layer,
         pooling=pooling,
+        text_prefix=text_prefix,
         threshold=threshold,
     )
     where = place.workspace().remembering()

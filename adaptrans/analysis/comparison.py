@@ -41,6 +41,7 @@ SHARED = (
     "max_length",
     "layer",
     "pooling",
+    "text_prefix",
     "regime",
 )
 """Inputs of evaluations that stand in one table."""

@@ -426,13 +426,9 @@ def layer_note(run: Run) -> str:
     )
 
 
-NO_PREFIX = ""
-"""What stands before every text: nothing. Encoders trained with a prefix score less without it."""
-
-
-def direction(kind: str) -> dict[str, str]:
-    """Direction and prefix of a type of task, for tables and exports."""
-    return {"direction": _searches(kind)[0], "prefix": NO_PREFIX}
+def direction(kind: str, prefix: str = "") -> dict[str, str]:
+    """Direction of a type of task and what stands before every text, for tables and exports."""
+    return {"direction": _searches(kind)[0], "prefix": prefix}
 
 
 def _searches(kind: str) -> tuple[str, str]:
@@ -442,9 +438,9 @@ def _searches(kind: str) -> tuple[str, str]:
     return found
 
 
-def direction_note(kind: str) -> str:
+def direction_note(kind: str, prefix: str = "") -> str:
     """Direction and prefix, for the reader of the score."""
-    return f"direction: {_searches(kind)[1]}; {NO_PREFIX or 'no'} text prefix"
+    return f"direction: {_searches(kind)[1]}; {repr(prefix) if prefix else 'no'} text prefix"
 
 
 MARGIN = 1.0

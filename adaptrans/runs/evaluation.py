@@ -167,6 +167,8 @@ class EvaluateSpec(RunSpec):
             values |= {"policy": self.policy, "language_adapters": used}
         if is_retrieval(self.task):
             values |= {"layer": self.layer, "pooling": self.config.pooling}
+            if self.config.text_prefix:
+                values |= {"text_prefix": self.config.text_prefix}
         if self.task.type.mines:
             values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
         if self.config.select is not None and is_retrieval(self.task):

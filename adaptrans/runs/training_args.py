@@ -239,6 +239,9 @@ class EvaluationConfig(BaseModel):
     )
     select: Select | None = Field(None, description="Retrieval: where layer: best chooses the layer.")
     pooling: Literal["mean", "cls"] = Field("mean", description="Retrieval: all tokens, or the first one.")
+    text_prefix: str = Field(
+        "", description="Retrieval, mining: what is put before every text, such as 'query: '; nothing."
+    )
     threshold: Literal["dev", "own"] | float = Field(
         "dev", description="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split."
     )

@@ -43,6 +43,11 @@ class MiningExample(Example):
         """The example with the other corpus."""
         return replace(self, pool=first.pool)
 
+    def prefixed(self, prefix: str) -> Self:
+        """With the prefix before the sentence, and before those of the other corpus."""
+        pool = tuple((name, prefix + text) for name, text in self.pool)
+        return replace(self, text=prefix + self.text, pool=pool)
+
     def shortened(self) -> Self:
         """The example with a few sentences of the other corpus."""
         return replace(self, pool=self.pool[:SHOWN]) if self.pool else self

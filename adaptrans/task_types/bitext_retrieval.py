@@ -9,8 +9,8 @@ of sentence i is i.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from adaptrans.task_types.base import Feature, Level, TaskSettings, TaskType
 from adaptrans.task_types.inputs import cut_to
@@ -27,6 +27,10 @@ class BitextExample(Example):
     id: str
     text: str
     english: str
+
+    def prefixed(self, prefix: str) -> Self:
+        """With the prefix before both sentences."""
+        return replace(self, text=prefix + self.text, english=prefix + self.english)
 
 
 class TranslationSearch(TaskType):

@@ -38,6 +38,10 @@ class Example:
         """The example as the first one of a part of a split, where `first` has been the first one."""
         return self
 
+    def prefixed(self, prefix: str) -> Self:
+        """The example as an encoder reads it that was trained with something before every text."""
+        raise NotImplementedError(f"{type(self).__name__} has no texts that are compared")
+
     def shortened(self) -> Self:
         """The example without most of what it brings along, to be shown."""
         return self
