@@ -254,7 +254,7 @@ class Tagging(TaskType):
 
 
 def _number(tag: str, number: dict[str, int], task: TaskSettings) -> int:
-    """The number of a tag; a tag too rare to be learnt enters no loss."""
+    """The number of a tag; a tag too rare to be learned enters no loss."""
     return number.get(tag, IGNORED) if task.labels_from is not None else number[tag]
 
 

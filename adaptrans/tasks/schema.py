@@ -171,7 +171,7 @@ class LabelsFrom(Strict):
 
     split: str = Field(default="train", description="the split whose labels they are")
     at_least: int = Field(
-        default=1, ge=1, description="times a label stands there; rarer ones are not learnt"
+        default=1, ge=1, description="times a label stands there; rarer ones are not learned"
     )
 
 
