@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adaptrans.errors import AdaptransError, ArtifactError, ConfigError
-from adaptrans.hub.package import (
-    File,
-    Package,
-    PackageRow,
-)
+from adaptrans.hub.package import File, Package, PackageRow
 from adaptrans.utils.registry import Registry
 
 
@@ -71,7 +67,7 @@ def parse_artifact(text: str) -> Address:
         >>> parse_artifact("hf://ann/mnli").place
         'hf://ann'
     """
-    body, _, revision = text.rpartition("@") if "@" in text.rsplit("/", 1)[-1] else (text, "", "")
+    body, at, revision = text.rpartition("@") if "@" in text.rsplit("/", 1)[-1] else (text, "", "")
     place, slash, name = body.rstrip("/").rpartition("/")
     scheme = scheme_of(body)
     if scheme != FOLDER and (not slash or place.endswith((":/", "//"))):
@@ -83,10 +79,9 @@ def parse_artifact(text: str) -> Address:
     problem = name_problem(name)
     if problem:
         raise ConfigError(f'"{text}": the name "{name}" {problem}', remedy="name it for instance mnli-base")
-    if ("@" in text.rsplit("/", 1)[-1]) and not _REVISION.match(revision):
+    if at and not _REVISION.match(revision):
         raise ConfigError(f'"{text}": "{revision}" is no version or tag', remedy="write for instance @v1")
-    parsed = parse_place(place or "/")
-    return Address(parsed[0], parsed[1], name, revision or None)
+    return Address(*parse_place(place or "/"), name, revision or None)
 
 
 def parse_place(text: str) -> tuple[str, str]:
@@ -165,8 +160,7 @@ class Entry:
     """One version of an artifact in a hub.
 
     Args:
-        name: Its name.
-        version: Its version, from 1; 0 for a state of a repository that has none.
+        version: From 1; 0 for a state of a repository that has none.
         revision: What the hub fetches it by.
         manifest: SHA-256 of its manifest; None where the hub does not know it before it is read.
         tags: Further names of this version.
@@ -207,13 +201,7 @@ class PushOptions:
 
 @dataclass(frozen=True)
 class PushResult:
-    """What a push did.
-
-    Args:
-        entry: The version.
-        new: Whether it was made now; False if the hub had the same already.
-        link: Where to see it, for instance a pull request.
-    """
+    """The version that a push made, or that the hub had already; a pull request has a link."""
 
     entry: Entry
     new: bool

@@ -22,6 +22,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +122,19 @@ class StoreHub:
     def record(self, name: str, version: int) -> Record:
         """What a version says."""
         path = self.path("versions", f"{name}@v{version}.json")
-        return self._record(self._read(path, LARGEST_TEXT), path)
-
-    def _record(self, text: bytes, path: str) -> Record:
         try:
-            return Record.model_validate_json(text)
+            return Record.model_validate_json(self._read(path))
         except ValidationError as error:
             raise ArtifactError(
                 f"{path} cannot be read: {error.errors()[0]['msg']}", remedy="push the artifact again"
             ) from None
 
-    def _read(self, path: str, most: int) -> bytes:
+    def _read(self, path: str) -> bytes:
         with translate_errors(self.place, "check the address and your rights"), self.open(path) as file:
-            text: bytes = file.read(most + 1)
-        if len(text) > most:
-            raise Refused(path, [Refusal("size", path.rpartition("/")[2], f"is larger than {most} bytes")])
+            text: bytes = file.read(LARGEST_TEXT + 1)
+        if len(text) > LARGEST_TEXT:
+            name = path.rpartition("/")[2]
+            raise Refused(path, [Refusal("size", name, f"is larger than {LARGEST_TEXT} bytes")])
         return text
 
     def find(self, name: str, revision: str | None) -> Entry:
@@ -171,17 +170,17 @@ class StoreHub:
         for (name, tag), (_, version) in self.tags().items():
             tags.setdefault((name, version), []).append(tag)
         return [
-            known[place].model_copy(update={"tags": tuple(sorted(tags[place]))})
-            if place in tags
-            else known[place]
-            for place in sorted(there)
+            known[at].model_copy(update={"tags": tuple(sorted(tags.get(at, ())))}) for at in sorted(there)
         ]
 
     def _snapshot(self) -> list[PackageRow]:
         """The rows of the largest index that can be read."""
         for name in sorted(self.names("index"), reverse=True):
-            with contextlib.suppress(OSError, ValidationError, ArtifactError):
-                return _ROWS.validate_json(self.read(self.path("index", name)))
+            with (
+                contextlib.suppress(OSError, ValidationError, ArtifactError),
+                self.open(self.path("index", name)) as file,
+            ):
+                return _ROWS.validate_json(file.read())
         return []
 
     def _write_snapshot(self, rows: list[PackageRow]) -> None:
@@ -196,7 +195,7 @@ class StoreHub:
 
     def manifest(self, entry: Entry) -> bytes:
         """See `Hub.manifest`."""
-        return self._read(self.path("files", entry.name, entry.revision, NAME), LARGEST_TEXT)
+        return self._read(self.path("files", entry.name, entry.revision, NAME))
 
     def listing(self, entry: Entry) -> list[Remote]:
         """See `Hub.listing`."""
@@ -236,12 +235,6 @@ class StoreHub:
     def open(self, path: str) -> Any:
         """A file of the hub for reading."""
         return self.fs.open(path, "rb")
-
-    def read(self, path: str) -> bytes:
-        """A whole file of the hub."""
-        with self.open(path) as file:
-            text: bytes = file.read()
-        return text
 
     # Writing
 
@@ -319,7 +312,7 @@ class StoreHub:
                 how.tell(f"tag {how.tag} of {entry.name} moved from v{former} to v{entry.version}")
                 with contextlib.suppress(OSError):
                     self.fs.rm_file(self.path("tags", f"{entry.name}@{how.tag}@{count:06d}@v{former}"))
-        return Entry(entry.name, entry.version, entry.revision, entry.manifest, (*entry.tags, how.tag))
+        return replace(entry, tags=(*entry.tags, how.tag))
 
     def _keep_index(self) -> None:
         """Write the index anew when too many versions are outside it; it is rebuilt by any reader."""
@@ -360,7 +353,7 @@ class FolderHub(StoreHub):
 
     @functools.cached_property
     def fs(self) -> Any:
-        """What fsspec reads folders with; a list does without it."""
+        """The file system of fsspec, which a list does without."""
         from fsspec.implementations.local import LocalFileSystem
 
         return LocalFileSystem()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ OWN_FILES = (".gitattributes",)
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     """Turn what huggingface_hub raises into an error of one line with what to do."""
     import requests
     from huggingface_hub import errors
@@ -58,12 +59,8 @@ def _told(what: str) -> Iterator[None]:
     except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
         raise ArtifactError(f"{what}: {_line(error)}", remedy="see adaptrans hub show") from error
     except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        remedy = (
-            "give a token that may write with adaptrans hub login"
-            if status in (401, 403)
-            else "try again later"
-        )
+        denied = error.response is not None and error.response.status_code in (401, 403)
+        remedy = "give a token that may write with adaptrans hub login" if denied else "try again later"
         raise ArtifactError(f"{what}: {_line(error)}", remedy=remedy) from error
     except (requests.exceptions.RequestException, OSError, ValueError, RuntimeError) as error:
         raise ArtifactError(
@@ -73,6 +70,13 @@ def _told(what: str) -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _no_package(what: str) -> NoPackage:
+    return NoPackage(
+        f"{what} has no {NAME}, so it is no artifact of adaptrans",
+        remedy="an adapter of the adapters library is pulled with --backbone",
+    )
 
 
 class HuggingFaceHub:
@@ -99,16 +103,14 @@ class HuggingFaceHub:
 
     def find(self, name: str, revision: str | None) -> Entry:
         """See `Hub.find`; a branch or a commit is found too."""
-        with _told(f"{self.place}/{name}"):
+        with _translate_errors(f"{self.place}/{name}"):
             tags = self._tags(name)
             if revision is None:
                 versions = [number for tag in tags if (number := version_of(tag))]
-                if not versions and NAME not in self._names(name):
-                    raise NoPackage(
-                        f"{self.place}/{name} has no {NAME}, so it is no artifact of adaptrans",
-                        remedy="an adapter of the adapters library is pulled with --backbone",
-                    )
                 if not versions:
+                    head = self.api.repo_info(self.repository(name)).siblings or ()
+                    if NAME not in {item.rfilename for item in head}:
+                        raise _no_package(f"{self.place}/{name}")
                     raise ArtifactError(
                         f"{self.place}/{name} has no version of an artifact",
                         remedy="push it again, which goes on, or name a branch or a commit after @",
@@ -124,7 +126,7 @@ class HuggingFaceHub:
 
     def state(self, name: str, revision: str | None) -> Entry:
         """A state of any repository, artifact or not; that of its main branch by default."""
-        with _told(f"{self.place}/{name}"):
+        with _translate_errors(f"{self.place}/{name}"):
             return Entry(name, 0, str(self.api.repo_info(self.repository(name), revision=revision).sha))
 
     def _tags(self, name: str) -> dict[str, str]:
@@ -132,13 +134,9 @@ class HuggingFaceHub:
         refs = self.api.list_repo_refs(self.repository(name))
         return {ref.name: ref.target_commit for ref in refs.tags}
 
-    def _names(self, name: str) -> set[str]:
-        """Files of the main branch."""
-        return {item.rfilename for item in self.api.repo_info(self.repository(name)).siblings or ()}
-
     def rows(self) -> list[PackageRow]:
         """See `Hub.rows`; one row for each repository, from the metadata of its card."""
-        with _told(self.place):
+        with _translate_errors(self.place):
             found = list(self.api.list_models(author=self.user, filter=LIBRARY, cardData=True, limit=None))
         rows = []
         for model in found:
@@ -152,13 +150,10 @@ class HuggingFaceHub:
     def manifest(self, entry: Entry) -> bytes:
         """See `Hub.manifest`."""
         what = f"{self.place}/{entry}"
-        with _told(what):
+        with _translate_errors(what):
             size = next((item.size for item in self.listing(entry) if item.path == NAME), None)
             if size is None:
-                raise NoPackage(
-                    f"{what} has no {NAME}, so it is no artifact of adaptrans",
-                    remedy="an adapter of the adapters library is pulled with --backbone",
-                )
+                raise _no_package(what)
             if size > LARGEST_TEXT:
                 raise Refused(what, [Refusal("size", NAME, f"is larger than {LARGEST_TEXT} bytes")])
             path = self.api.hf_hub_download(self.repository(entry.name), NAME, revision=entry.revision)
@@ -168,7 +163,7 @@ class HuggingFaceHub:
         """See `Hub.listing`."""
         from huggingface_hub.hf_api import RepoFile
 
-        with _told(f"{self.place}/{entry}"):
+        with _translate_errors(f"{self.place}/{entry}"):
             found = self.api.list_repo_tree(
                 self.repository(entry.name), recursive=True, revision=entry.revision
             )
@@ -182,7 +177,7 @@ class HuggingFaceHub:
         """See `Hub.fetch`; huggingface_hub keeps what it has in `.cache` of the folder until it is whole."""
         if (folder / file.path).is_file():
             return
-        with _told(f"{self.place}/{entry}: {file.path}"):
+        with _translate_errors(f"{self.place}/{entry}: {file.path}"):
             self.api.hf_hub_download(
                 self.repository(entry.name), file.path, revision=entry.revision, local_dir=str(folder)
             )
@@ -191,7 +186,7 @@ class HuggingFaceHub:
         """See `Hub.push`; files that the hub has are not sent again."""
         name, hashed = package.name, package.digest()
         repository = self.repository(name)
-        with _told(f"{self.place}/{name}"):
+        with _translate_errors(f"{self.place}/{name}"):
             self.api.create_repo(repository, exist_ok=True, private=how.private or None)
             if how.branch:
                 self.api.create_branch(repository, branch=how.branch, exist_ok=True)
@@ -266,7 +261,7 @@ class HuggingFaceHub:
             self.api.delete_tag(repository, tag=how.tag)
             how.tell(f"tag {how.tag} of {entry.name} moved from {', '.join(former)} to v{entry.version}")
         self.api.create_tag(repository, tag=how.tag, revision=entry.revision)
-        return Entry(entry.name, entry.version, entry.revision, entry.manifest, (*entry.tags, how.tag))
+        return replace(entry, tags=(*entry.tags, how.tag))
 
 
 def login(token: str | None = None) -> str:
@@ -280,6 +275,6 @@ def login(token: str | None = None) -> str:
     """
     from huggingface_hub import login as ask
 
-    with _told("login"):
+    with _translate_errors("login"):
         ask(token=token, add_to_git_credential=False)
         return str(HuggingFaceHub("hf://").api.whoami()["name"])

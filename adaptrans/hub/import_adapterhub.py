@@ -14,7 +14,7 @@ from typing import Any
 
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError
-from adaptrans.hub.base import HUGGING_FACE, Address, parse_artifact
+from adaptrans.hub.base import HUGGING_FACE, parse_artifact
 from adaptrans.hub.huggingface import HuggingFaceHub
 from adaptrans.hub.package import LARGEST_TEXT, File
 from adaptrans.hub.verification.checks import (
@@ -48,36 +48,29 @@ REMEDY = "name a repository with one adapter at its top"
 
 
 def pull_foreign(
-    address: str | Address,
+    address: str,
     store: Store,
     backbone: Backbone,
     *,
-    name: str | None = None,
-    language: str | None = None,
     pickles: bool = False,
     largest: int = LARGEST,
-    method: str | None = None,
+    **options: Any,
 ) -> Run:
-    """Fetch an adapter that was made with the `adapters` library.
+    """Fetch an adapter that was made with the `adapters` library, and adopt it.
 
     Args:
         address: Its repository, `hf://AdapterHub/NAME`; a branch, tag or commit after `@`.
         store: Where to.
         backbone: The base that it is to be used with.
-        name: What setups call it; by default the name that it has.
-        language: For a language adapter, its language.
         pickles: Also take `pytorch_adapter.bin`, which is read as bare tensors.
         largest: Bytes that it may have.
-        method: As for `adaptrans.hub.import_adapterhub.adopt`.
-
-    Returns:
-        A finished run of the store, as `adaptrans adopt` makes one.
+        **options: `name`, `language` and `method`, as for `adopt`.
 
     Raises:
         Refused: If something is wrong with it.
         ArtifactError: If it is no adapter, or does not fit the base.
     """
-    of = parse_artifact(address) if isinstance(address, str) else address
+    of = parse_artifact(address)
     if of.scheme != HUGGING_FACE:
         raise ConfigError(
             f"{of} is no repository of the Hugging Face Hub", remedy="adopt a folder: adaptrans adopt"
@@ -101,16 +94,7 @@ def pull_foreign(
         remove(folder)
         raise Refused(str(of), refusals)
     origin = f"{of.place}/{of.name}@{entry.revision}"
-    run = adopt(
-        folder,
-        store,
-        backbone,
-        name=name,
-        language=language,
-        pickles=pickles,
-        origin=origin,
-        method=method,
-    )
+    run = adopt(folder, store, backbone, pickles=pickles, origin=origin, **options)
     remove(folder)
     return run
 
@@ -123,9 +107,7 @@ def _wanted(what: str, sizes: dict[str, int], pickles: bool) -> list[str]:
         if name in sizes:
             return [CONFIG, name]
     if PICKLE not in sizes:
-        raise ArtifactError(
-            f"{what} has no {WEIGHTS}", remedy="name a repository with one adapter at its top"
-        )
+        raise ArtifactError(f"{what} has no {WEIGHTS}", remedy=REMEDY)
     if not pickles:
         raise ArtifactError(
             f"{what} has its weights only in {PICKLE}, a pickle",
@@ -236,15 +218,12 @@ def adopt(
         )
     with store.working_on(run, {**inputs, "backbone_name": backbone.name}):
         if not run.is_done:
-            made = convert(
-                found,
-                backbone,
-                run.artifact,
-                name=called,
-                above_language=above_language,
-                extra=extra,
-                method=inputs.get("method"),
-            )
+            own: dict[str, Any] = {
+                "name": called,
+                "above_language": above_language,
+                "method": inputs.get("method"),
+            }
+            made = convert(found, backbone, run.artifact, extra=extra, **own)
             run.finish({"source_languages": [], "notes": notes, "method": str(made)})
     return run
 

@@ -10,14 +10,13 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptrans.errors import ArtifactError
 from adaptrans.hub.base import (
     FOLDER,
-    Address,
     Entry,
     Hub,
     NoPackage,
@@ -51,15 +50,7 @@ def quiet(text: str) -> None:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A run that a pull put into a store, and those it was built on.
-
-    Args:
-        run: The run.
-        package: What was pulled.
-        entry: The version.
-        new: Whether it was downloaded now; False if the store had it.
-        parents: The same of what it was built on.
-    """
+    """A run that a pull put into a store, and those it was built on; `new` if the store had it not."""
 
     run: Run
     package: Package
@@ -77,11 +68,11 @@ class _Pulling:
     backbone: Backbone | None = None
     largest: int = LARGEST
     tell: Tell = quiet
-    chain: tuple[str, ...] = field(default=())
+    chain: tuple[str, ...] = ()
 
 
 def pull(
-    address: str | Address,
+    address: str,
     store: Store,
     *,
     backbone: Backbone | None = None,
@@ -90,9 +81,7 @@ def pull(
 ) -> Pulled:
     """Fetch an artifact, and once each what it was built on, into a store, as finished runs.
 
-    Everything is checked before anything is loaded, see `adaptrans.hub.verification.checks`; what is refused
-    never gets
-    into the store. A pull that was interrupted goes on where it stopped.
+    A pull that was interrupted goes on where it stopped.
 
     Args:
         address: The artifact.
@@ -105,7 +94,7 @@ def pull(
         Refused: If something is wrong with the artifact.
         ArtifactError: If there is none.
     """
-    of = parse_artifact(address) if isinstance(address, str) else address
+    of = parse_artifact(address)
     hub = open_hub(of.scheme, of.place)
     return _pull(_Pulling(hub, store, backbone, largest, tell), of.name, of.revision, None)
 
@@ -116,15 +105,26 @@ def _pull(job: _Pulling, name: str, revision: str | None, pinned: Parent | None)
     with _alone(job, package) as staging:
         run = run_of(package, job.store)
         if run.is_done:
-            _same(run, package)
+            if read_manifest(run.artifact).content() != package.content:
+                raise ArtifactError(
+                    f"the store has {run.name} with other weights, trained from the same inputs",
+                    remedy="pull into another --store, or delete that run",
+                )
             return Pulled(run, package, entry, new=False, parents=_parents(job, package))
         what = f"{job.hub.place}/{entry}"
-        _refuse(what, before_fetch(package, job.hub.listing(entry), name=name, largest=job.largest))
         # What can be told from the manifest alone is told before anything is downloaded.
-        _refuse(what, list(own_base(package, job.backbone)))
+        listing = job.hub.listing(entry)
+        refusals = before_fetch(package, listing, name=name, largest=job.largest)
+        refusals = refusals or list(own_base(package, job.backbone))
+        if refusals:
+            raise Refused(what, refusals)
         parents = _parents(job, package)
         fetch_package(job.hub, entry, package, staging)
-        _refuse(what, after_fetch(staging, package, job.backbone), staging)
+        refusals = after_fetch(staging, package, job.backbone)
+        if refusals:
+            # What is bad is fetched anew the next time.
+            remove(staging)
+            raise Refused(what, refusals)
         install(staging, run, package, job.store, what)
     return Pulled(run, package, entry, new=True, parents=parents)
 
@@ -156,9 +156,8 @@ def _parents(job: _Pulling, package: Package) -> tuple[Pulled, ...]:
             raise Refused(what, [Refusal("parent", parent.reference, "was not shared with it")])
         if parent.run.key in chain or len(chain) > DEEPEST:
             raise Refused(what, [Refusal("parent", parent.reference, "is built on itself, or on too many")])
-        below = _Pulling(job.hub, job.store, job.backbone, job.largest, job.tell, chain)
         revision = f"v{parent.version}" if parent.version else None
-        pulled = _pull(below, parent.name, revision, parent)
+        pulled = _pull(replace(job, chain=chain), parent.name, revision, parent)
         if pulled.package.content != parent.content or pulled.package.run != parent.run:
             raise Refused(what, [Refusal("parent", parent.reference, "has other weights than were built on")])
         found.append(pulled)
@@ -190,24 +189,6 @@ def run_of(package: Package, store: Store) -> Run:
     return Run(own.phase, own.label, own.key, store.root / "runs" / own.folder)
 
 
-def _same(run: Run, package: Package) -> None:
-    """Refuse to take a run of the store for one with the same inputs and other weights."""
-    if read_manifest(run.artifact).content() != package.content:
-        raise ArtifactError(
-            f"the store has {run.name} with other weights, trained from the same inputs",
-            remedy="pull into another --store, or delete that run",
-        )
-
-
-def _refuse(what: str, refusals: Sequence[Refusal], staging: Path | None = None) -> None:
-    if not refusals:
-        return
-    if staging is not None:
-        # What is bad is fetched anew the next time.
-        remove(staging)
-    raise Refused(what, refusals)
-
-
 def fetch_package(hub: Hub, entry: Entry, package: Package, folder: Path) -> None:
     """Download all files of a package; those that are there are whole."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -231,16 +212,13 @@ def install(staging: Path, run: Run, package: Package, store: Store, origin: str
         run.finish(package.result)
 
 
-def verify(
-    address: str, *, backbone: Backbone | None = None, largest: int = LARGEST, scratch: Path | None = None
-) -> list[Refusal]:
-    """Every reason why an artifact would be refused; none if it would not.
+def verify(address: str, *, backbone: Backbone | None = None, largest: int = LARGEST) -> list[Refusal]:
+    """Every reason why an artifact in a hub, or in the folder of a pulled one, would be refused.
 
     Args:
-        address: An artifact in a hub, or the folder of a pulled one.
+        address: The artifact.
         backbone: Also check that it fits this base.
         largest: Bytes that it may have.
-        scratch: Where to download to; by default a temporary folder.
     """
     folder = Path(address).expanduser() if scheme_of(address) == FOLDER else None
     for place in (folder, folder / "artifact") if folder is not None else ():
@@ -259,7 +237,7 @@ def verify(
     ]
     if found:
         return found
-    with tempfile.TemporaryDirectory(dir=scratch) as temporary:
+    with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary) / "package"
         try:
             fetch_package(hub, entry, package, target)
@@ -287,7 +265,7 @@ def resolve(address: str, store: Store, backbone: Backbone, tell: Tell = quiet) 
 
     Args:
         address: An artifact in a hub; or a folder: a run, its artifact, or a downloaded package.
-        store: The store.
+        store: Where to.
         backbone: The base that it has to fit.
         tell: Told what is pulled.
 
@@ -373,20 +351,15 @@ def rows(
     scheme, address = parse_place(place)
     if scheme == FOLDER and not Path(address).is_dir():
         raise ArtifactError(f"there is no hub in {address}", remedy="push something there first")
-    wanted: list[Callable[[PackageRow], bool]] = []
-    if base is not None:
-        wanted.append(
-            lambda row: base in (row.base, row.base.rpartition("/")[2]) or row.fingerprint.startswith(base)
-        )
-    if task is not None:
-        wanted.append(lambda row: task in (row.task, TaskRef.parse(row.task).name))
-    if language is not None:
-        wanted.append(lambda row: language in row.languages)
-    if method is not None:
-        wanted.append(lambda row: method in (row.method, row.method.partition("[")[0]))
-    if score is not None:
-        wanted.append(lambda row: max(row.scores.values(), default=-1.0) >= score)
-    return [row for row in open_hub(scheme, address).rows() if all(rule(row) for rule in wanted)]
+    return [
+        row
+        for row in open_hub(scheme, address).rows()
+        if base in (None, row.base, row.base.rpartition("/")[2]) or row.fingerprint.startswith(str(base))
+        if task in (None, row.task, TaskRef.parse(row.task).name)
+        if language is None or language in row.languages
+        if method in (None, row.method, row.method.partition("[")[0])
+        if score is None or max(row.scores.values(), default=-1.0) >= score
+    ]
 
 
 def show(address: str) -> tuple[Package, Entry]:

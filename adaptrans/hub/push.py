@@ -18,7 +18,6 @@ from typing import Any
 
 from adaptrans.errors import AdaptransError, ArtifactError, ConfigError
 from adaptrans.hub.base import (
-    Address,
     Entry,
     Hub,
     PushOptions,
@@ -72,7 +71,7 @@ class Shared:
 def push(
     run: Run,
     store: Store,
-    address: str | Address,
+    address: str,
     *,
     license: str = UNKNOWN,
     how: PushOptions | None = None,
@@ -93,7 +92,7 @@ def push(
     Raises:
         ArtifactError: If the name is taken, or something in the run must not be shared.
     """
-    to = parse_artifact(address) if isinstance(address, str) else address
+    to = parse_artifact(address)
     options = how or PushOptions()
     if to.revision is not None:
         if to.scheme != "hf" or version_of(to.revision):
