@@ -33,7 +33,7 @@ __all__ = [
     "workspace",
 ]
 
-_PLACES = {"export": "adaptrans.exporting.transformers"}
+_PLACES = {"export": "adaptrans.exporting.transformers", "workspace": "adaptrans.experiments.commands"}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,6 @@ from adaptrans.experiments.commands import (
     plan_language,
     plan_run,
     plan_target,
-    workspace,
 )
 from adaptrans.experiments.config import Experiment, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
@@ -36,31 +35,6 @@ from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store
 from adaptrans.runs.workspace import Workspace
 
-__all__ = [
-    "Outcome",
-    "adopt",
-    "benchmark_means",
-    "compare",
-    "compare_by",
-    "evaluate",
-    "evaluate_all",
-    "export_results",
-    "finished",
-    "intermediate",
-    "language",
-    "plan_evaluate",
-    "plan_intermediate",
-    "plan_language",
-    "plan_run",
-    "plan_target",
-    "predict",
-    "published",
-    "report",
-    "run",
-    "target",
-    "workspace",
-]
-
 Announce = Callable[[Job, int, int], None]
 
 
@@ -69,16 +43,13 @@ def _silent(item: Job, place: int, total: int) -> None:
 
 
 def language(code: str, *, text: str | Path, where: Workspace, **options: Any) -> Run:
-    """Train a language adapter on plain text; setups with `{lang}` use it.
+    """Train a language adapter on plain text; setups with `{lang}` use it. The same call again finds it.
 
     Args:
         code: Code of the language, such as `sw`.
         text: A text file, or a folder with `CODE.txt` or `CODE/*.txt`, plain or `.gz`.
         where: The workspace.
         **options: `method`, `seed`, and the fields of `TrainingConfig`.
-
-    Returns:
-        The finished run; the same call again finds it.
     """
     return _carried_out(plan_language(code, text=text, where=where, **options))
 
@@ -108,22 +79,19 @@ def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
 
 
 def intermediate(task: str, *, where: Workspace, **options: Any) -> Run:
-    """Train an intermediate task, into the whole model or into an adapter.
+    """Train an intermediate task, into the whole model or into an adapter. The same call again finds it.
 
     Args:
         task: Task name, with training languages in brackets if not English: `mnli[de,ru]`; or several,
             `mnli + squad`, of which each step trains one.
         where: The workspace.
         **options: `method` (`full` or an adapter method), `seed`, and the fields of `TrainingConfig`.
-
-    Returns:
-        The finished run; the same call again finds it.
     """
     return _carried_out(plan_intermediate(task, where=where, **options))
 
 
 def target(task: str, *, where: Workspace, announce: Announce = _silent, **options: Any) -> Run:
-    """Train a setup on a target task, and first what it builds on and the store lacks.
+    """Train a setup on a target task, and first what it builds on. The same call again finds it.
 
     Args:
         task: The target's name.
@@ -131,9 +99,6 @@ def target(task: str, *, where: Workspace, announce: Announce = _silent, **optio
         announce: Called before each run that is computed.
         **options: `setup` (an expression, by default `full`), `method`, `seed`, and the fields of
             `TrainingConfig`, which apply to the target alone.
-
-    Returns:
-        The finished run; the same call again finds it.
     """
     found = plan_target(task, where=where, **options)
     execute(found, announce)
@@ -188,8 +153,8 @@ def compare(
         UnknownNameError: If a baseline is given that no table has.
     """
     root = Store(Path(store))
-    found = evaluated(root, target, baseline)
-    tables = [table for entries, row in found for table in tables_of(entries, row, root.cache)]
+    entries = evaluated(root, target, baseline)
+    tables = [table for members, row in entries for table in tables_of(members, row, root.cache)]
     if not tables:
         raise ArtifactError(
             f"the evaluations of {root.root} have no score: their data have no reference labels",
@@ -205,17 +170,16 @@ def compare_by(
     target: str | None = None,
     baseline: str | None = None,
 ) -> list[GroupTable]:
-    """Tables of all finished evaluations of a store, the languages of each group apart.
+    """Tables as `compare` makes them, the languages of each group apart.
 
     Args:
         by: `family`, or `resource` for the classes of Joshi et al. 2020.
         store: Folder of the runs.
-        target: Only this target.
-        baseline: The setup that differences are taken to; by default `full`, where it was evaluated.
+        target: As for `compare`.
+        baseline: As for `compare`.
 
     Raises:
-        ArtifactError: If the store holds no evaluation of it.
-        UnknownNameError: If languages are not grouped so, or a baseline is given that no table has.
+        UnknownNameError: If languages are not grouped so.
     """
     root = Store(Path(store))
     found = evaluated(root, target, baseline)
@@ -227,15 +191,12 @@ def compare_by(
 def benchmark_means(
     benchmark: str, tables: Sequence[TargetTable], store: str | Path = DEFAULT_STORE
 ) -> list[OverallTable]:
-    """Means of a benchmark's groups and of all its tasks, a table per backbone and regime.
+    """Means of a benchmark's groups and of all its tasks, a table per backbone and transfer setting.
 
     Args:
         benchmark: `xtreme` or `xtreme-r`.
         tables: What `run` or `compare` returned.
         store: Where the runs behind the tables are.
-
-    Raises:
-        UnknownNameError: If there is no such benchmark.
     """
     return overall(tables, benchmark, {found.key: found for found in Store(Path(store)).runs()})
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from adaptrans.errors import AdaptransError
 from adaptrans.utils.environment import OTHER_PACKAGES, PACKAGES, package_versions
-from adaptrans.utils.format import size
+from adaptrans.utils.progress import size
 
 Level = Literal["ok", "note", "missing"]
 
@@ -40,7 +40,7 @@ class Advisory:
         name: Its number.
         package: The package.
         fixed: First version without it.
-        needs: Another package without which it has no effect; empty if there is none.
+        needs: Another package without which it has no effect.
         what: What can happen, and what is done here about it.
         remedy: What to do about the rest.
     """
@@ -72,14 +72,7 @@ ADVISORIES = (
 def examine(
     store: Path, data: Path | None, backbone: str | None, tasks: Sequence[Path] = ()
 ) -> list[Finding]:
-    """Look at packages, devices, hub, caches, data and backbone.
-
-    Args:
-        store: Folder of the runs.
-        data: Data folder, or `samples`.
-        backbone: Folder or name of an encoder.
-        tasks: Folders of own task files.
-    """
+    """Look at packages, devices, hub, caches, data and backbone."""
     looks: dict[str, Callable[[], list[Finding]]] = {
         "packages": _packages,
         "advisories": _advisories,
@@ -97,47 +90,45 @@ def _seen(subject: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
     except ImportError as error:
-        found = f"cannot be looked at: {' '.join(str(error).split())}"
-        return [Finding(subject, "missing", found, "install what is missing above")]
+        found, remedy = (
+            f"cannot be looked at: {' '.join(str(error).split())}",
+            "install what is missing above",
+        )
     except AdaptransError as error:
-        return [Finding(subject, "missing", error.message, error.remedy or "")]
+        found, remedy = error.message, error.remedy or ""
     except OSError as error:
-        return [
-            Finding(subject, "missing", f"cannot be looked at: {error}", "check the path and its permissions")
-        ]
+        found, remedy = f"cannot be looked at: {error}", "check the path and its permissions"
+    return [Finding(subject, "missing", found, remedy)]
 
 
 def _packages() -> list[Finding]:
-    findings = []
-    for name, version in package_versions(PACKAGES + OTHER_PACKAGES).items():
-        if version is None:
-            findings.append(Finding(name, "missing", "not installed", f"pip install {name}"))
-        else:
-            findings.append(Finding(name, "ok", version))
-    return findings
+    return [
+        Finding(name, "ok", version)
+        if version
+        else Finding(name, "missing", "not installed", f"pip install {name}")
+        for name, version in package_versions(PACKAGES + OTHER_PACKAGES).items()
+    ]
 
 
 def _advisories() -> list[Finding]:
-    return [found for advisory in ADVISORIES if (found := _advisory(advisory)) is not None]
+    """What each weakness means for this installation; nothing where its package is missing or mended."""
+    findings = []
+    for advisory in ADVISORIES:
+        own, other = package_versions([advisory.package, advisory.needs]).values()
+        if own is None:
+            continue
+        from packaging.version import Version  # transformers needs it, so it is there
 
-
-def _advisory(advisory: Advisory) -> Finding | None:
-    """What a weakness means for this installation; nothing where its package is missing or mended."""
-    versions = package_versions([advisory.package, advisory.needs] if advisory.needs else [advisory.package])
-    own, other = versions[advisory.package], versions.get(advisory.needs)
-    if own is None:
-        return None
-    from packaging.version import Version  # transformers needs it, so it is there
-
-    if Version(own) >= Version(advisory.fixed):
-        return None
-    found = f"{advisory.package} {own} (mended in {advisory.fixed}): {advisory.what}"
-    if advisory.needs and other is None:
-        return Finding(
-            advisory.name, "ok", f"without effect, {advisory.needs} is not installed; else: {found}"
-        )
-    with_other = f"{advisory.needs} {other} is installed; " if advisory.needs else ""
-    return Finding(advisory.name, "note", f"{with_other}{found}", advisory.remedy)
+        if Version(own) >= Version(advisory.fixed):
+            continue
+        found = f"{advisory.package} {own} (mended in {advisory.fixed}): {advisory.what}"
+        if other is None:
+            found = f"without effect, {advisory.needs} is not installed; else: {found}"
+            findings.append(Finding(advisory.name, "ok", found))
+        else:
+            found = f"{advisory.needs} {other} is installed; {found}"
+            findings.append(Finding(advisory.name, "note", found, advisory.remedy))
+    return findings
 
 
 def _devices() -> list[Finding]:

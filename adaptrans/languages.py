@@ -64,22 +64,16 @@ def table() -> dict[str, Language]:
     """All languages by their `code`, in the order of the table."""
     with _TABLE.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return {row["code"]: _language(row) for row in rows}
+    return {row["code"]: _language(**row) for row in rows}
 
 
-def _language(row: dict[str, str]) -> Language:
+def _language(others: str, resource_class: str, xlmr: str, cc100_gib: str, **texts: str) -> Language:
     return Language(
-        code=row["code"],
-        iso3=row["iso3"],
-        others=tuple(code for code in row["others"].split(",") if code),
-        name=row["name"],
-        own_name=row["own_name"],
-        family=row["family"],
-        genus=row["genus"],
-        script=row["script"],
-        resource_class=int(row["resource_class"]) if row["resource_class"] else None,
-        in_xlmr=row["xlmr"] == "yes",
-        cc100_gib=float(row["cc100_gib"]) if row["cc100_gib"] else None,
+        others=tuple(code for code in others.split(",") if code),
+        resource_class=int(resource_class) if resource_class else None,
+        in_xlmr=xlmr == "yes",
+        cc100_gib=float(cc100_gib) if cc100_gib else None,
+        **texts,
     )
 
 
@@ -169,16 +163,3 @@ def unknown(noun: str, text: str, known: Iterable[str], *, remedy: str | None = 
     near = next((code for code in own if code in codes), "")
     told = remedy if near else f"{text} is {language.name}" + (f"; {remedy}" if remedy else "")
     return UnknownNameError(noun, text, codes, remedy=told, near=near)
-
-
-def lang3(code: str) -> str:
-    """The ISO 639-3 code of a language.
-
-    Raises:
-        UnknownNameError: If no language has the code.
-
-    Example:
-        >>> lang3("de"), lang3("zh")
-        ('deu', 'zho')
-    """
-    return get(code).iso3

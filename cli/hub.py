@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from adaptrans.utils.format import size
+from adaptrans.utils.progress import size
 from adaptrans_cli import options
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _print_methods(rows: list[dict[str, Any]], others: list[dict[str, Any]], siz
     cells = [[row["method"], *mark, *_amounts(row, sized)] for row, mark in zip(rows, marks, strict=True)]
     cells += [[], *([row["method"], *[""] * len(SHOWN), *_amounts(row, sized)] for row in others)]
     out = console()
-    out.print(grid(("method", *SHOWN, *amounts), cells, numbers=amounts, box=SIMPLE))
+    out.print(grid(("method", *SHOWN, *amounts), cells, numbers=amounts, centered=SHOWN, box=SIMPLE))
     out.print(
         Text("'adapter' and 'continue(a)' take every method; options as in 'seq_bn[reduction_factor=8]'")
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans.utils.format import duration, size
+from adaptrans.utils.progress import duration, size
 from adaptrans_cli import options as common
 from adaptrans_cli.options import DataPlace, Printing, grouped
 

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from adaptrans.utils.format import size
+from adaptrans.utils.progress import size
 
 if TYPE_CHECKING:
     from adaptrans.analysis.aggregates import GroupTable, Mean, OverallTable
@@ -44,6 +44,7 @@ def grid(
     *,
     title: str | Text = "",
     numbers: Collection[str] = (),
+    centered: Collection[str] = (),
     column: Mapping[str, Any] | None = None,
     **style: Any,
 ) -> Table:
@@ -54,12 +55,14 @@ def grid(
         rows: Cells of each row; an empty row begins a new section.
         title: What stands above it, on the left.
         numbers: Headings of the columns that are aligned to the right.
+        centered: Headings of the columns that are centered.
         column: Further options of each column, see `rich.table.Column`.
         style: Further options of the table, see `rich.table.Table`.
     """
     table = Table(title=Text.assemble(title) if title else None, title_justify="left", **style)
     for name in columns:
-        table.add_column(Text(name), justify="right" if name in numbers else "left", **(column or {}))
+        justify: JustifyMethod = "right" if name in numbers else "center" if name in centered else "left"
+        table.add_column(Text(name), justify=justify, **(column or {}))
     for row in rows:
         if row:
             table.add_row(*map(Text.assemble, row))

@@ -1,8 +1,9 @@
-"""`adaptrans tasks new` and `tasks preview`: begin a task of one's own, and look at what a model gets."""
+"""`adaptrans tasks`: list, show, check and preview tasks, and begin one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,13 @@ TOKENS = 100
 
 BAR = 40
 
+SUMMARY = {"name", "version", "title", "kind", "roles", "languages", "scores", "license"}
+"""What a list says of a task as JSON."""
 
+app = typer.Typer(name="tasks", help="Tasks: list, show, check, preview, begin one.", no_args_is_help=True)
+
+
+@app.command()
 def new(
     kind: Annotated[
         str | None,
@@ -70,6 +77,7 @@ def new(
         options.say(f"now: adaptrans tasks check {name} --tasks {out.parent} --data {where}")
 
 
+@app.command()
 def preview(
     name: Annotated[str, typer.Argument(help="Name of the task.")],
     lang: Annotated[
@@ -112,7 +120,9 @@ def preview(
     for note in length_notes(task.model_copy(update={"max_length": length}), encoder.longest):
         options.say(f"note: {task}: {note}")
     if as_json:
-        options.print_json(_as_json(task, split, lang, backbone, len(examples), first, found))
+        values = {"task": str(task), "split": split, "language": lang, "backbone": backbone or "mini"}
+        measures = {**asdict(found), "share_longer": found.share_longer}
+        options.print_json({**values, "examples": len(examples), "shown": first, "lengths": measures})
         return
     print(f"{task} {split} [{lang}]: {len(examples):,} examples, tokens of {backbone or 'mini'}")
     for item in first:
@@ -136,28 +146,6 @@ def _place(task: Task, split: str | None, lang: str | None, data: Path | None) -
     return chosen, lang or task.languages_of(chosen)[0]
 
 
-def _as_json(
-    task: Task,
-    split: str,
-    lang: str,
-    backbone: str | None,
-    examples: int,
-    first: list[Shown],
-    found: Lengths,
-) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "task": str(task),
-        "split": split,
-        "language": lang,
-        "backbone": backbone or "mini",
-        "examples": examples,
-        "shown": [asdict(item) for item in first],
-        "lengths": {**asdict(found), "share_longer": found.share_longer},
-    }
-
-
 def _print_example(item: Shown) -> None:
     print(f"\n{item.id}")
     for field, value in item.fields.items():
@@ -179,12 +167,9 @@ def _flat(value: Any) -> str:
 
 def _marked(model_input: Input) -> str:
     """Tokens on one line, with their labels, and the answer in brackets."""
-    words = [
-        f"{token}/{label}" if label else token
-        for token, label in zip(
-            model_input.tokens, model_input.labels or [""] * len(model_input.tokens), strict=True
-        )
-    ]
+    labels = model_input.labels or [""] * len(model_input.tokens)
+    pairs = zip(model_input.tokens, labels, strict=True)
+    words = [f"{token}/{label}" if label else token for token, label in pairs]
     begin = 0
     if model_input.span is not None:
         start, end = model_input.span
@@ -205,11 +190,6 @@ def _print_lengths(found: Lengths) -> None:
     print(f"median {found.median}, 95 % up to {found.percentile_95}, longest {found.longest}")
     share = f"{found.longer:,} ({100 * found.share_longer:.1f} %)"
     print(f"{share} are longer than max_length {found.max_length} and {found.then}")
-
-
-app = typer.Typer(name="tasks", help="Tasks: list, show, check, preview, begin one.", no_args_is_help=True)
-app.command("new")(new)
-app.command("preview")(preview)
 
 
 def _places(data: Path | None, tasks: Sequence[Path] | None) -> tuple[Path | None, tuple[Path, ...]]:
@@ -242,30 +222,28 @@ def list_tasks(
     from adaptrans.tasks.loading import available_languages
 
     data, folders = _places(data, tasks)
-    rows = []
+    values, rows = [], []
     for name in catalogue.names(folders):
         task = catalogue.get(name, folders)
         if kind is not None and task.type is not TASK_TYPES[kind]:
             continue
         found = {split: len(available_languages(task, split, data)) for split in task.splits}
-        available = found if data else None
-        rows.append((task, available))
-    if as_json:
-        options.print_json([_summary(task, available) for task, available in rows])
-        return
-    columns = ["task", "type", "roles", "languages", "scores", *(["at hand (languages)"] if data else [])]
-    cells = [
-        [
+        facts = task.model_dump(mode="json", include=SUMMARY)
+        values.append({**facts, "splits": list(task.splits), "available": found if data else None})
+        cells = [
             str(task),
             task.kind,
             ", ".join(task.roles),
             str(len(task.languages)),
             ", ".join(task.scores),
-            *([_at_hand(available)] if available is not None else []),
         ]
-        for task, available in rows
-    ]
-    _print_table(columns, cells)
+        at_hand = ", ".join(f"{split} {count}" for split, count in found.items() if count) or "-"
+        rows.append([*cells, *([at_hand] if data else [])])
+    if as_json:
+        options.print_json(values)
+        return
+    columns = ["task", "type", "roles", "languages", "scores", *(["at hand (languages)"] if data else [])]
+    _print_table(columns, rows)
 
 
 @app.command("show")
@@ -345,9 +323,7 @@ def check(
             advance=lambda note: meter.advance(1, note),
         )
     if as_json:
-        from dataclasses import asdict
-
-        options.print_json([asdict(result) for result in results])
+        options.print_json(results)
         return
     _print_checks(results)
 
@@ -387,16 +363,6 @@ def _print_checks(results: list[SplitCheck]) -> None:
             typer.echo(f"absent: {lacking[0].remedy}{more}")
 
 
-def _summary(task: Task, available: dict[str, int] | None) -> dict[str, Any]:
-    keep = ("name", "version", "title", "kind", "roles", "languages", "scores", "license")
-    facts = task.model_dump(mode="json", include=set(keep))
-    return {**facts, "splits": list(task.splits), "available": available}
-
-
-def _at_hand(available: dict[str, int]) -> str:
-    return ", ".join(f"{split} {count}" for split, count in available.items() if count) or "-"
-
-
 def _labels(task: Task) -> str:
     rule = task.labels_from
     if rule is None:
@@ -411,17 +377,11 @@ def _split_row(task: Task, name: str, available: list[str] | None) -> list[str]:
     elif split.holdout:
         origin = f"{split.holdout.share:g} of {split.holdout.of}"
     else:
-        origin = "\n".join(
-            [
-                *(" + ".join(source.path) for source in split.files),
-                *(f"hub {hub.repo}{'' if hub.tried else ', not tried'}" for hub in task.hub_sources(name)),
-            ]
-        )
+        hubs = [f"hub {hub.repo}{'' if hub.tried else ', not tried'}" for hub in task.hub_sources(name)]
+        origin = "\n".join([*(" + ".join(source.path) for source in split.files), *hubs])
     counts = split.counts
-    if isinstance(counts, dict):
-        published = ", ".join(f"{language} {count:,}" for language, count in counts.items())
-    else:
-        published = "-" if counts is None else f"{counts:,}"
+    each = counts if isinstance(counts, dict) else {} if counts is None else {"": counts}
+    published = ", ".join(f"{language} {count:,}".strip() for language, count in each.items()) or "-"
     return [name, origin, published, "?" if available is None else " ".join(available) or "-", split.note]
 
 

@@ -50,7 +50,7 @@ def test_other_codes_lead_to_the_same_language(other, code):
 
 
 def test_three_letter_codes():
-    assert languages.lang3("zh") == "zho"
+    assert languages.get("zh").iso3 == "zho"
     assert languages.get("zh").codes3 == ("zho", "cmn")
     assert languages.get("he").codes3 == ("heb",)
 

@@ -21,8 +21,8 @@ from adaptrans.errors import ConfigError
 from adaptrans.evaluation.fusion_attention import AttentionRecord
 from adaptrans.report.content import Content, fusions_of
 from adaptrans.report.tables import Sheet, fusion_sheet, sheets
-from adaptrans.utils.format import duration, size, thousands
 from adaptrans.utils.io import atomic_write
+from adaptrans.utils.progress import duration, size, thousands
 
 COLORS = ("#4b5563", "#d0680a", "#1f78b8", "#12876a", "#b5488f", "#7a5bd0", "#9a7b00", "#b3352c")
 """Those of setups in their order; in the page `--s0` to `--s7`."""

@@ -15,8 +15,8 @@ from adaptrans.report.content import Content, content
 from adaptrans.report.tables import cost_sheet, curve_sheet, language_sheet, panels
 from adaptrans.runs.store import Store
 from adaptrans.stats.intervals import SIGNIFICANT
-from adaptrans.utils.format import duration, size
 from adaptrans.utils.io import atomic_write
+from adaptrans.utils.progress import duration, size
 
 FOLDER = Path(__file__).parent
 

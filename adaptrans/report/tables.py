@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from adaptrans.analysis.comparison import TargetTable
 from adaptrans.report.content import Content, Curve, Fusion
 from adaptrans.stats.intervals import Difference
-from adaptrans.utils.format import size
+from adaptrans.utils.progress import size
 
 if TYPE_CHECKING:
     from pandas import DataFrame

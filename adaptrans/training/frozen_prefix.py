@@ -22,9 +22,9 @@ from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.training.multitask import TrainingTask
 from adaptrans.utils import distributed
 from adaptrans.utils.devices import autocast
-from adaptrans.utils.format import size as format_size
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress, remark
+from adaptrans.utils.progress import size as format_size
 
 if TYPE_CHECKING:
     pass

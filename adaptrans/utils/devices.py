@@ -140,29 +140,22 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f'unknown device "{name}"', remedy=f"choose from {', '.join(DEVICES)}")
     if not counts[family]:
         raise ConfigError(f"torch sees no {family} device here", remedy="use --device auto")
-    if not colon:
-        return (
-            torch.device(family)
-            if family != "cuda" or distributed.count() == 1
-            else _own_card(counts[family])
+    own = distributed.local_rank()
+    if not colon and (family != "cuda" or distributed.count() == 1):
+        return torch.device(family)
+    if not colon and own >= counts[family]:
+        raise ConfigError(
+            f"more processes were started than torch sees cards ({counts[family]})",
+            remedy="start one for each card",
         )
+    if not colon:
+        return torch.device("cuda", own)
     known = [f"{family}:{number}" for number in range(counts[family])]
     if name not in known:
         raise ConfigError(
             f'torch sees no device "{name}" here', remedy=f"choose from {family}, {', '.join(known)}"
         )
     return torch.device(family, int(index))
-
-
-def _own_card(cards: int) -> torch.device:
-    """The card of this process, where several work together."""
-    import torch
-
-    if distributed.local_rank() >= cards:
-        raise ConfigError(
-            f"more processes were started than torch sees cards ({cards})", remedy="start one for each card"
-        )
-    return torch.device("cuda", distributed.local_rank())
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -40,12 +40,10 @@ OTHER_PACKAGES = ("filelock", "fsspec", "jinja2", "matplotlib", "pyyaml", "rich"
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
     """Installed version of each package, None where it is missing."""
-    found: dict[str, str | None] = {}
+    found: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
     return found
 
 
@@ -77,14 +75,14 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """What a run took, as far as it is known.
 
     Args:
-        seconds: Wall-clock seconds of the process that finished it.
-        memory: Largest resident memory of that process meanwhile, in bytes; None where it is not known.
-        device_memory: Largest memory of a CUDA device, in bytes, as reserved; None without one.
+        seconds: Wall-clock seconds of the process that finished it; of the whole run only if `whole`.
+        memory: Largest resident memory of that process meanwhile, in bytes.
+        device_memory: Largest memory of a CUDA device, in bytes, as reserved.
         disk: Bytes of the finished run's folder.
-        whole: Whether one process did all of it, so that the seconds are those of the whole run.
+        whole: Whether one process did all of it.
     """
 
     seconds: float | None = None

@@ -66,14 +66,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def _check_kind(new: Path, path: Path) -> None:
     """Refuse to put a file in the place of a folder, which may hold anything, or the other way round."""
-    if new.is_file() and path.is_dir():
-        raise AdaptransError(
-            f"{path} is a folder, not a file", remedy="give another name, or delete it first"
-        )
-    if new.is_dir() and path.exists() and not path.is_dir():
-        raise AdaptransError(
-            f"{path} is a file, not a folder", remedy="give another name, or delete it first"
-        )
+    for kind, is_new, is_old in (
+        ("a folder, not a file", new.is_file(), path.is_dir()),
+        ("a file, not a folder", new.is_dir(), path.exists() and not path.is_dir()),
+    ):
+        if is_new and is_old:
+            raise AdaptransError(f"{path} is {kind}", remedy="give another name, or delete it first")
 
 
 def remove(path: Path) -> None:
@@ -149,7 +147,7 @@ def cache_folder() -> Path:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, always computed."""
-    state = hashlib.sha256()
+    state = hashlib.sha256()  # hashlib.file_digest is there from Python 3.11
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             state.update(block)

@@ -1,4 +1,4 @@
-"""Progress bars with an estimate of the time left, on standard error.
+"""Progress bars with an estimate of the time left, on standard error; bytes, times and counts as text.
 
 On a terminal a Rich bar; elsewhere a plain line every half minute, so that logs
 stay readable. Where a whole experiment is shown, its view is told instead.
@@ -21,14 +21,7 @@ _listener: Listener | None = None
 
 @dataclass(frozen=True)
 class Step:
-    """Where a piece of work stands, as a view is told.
-
-    Args:
-        description: What is being done.
-        total: Number of steps.
-        done: Steps done so far.
-        note: Short text, for instance the loss.
-    """
+    """Where a piece of work stands: steps done of a total, and a short text such as the loss."""
 
     description: str
     total: int
@@ -40,8 +33,7 @@ class Step:
 def told_to(listener: Listener) -> Iterator[None]:
     """While the block runs, progress in this process is told to a listener and shown by nobody else.
 
-    Args:
-        listener: Called at the start of each piece of work and after every change; it has to be quick.
+    It is called at the start of each piece of work and after every change, and has to be quick.
     """
     global _listener
     before, _listener = _listener, listener
@@ -53,15 +45,7 @@ def told_to(listener: Listener) -> Iterator[None]:
 
 @dataclass
 class Meter:
-    """Where a piece of work stands.
-
-    Args:
-        description: What is being done.
-        total: Number of steps.
-        show: Called after every change.
-        done: Steps done so far.
-        note: Short text behind the bar, for instance the loss.
-    """
+    """A piece of work that moves on; `show` is called after every change."""
 
     description: str
     total: int
@@ -136,11 +120,7 @@ def _bar(description: str, total: int, start: int) -> Iterator[Meter]:
 
 
 def plain_lines(start: int) -> Listener:
-    """A listener that prints a line every half minute.
-
-    Args:
-        start: Steps that were done before; they do not enter the estimate.
-    """
+    """A listener that prints a line every half minute; `start` as for `progress`."""
     began = last = time.monotonic()
 
     def show(step: Step) -> None:
@@ -154,3 +134,48 @@ def plain_lines(start: int) -> Listener:
         print(f"{step.description}: {step.done}/{step.total}{left} {step.note}".rstrip(), file=sys.stderr)
 
     return show
+
+
+def size(number: float) -> str:
+    """Bytes in the largest binary unit that they fill.
+
+    Example:
+        >>> size(900), size(12 * 2**10), size(420 * 2**20), size(5.25 * 2**30)
+        ('900 B', '12 KiB', '420 MiB', '5.2 GiB')
+    """
+    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if number >= length:
+            value = number / length
+            return f"{value:.0f} {unit}" if value >= 100 or value == int(value) else f"{value:.1f} {unit}"
+    return f"{number:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two largest units.
+
+    Example:
+        >>> duration(9.4), duration(75), duration(3725), duration(200_000)
+        ('9 s', '1 min 15 s', '1 h 2 min', '2 d 8 h')
+    """
+    whole = round(seconds)
+    for (unit, length), (smaller, part) in (
+        (("d", 86_400), ("h", 3_600)),
+        (("h", 3_600), ("min", 60)),
+        (("min", 60), ("s", 1)),
+    ):
+        large, small = divmod(round(whole / part), length // part)
+        if large:
+            return f"{large} {unit} {small} {smaller}" if small else f"{large} {unit}"
+    return f"{whole} s"
+
+
+def thousands(number: float) -> str:
+    """A count in few characters.
+
+    Example:
+        >>> thousands(950), thousands(38225), thousands(9_530_000)
+        ('950', '38k', '9.5M')
+    """
+    if number >= 1e6:
+        return f"{number / 1e6:.1f}M"
+    return f"{number / 1e3:.0f}k" if number >= 1e3 else f"{number:.0f}"

@@ -116,10 +116,10 @@ def explained(
     lines: dict[KeyPath, int],
     known_keys: Callable[[KeyPath], list[str]],
 ) -> ConfigError:
-    """What is wrong with a file's content in one line: file, line, key and reason.
+    """What pydantic found wrong with a file's content, in one line: file, line, key and reason.
 
     Args:
-        problem: What pydantic found.
+        problem: What it found.
         place: The file, or what else the content is called.
         lines: The line of each key.
         known_keys: Keys that may stand where the key at a path stands.

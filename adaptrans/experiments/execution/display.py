@@ -17,8 +17,7 @@ from adaptrans.experiments.cost_forecast import Forecast
 from adaptrans.experiments.execution.base import Failure, RunCallback
 from adaptrans.experiments.plan import Job
 from adaptrans.utils import progress
-from adaptrans.utils.format import duration
-from adaptrans.utils.progress import Listener, Step
+from adaptrans.utils.progress import Listener, Step, duration
 
 if TYPE_CHECKING:
     from rich.live import Live
