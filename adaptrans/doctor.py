@@ -17,14 +17,7 @@ Level = Literal["ok", "note", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
-
-    Args:
-        subject: What was looked at.
-        level: `missing` means that something will not work.
-        found: What was found.
-        remedy: What to do, empty if nothing.
-    """
+    """One thing looked at; at the level `missing` something will not work."""
 
     subject: str
     level: Level
@@ -37,12 +30,9 @@ class Advisory:
     """A published weakness of a package that this version stands on.
 
     Args:
-        name: Its number.
-        package: The package.
         fixed: First version without it.
         needs: Another package without which it has no effect.
         what: What can happen, and what is done here about it.
-        remedy: What to do about the rest.
     """
 
     name: str
@@ -141,12 +131,11 @@ def _devices() -> list[Finding]:
     findings = [
         Finding("cpu", "ok", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {precision}")
     ]
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(index)
-            name = torch.cuda.get_device_name(index)
-            findings.append(Finding(f"cuda:{index}", "ok", f"{name}, {size(free)} of {size(total)} free"))
-    else:
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        findings.append(Finding(f"cuda:{index}", "ok", f"{name}, {size(free)} of {size(total)} free"))
+    if not torch.cuda.is_available():
         findings.append(Finding("cuda", "note", "torch sees no CUDA device", "runs take the CPU"))
     return findings
 

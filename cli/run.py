@@ -138,7 +138,7 @@ def show(outcome: Outcome, backbone: str, store: Path, as_json: bool, page: Path
     if outcome.tables:
         tables.overview(outcome.tables, found.setups, found.baseline, backbone)
     failed = failures(outcome.carried)
-    if outcome.carried.failed:
+    if failed["failed"]:
         rows = [[one["what"], one["error"], one["log"]] for one in failed["failed"]]
         tables.listing("failed", ["run", "error", "log"], rows)
     for one in failed["waiting"]:

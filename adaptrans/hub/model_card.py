@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from adaptrans import languages
 from adaptrans.errors import UnknownNameError
-from adaptrans.hub.package import Package, PackageRow, Score
+from adaptrans.hub.package import Package, PackageRow
 from adaptrans.modeling.adapter_methods import SUBTRACTS_NOTHING, untold_lines
 from adaptrans.task_types.base import TASK_TYPES
 from adaptrans.tasks.names import TaskRef
@@ -80,6 +80,26 @@ def _body(package: Package) -> str:
     base = package.base
     whole = package.method == "full"
     what = "A whole model" if whole else "A language adapter" if package.kind == LANGUAGE else "An adapter"
+    scores = [
+        (
+            item.task,
+            item.split,
+            item.language,
+            item.score,
+            f"{item.value:.1f}",
+            "-" if item.low is None else f"{item.low:.1f} to {item.high:.1f}",
+            str(item.n),
+        )
+        for item in package.scores
+    ]
+    parents = [
+        (
+            f"`{item.reference}`",
+            f"{item.name}@v{item.version}" if item.name else "not shared",
+            "needed to answer" if item.content else "trained further",
+        )
+        for item in package.parents
+    ]
     parts = [
         f"# {package.name}",
         f"{what} for {base.id} ({base.depth} layers x {base.width}, {base.vocabulary} tokens), trained by"
@@ -107,49 +127,16 @@ def _body(package: Package) -> str:
             ],
         ),
         "## Scores",
-        _scores(package.scores),
-        *(["## Notes", "\n".join(f"- {_cell(note)}" for note in _notes(package))] if _notes(package) else []),
-        *(["## Built on", _parents(package)] if package.parents else []),
-        "## Use",
-        _use(package),
+        _table(("task", "split", "language", "score", "value", "95 % interval", "n"), scores)
+        if scores
+        else "None were recorded.",
     ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _notes(package: Package) -> list[str]:
-    """What the reader of a score has to know."""
     notes = package.result.get("notes", [])
-    return [str(note) for note in notes] if isinstance(notes, list) else []
-
-
-def _scores(scores: Sequence[Score]) -> str:
-    if not scores:
-        return "None were recorded."
-    rows = [
-        (
-            item.task,
-            item.split,
-            item.language,
-            item.score,
-            f"{item.value:.1f}",
-            "-" if item.low is None else f"{item.low:.1f} to {item.high:.1f}",
-            str(item.n),
-        )
-        for item in scores
-    ]
-    return _table(("task", "split", "language", "score", "value", "95 % interval", "n"), rows)
-
-
-def _parents(package: Package) -> str:
-    rows = [
-        (
-            f"`{item.reference}`",
-            f"{item.name}@v{item.version}" if item.name else "not shared",
-            "needed to answer" if item.content else "trained further",
-        )
-        for item in package.parents
-    ]
-    return _table(("in the setup", "artifact in the same hub", ""), rows)
+    if notes and isinstance(notes, list):
+        parts += ["## Notes", "\n".join(f"- {_cell(str(note))}" for note in notes)]
+    if package.parents:
+        parts += ["## Built on", _table(("in the setup", "artifact in the same hub", ""), parents)]
+    return "\n\n".join([*parts, "## Use", _use(package)]) + "\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
