@@ -464,3 +464,38 @@ def test_one_module_imports_the_library():
         if line.strip().startswith(("import adapters", "from adapters"))
     }
     assert lines == {"adapters.py"}
+
+
+def test_a_language_adapter_comes_and_goes_below_the_others(base, build, tools, tmp_path):
+    for seed, code in enumerate(("en", "sw"), start=3):
+        own = SetupModel.for_language(base, code, "seq_bn", seed)
+        tools.shaken(own, seed).save(tmp_path / code)
+    batch = tools.batch_of("classification")
+    model = build("{lang} > target", tools.spec("classification"), {"{en}": tmp_path / "en"})
+    layers, (english,) = model.layers, tools.answers(model, batch)
+    model.use_language(None)
+    assert model.layers == layers[1:]
+    (without,) = tools.answers(model, batch)
+    model.use_language(None)
+    assert model.layers == layers[1:]
+    model.use_language(tmp_path / "sw")
+    assert model.layers == ("language_sw", *layers[1:])
+    (other,) = tools.answers(model, batch)
+    model.use_language(tmp_path / "en")
+    assert torch.equal(tools.answers(model, batch)[0], english)
+    assert not torch.equal(without, english)
+    assert not torch.equal(other, english)
+
+
+def test_heads_of_one_model_share_its_weights(build, tools):
+    first, second = tools.spec("classification"), tools.spec("tagging")
+    model = build("adapter", first, more_heads=[second])
+    other = model.with_head("panx")
+    assert other.head == second
+    assert (model.head, model.target) == (first, "xnli")
+    assert other.model is model.model
+    assert [id(value) for value in other.parameters()] == [id(value) for value in model.parameters()]
+    assert other(tools.batch_of("tagging")).shape[-1] == len(second.labels)
+    # What checkpoints and artifacts hold goes by the names in the library's model.
+    assert list(model.trained_state()) == list(model.trained)
+    assert {f"model.{name}" for name in model.trained} <= {name for name, _ in model.named_parameters()}
