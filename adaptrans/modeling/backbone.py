@@ -60,8 +60,8 @@ class Backbone:
         depth: Number of layers.
         width: Hidden size.
         vocabulary: Rows of the embedding matrix.
-        fingerprint: Hash of the weights and of all that can change an output in its config, see `configkeys`.
-        fetched: Whether it is at hand; if not, its shape is known and its content is not, see `outline`.
+        fingerprint: Hash of the weights and of what in its config can change an output, see `config_keys`.
+        fetched: Whether it is at hand; if not, its shape is known and its content is not, see `outlined`.
         longest: Pieces of its longest input.
         retrieval_layer: The layer that it recommends for retrieval, see `recommended_layer`.
     """

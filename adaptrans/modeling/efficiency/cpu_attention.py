@@ -68,7 +68,7 @@ def _fast_classes() -> dict[type[nn.Module], type[nn.Module]]:
 
 
 def use_fast_dropout(model: nn.Module) -> None:
-    """Let the dropout of a model be swift; what else it computes stays as it is."""
+    """Let the dropout of a model be fast; what else it computes stays as it is."""
     fast = _fast_classes()
     for module in model.modules():
         if type(module) in fast and not getattr(module, "inplace", False):
@@ -83,7 +83,7 @@ def attend(
     dropout_p: float = 0.0,
     **options: Any,
 ) -> Tensor:
-    """`torch.nn.functional.scaled_dot_product_attention`, with the random numbers of `SwiftDropout`.
+    """`torch.nn.functional.scaled_dot_product_attention`, with the random numbers of `FastDropout`.
 
     What nobody here asks for (no dropout, a mask of booleans, a causal one, a scale) is left to PyTorch.
     Scores and weights are rounded to the precision of the inputs, as in attention written out under autocast.

@@ -53,7 +53,7 @@ def one_backbone(prepare: Callable[[Model], None]) -> Iterator[None]:
 
 
 def bare_model(backbone: Backbone, tokens: np.ndarray | None = None, quantize: str = UNQUANTIZED) -> Model:
-    """A bare model whose weights stay frozen, see `library.bare_model`; loaded once in `one_backbone`.
+    """A bare model whose weights stay frozen, see `adapters.bare_model`; loaded once in `one_backbone`.
 
     Args:
         backbone: The base.
