@@ -41,21 +41,25 @@ def test_every_shipped_experiment_loads_with_its_tasks_and_setups(path):
     assert path.read_text(encoding="utf-8").startswith("# adaptrans ")
 
 
+def options(found, task, whole_model, given):
+    return found.training_of(task, "classification", whole_model, 12, given).config
+
+
 def test_layers_of_training_options(tmp_path):
-    section = load(tmp_path, GOOD).training
-    assert section.config("xnli", False, {}).epochs == 5
-    assert section.config("udpos", False, {}).epochs == 2
-    assert section.config("udpos", False, {"epochs": 1}).epochs == 1
-    assert section.config("xnli", False, {}).learning_rate == 0.001
-    assert section.config("xnli", True, {}).rate(whole_model=True) == 2e-5
+    found = load(tmp_path, GOOD)
+    assert options(found, "xnli", False, {}).epochs == 5
+    assert options(found, "udpos", False, {}).epochs == 2
+    assert options(found, "udpos", False, {"epochs": 1}).epochs == 1
+    assert options(found, "xnli", False, {}).learning_rate == 0.001
+    assert options(found, "xnli", True, {}).rate(whole_model=True) == 2e-5
 
 
 def test_a_task_has_options_of_its_own_for_each_method(tmp_path):
     own = "tasks: {xnli: {epochs: 5, adapter: {learning_rate: 0.5}, full: {learning_rate: 0.25}}}"
-    section = load(tmp_path, GOOD.replace("tasks: {xnli: {epochs: 5}}", own)).training
-    assert section.config("xnli", False, {}).learning_rate == 0.5
-    assert section.config("xnli", True, {}).learning_rate == 0.25
-    assert section.config("xnli", True, {}).epochs == 5
+    section = load(tmp_path, GOOD.replace("tasks: {xnli: {epochs: 5}}", own))
+    assert options(found, "xnli", False, {}).learning_rate == 0.5
+    assert options(found, "xnli", True, {}).learning_rate == 0.25
+    assert options(found, "xnli", True, {}).epochs == 5
     with pytest.raises(AdaptransError, match=r"xnli\.full holds no options"):
         load(tmp_path, GOOD.replace("{epochs: 5}", "{full: 3}"))
 
