@@ -56,7 +56,7 @@ def test_layers_of_training_options(tmp_path):
 
 def test_a_task_has_options_of_its_own_for_each_method(tmp_path):
     own = "tasks: {xnli: {epochs: 5, adapter: {learning_rate: 0.5}, full: {learning_rate: 0.25}}}"
-    section = load(tmp_path, GOOD.replace("tasks: {xnli: {epochs: 5}}", own))
+    found = load(tmp_path, GOOD.replace("tasks: {xnli: {epochs: 5}}", own))
     assert options(found, "xnli", False, {}).learning_rate == 0.5
     assert options(found, "xnli", True, {}).learning_rate == 0.25
     assert options(found, "xnli", True, {}).epochs == 5
