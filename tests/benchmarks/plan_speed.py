@@ -54,7 +54,7 @@ def fill_data(folder: Path) -> None:
                 for source in task.file_sources(split)[:1]:
                     if source.languages and code not in source.languages:
                         continue
-                    for pattern in (*source.path, *filter(None, (source.beside, source.gold))):
+                    for pattern in (*source.path, *filter(None, (source.beside, source.references))):
                         path = folder / pattern.format_map(names)
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_text("a|b|N c|d|NP\n" * 10 if task.name == "ccg" else f"{code}\tX\n")
