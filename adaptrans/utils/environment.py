@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,8 @@ OTHER_PACKAGES = ("filelock", "fsspec", "jinja2", "matplotlib", "pyyaml", "rich"
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
     """Installed version of each package, None where it is missing."""
+    from importlib.metadata import PackageNotFoundError, version  # not for `--help`
+
     found: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
         with contextlib.suppress(PackageNotFoundError):

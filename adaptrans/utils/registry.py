@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from adaptrans.errors import UnknownNameError
@@ -40,7 +39,12 @@ class Registry(Generic[T]):
     def _targets(self) -> dict[str, T | str]:
         """All targets, after what packages bring has been added once; their names do not replace ours."""
         group, self._group = self._group, None
-        for point in entry_points(group=group) if group else ():
+        if group is None:
+            return self._own
+        # Imported here, since `--help` asks for nothing that packages bring and would wait for it.
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=group):
             self._own.setdefault(point.name, point.value)
         return self._own
 
