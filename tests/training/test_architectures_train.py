@@ -18,7 +18,7 @@ from adaptrans.runs.store import Store
 from adaptrans.runs.training_args import training_config
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=["bert", *ARCHITECTURES])
 def folder(request, tmp_path_factory):
     return make_encoder(tmp_path_factory.mktemp("backbone") / request.param, request.param)
 
@@ -49,7 +49,9 @@ def test_it_is_trained_evaluated_and_exported(planner, setup, task, tmp_path):
         return export(specs[-1].run.artifact, out=tmp_path / "x", store=store, backbone=base.path)
 
     if plain or base.spec.supports("adapters_export"):
-        assert exported().format == ("transformers" if plain else "adapters")
+        made = exported()
+        assert made.format == ("transformers" if plain else "adapters")
+        assert plain or f"from adapters import {base.spec.classes}AdapterModel" in made.lines
         return
     with pytest.raises(AdaptransError, match="an export for the adapters library does not work") as told:
         exported()
