@@ -21,7 +21,7 @@ from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import available_languages
 
-INPUTS, FEW = 400, 80
+INPUTS, FEW = 96, 24
 """Inputs of each kind of task, and of another run of a kind."""
 AGAIN = ("single", "lora", "first", "direft")
 
