@@ -20,7 +20,7 @@ EXPERIMENT = {
 
 
 class CommandLine:
-    """Runs the command in processes of their own: `start` from nothing, the others forked off one that has imported."""
+    """Runs commands in processes forked off one that has imported all; `start` starts anew."""
 
     def __init__(self, folder: Path, backbone: Path, data: Path) -> None:
         self.folder = folder

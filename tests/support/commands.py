@@ -1,8 +1,9 @@
 """Commands in processes of their own that do not import everything again.
 
-One process imports the package and the libraries beneath it, and forks itself for each command: a process with its own
-arguments, environment, folder, output and end, as a command started from a shell has, without the six seconds of
-processor time that importing torch, transformers and adapters takes.
+One process imports the package and the libraries beneath it, and forks itself for each command: a
+process with its own arguments, environment, folder, output and end, as a command started from a
+shell has, without the six seconds of processor time that importing torch, transformers and adapters
+takes.
 """
 
 import atexit
@@ -19,7 +20,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-MODULES = ("torch", "transformers", "adapters", "datasets", "faiss", "pandas", "scipy.stats", "adaptrans_cli.main")
+MODULES = ("torch", "transformers", "adapters", "datasets", "faiss", "pandas", "adaptrans_cli.main")
 
 
 class CommandServer:
@@ -50,7 +51,7 @@ class CommandServer:
             for file in (out, error):
                 file.seek(0)
                 texts.append(file.read().decode())
-        return int.from_bytes(answer, "big", signed=True), *texts
+        return int.from_bytes(answer, "big", signed=True), texts[0], texts[1]
 
     def close(self) -> None:
         """End the process that forks."""
