@@ -54,6 +54,56 @@ def language(code: str, *, text: str | Path, where: Workspace, **options: Any) -
     return _carried_out(plan_language(code, text=text, where=where, **options))
 
 
+def add_head(
+    out: str | Path,
+    *,
+    where: Workspace,
+    task: str = "mlm",
+    languages: Sequence[str] = (),
+    license: str | None = None,
+    seed: int = 1,
+    announce: Announce = _silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train a masked language model head for an encoder that has none, and write both as one backbone.
+
+    The encoder stays as it is. The same call again finds run and folder.
+
+    Args:
+        out: Folder of the new backbone.
+        where: The workspace; its backbone gets the head, its data folder holds the text.
+        task: A text task.
+        languages: Languages of the text; by default all that have text.
+        license: License of the text, in words, for the record beside the weights.
+        seed: Seed of weights, masks and batches.
+        announce: Called before the run is computed.
+        **options: Fields of `TrainingConfig`.
+
+    Returns:
+        `folder`, `run`, whether it was `written` now, and what was measured on held-out text by language:
+        `held_out`, and `untrained` for the head before its first step.
+    """
+    from adaptrans.modeling.added_head import refuse_other, write_backbone
+    from adaptrans.runs.masked_lm_head import head_spec
+
+    spec = head_spec(where, task, languages, seed, options)
+    folder = Path(out)
+    # Before the hours of training, not after them.
+    refuse_other(folder, spec.run.key)
+    execute(Plan((spec,), ()), announce)
+    result = spec.run.result()
+    measured = {name: result[name] for name in ("held_out", "untrained")}
+    about = {"license_of_text": license, "notes": result["notes"], **measured}
+    written = write_backbone(where.backbone, spec.run.artifact, folder, spec.run.key, about)
+    return {
+        "folder": str(folder),
+        "run": spec.run.name,
+        "written": written,
+        "notes": result["notes"],
+        **measured,
+    }
+
+
 def _carried_out(spec: RunSpec) -> Run:
     """One training run, computed unless the store has it."""
     execute(Plan((spec,), ()))

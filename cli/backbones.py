@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adaptrans_cli import options
+from adaptrans_cli.options import Printing, Training, grouped
 
 if TYPE_CHECKING:
     from adaptrans.modeling.known_backbones import KnownBackbone
 
 app = typer.Typer(
     name="backbones",
-    help="Encoders that are known by a short name: list, show.",
+    help="Encoders that are known by a short name: list, show; a head for one without: add-head.",
     no_args_is_help=True,
 )
 UNKNOWN = "unknown"
@@ -63,6 +65,120 @@ def show(
         options.print_json(row)
         return
     _print_one(row)
+
+
+@app.command("add-head")
+@grouped
+def add_head(
+    backbone: Annotated[str, typer.Argument(help="Folder, hub id or short name of an encoder.")],
+    text: Annotated[
+        Path,
+        typer.Option(
+            "--text", help="Folder with CODE.txt, CODE/*.txt or mono/CODE.txt, or one file; .gz too."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new backbone.")],
+    training: Training,
+    printing: Printing,
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="Codes with commas; by default all that have text.")
+    ] = None,
+    task: Annotated[str, typer.Option("--task", help="The text task, where it is one of your own.")] = "mlm",
+    license_: Annotated[
+        str | None, typer.Option("--license", help="Of the text, in words: written down beside the weights.")
+    ] = None,
+    limit_train: options.LimitTrain = None,
+    store: options.StoreFolder = options.DEFAULT_STORE,
+    tasks: options.TaskFolders = None,
+    device: options.Device = "auto",
+    skip_bad_rows: options.SkipBadRows = False,
+) -> None:
+    """Train a masked language model head on text, the encoder frozen, and write both as a backbone."""
+    from adaptrans import api
+    from adaptrans.experiments.commands import workspace
+    from adaptrans.experiments.plan import Plan, jobs_of
+    from adaptrans.runs.masked_lm_head import head_spec
+
+    folder, codes = _text_of(text, options.codes(languages))
+    where = workspace(
+        backbone=backbone,
+        data=folder,
+        store=store,
+        tasks=tasks or (),
+        device=device,
+        skip_bad_rows=skip_bad_rows,
+    )
+    given = options.settings(None, **training.given(), limit_train=limit_train)
+    if printing.dry_run:
+        spec = head_spec(where, task, codes, training.seed, given)
+        options.show_plan(jobs_of(Plan((spec,), ())), printing.as_json)
+        return
+    made = api.add_head(
+        out,
+        where=where,
+        task=task,
+        languages=codes,
+        license=license_,
+        seed=training.seed,
+        announce=options.announce,
+        **given,
+    )
+    if printing.as_json:
+        options.print_json(made)
+        return
+    print(f"{made['folder']}: {'written' if made['written'] else 'already there'} ({made['run']})")
+    _print_held_out(made)
+    for note in made["notes"]:
+        print(f"note: {note}")
+
+
+def _text_of(text: Path, codes: list[str]) -> tuple[Path, list[str]]:
+    """The folder of a text and its languages; a single file says its language in its name.
+
+    Raises:
+        MissingDataError: If there is no such file or folder.
+        ConfigError: If the name of a file is that of no language.
+    """
+    from adaptrans import languages
+    from adaptrans.errors import ConfigError, MissingDataError
+
+    if text.is_dir():
+        return text, codes
+    if not text.is_file():
+        raise MissingDataError(f"--text {text} does not exist", remedy="give a folder of text, or a file")
+    code = text.name.removesuffix(".gz").removesuffix(".txt")
+    if code not in languages.table() or codes not in ([], [code]):
+        raise ConfigError(
+            f"--text {text}: the name of a single file says its language",
+            remedy="call it CODE.txt or CODE.txt.gz, or give its folder",
+        )
+    return text.parent, [code]
+
+
+HELD_OUT = ("language", "loss", "perplexity", "accuracy", "tokens", "untrained loss", "untrained accuracy")
+"""What is measured on held-out text, and for the head before its first step."""
+
+
+def _print_held_out(made: dict[str, Any]) -> None:
+    """Print how well hidden tokens are guessed in text that the head has not seen."""
+    from rich.box import SIMPLE
+
+    from adaptrans_cli.tables import console, grid
+
+    rows = [
+        (
+            code,
+            f"{found['loss']:.2f}",
+            f"{found['perplexity']:,.0f}",
+            f"{found['accuracy']:.1f}",
+            f"{found['tokens']:,}",
+            f"{made['untrained'][code]['loss']:.2f}",
+            f"{made['untrained'][code]['accuracy']:.1f}",
+        )
+        for code, found in made["held_out"].items()
+    ]
+    title = "Hidden tokens of held-out text"
+    console().print(grid(HELD_OUT, rows, title=title, numbers=HELD_OUT[1:], box=SIMPLE))
 
 
 def _memory(item: KnownBackbone) -> dict[str, int] | None:

@@ -114,6 +114,10 @@ class HeadSpec:
         return config
 
 
+MASKED_LM = HeadSpec("mlm", "mlm")
+"""The head that fills gaps in plain text, of no target task."""
+
+
 def pretrained_head(backbone: Backbone) -> dict[str, Tensor]:
     """The head that the backbone was pretrained with, in float32, by the library's names.
 
@@ -132,7 +136,7 @@ def pretrained_head(backbone: Backbone) -> dict[str, Tensor]:
     if lacking:
         raise ArtifactError(
             f"backbone {backbone.name} has no masked language model head ({lacking[0]})",
-            remedy="train on text with a backbone that was saved with it",
+            remedy=f"train one: adaptrans backbones add-head {backbone.name} --text FOLDER --out FOLDER",
         )
     return {own: stored[name].to(torch.float32) for own, name in parts.items()}
 
@@ -148,11 +152,21 @@ def masked_lm_logits(
         batch: `input_ids` and `attention_mask`, shape (batch, tokens); `hidden` is true where a token is to
             be predicted.
     """
-    base = model.base_model
-    output = base(**adapters.model_inputs(model, batch), return_dict=True)
-    states = output.last_hidden_state[batch["hidden"]]
+    return decoded(model, head, hidden_states_of(model, batch))
+
+
+def hidden_states_of(model: adapters.Model, batch: Mapping[str, Tensor]) -> Tensor:
+    """Last hidden states of the hidden tokens alone, shape (hidden tokens, width)."""
+    output = model.base_model(**adapters.model_inputs(model, batch), return_dict=True)
+    states: Tensor = output.last_hidden_state[batch["hidden"]]
+    return states
+
+
+def decoded(model: adapters.Model, head: Mapping[str, Tensor], states: Tensor) -> Tensor:
+    """What a masked language model head answers to last hidden states, shape (states, vocabulary)."""
     states = functional.gelu(functional.linear(states, head["0.weight"], head["0.bias"]))
-    eps = getattr(base.config, adapters.spec_of(model).key("layer_norm_eps"), UNNAMED_EPS)
+    config = model.base_model.config
+    eps = getattr(config, adapters.spec_of(model).key("layer_norm_eps"), UNNAMED_EPS)
     states = functional.layer_norm(states, states.shape[-1:], head["2.weight"], head["2.bias"], eps)
     # What an invertible adapter did to the embeddings is undone before they are compared with.
     states = adapters.inverted(model, states)

@@ -107,7 +107,7 @@ class TrainSpec(TrainingSpec):
     """One training run of the intermediate or target phase.
 
     Args:
-        phase: `intermediate` or `target`.
+        phase: `intermediate` or `target`; `head`, see `adaptrans.runs.masked_lm_head`.
         setup: What is trained: `full`, `adapter`, `mnli > target`, ...
         task: What it is trained on.
         method: Adapter method; ignored where the setup trains the whole model.
@@ -118,7 +118,7 @@ class TrainSpec(TrainingSpec):
     """
 
     workspace: Workspace
-    phase: Literal["intermediate", "target"]
+    phase: Literal["intermediate", "target", "head"]
     setup: Setup
     task: Task
     method: str

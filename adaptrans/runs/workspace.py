@@ -211,8 +211,6 @@ def artifact_folder(text: str, store: Store) -> Path:
         return run.artifact
     trained = run.config().get("trained") if run.phase == "evaluate" else None
     raise ArtifactError(
-        f"{run.name} is of the phase {run.phase} and trained nothing",
-        remedy=f"name the run that it evaluates: {trained}"
-        if trained
-        else "name a run that trained something",
+        f"{run.name} is of the phase {run.phase} and has no artifact of a setup",
+        remedy=f"name the run that it evaluates: {trained}" if trained else "name a run that trained a setup",
     )

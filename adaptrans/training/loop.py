@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ class TrainingJob:
         padding_id: Id of the padding token.
         precision: `fp32` or `bf16`.
         dev_score: Score on the dev set, higher is better; None where there is no dev set.
+        measured: What is measured on the trained model for the record of the run, by name.
     """
 
     description: str
@@ -73,6 +74,7 @@ class TrainingJob:
     device: torch.device
     precision: str
     dev_score: Callable[[SetupModel], float] | None = None
+    measured: Callable[[], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

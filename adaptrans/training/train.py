@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+T = TypeVar("T")
+
 Prepared = tuple[TrainingJob, dict[str, Any], dict[str, Any]]
 """What a run trains, what its artifact says about how it was made, and what the run says besides scores and
 time."""
@@ -82,6 +84,7 @@ def train(spec: TrainingSpec, run: Run) -> None:
     # Of several processes the first one saves.
     if not distributed.is_main():
         return
+    facts = {**facts, **(job.measured() if job.measured else {})}
     scores = {"dev": state.best_score, "dev_step": state.best_step, "steps": state.step}
     job.assembled.save(run.artifact, {**about, "trained_by": run.key, "scores": scores})
     trained = sum(value.numel() for value in job.assembled.trained_parameters().values())
@@ -99,7 +102,8 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
     """An intermediate or target run made ready: one task, or several that share the model."""
     # Tasks that share a head number its labels alike.
     parts = [
-        _Data(part, spec.parts[place].task.labels) for part, place in zip(spec.parts, spec.heads, strict=True)
+        TaskData(part, spec.parts[place].task.labels)
+        for part, place in zip(spec.parts, spec.heads, strict=True)
     ]
     splits = [data.split("train", spec.config.limit_train, training=True) for data in parts]
     config, precision, chosen = within_budget(spec, [features for _, features in splits], precision)
@@ -114,7 +118,7 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
             data.kind,
             features,
             [example.id for example in examples],
-            groups=_languages(examples, features) if data.kind.plain_text else None,
+            groups=language_numbers(examples, features) if data.kind.plain_text else None,
         )
         for place, data, (examples, features) in zip(spec.heads, parts, splits, strict=True)
     )
@@ -142,7 +146,7 @@ def tasks(spec: TrainSpec, device: torch.device, precision: str) -> Prepared:
         "source_languages": source_languages(spec),
         "notes": training_notes(spec, [note for data in parts for note in data.notes], sizes),
     }
-    about = _described(spec, provenance=provenance(spec.parts))
+    about = described(spec, provenance=provenance(spec.parts))
     return job, about | ({"mix": [part.reference for part in spec.parts]} if spec.others else {}), facts
 
 
@@ -187,7 +191,7 @@ def few_shot(spec: ShotSpec, device: torch.device, precision: str) -> Prepared:
         "source_languages": source_languages(spec),
         "notes": [*_shots_notes(spec), *notes],
     }
-    return job, {**_described(spec), "shots": spec.shots}, facts
+    return job, {**described(spec), "shots": spec.shots}, facts
 
 
 def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -> Prepared:
@@ -227,7 +231,7 @@ def language_adapter(spec: LanguageSpec, device: torch.device, precision: str) -
 
 def _assembled(
     spec: TrainSpec,
-    parts: Sequence[_Data],
+    parts: Sequence[TaskData],
     splits: Sequence[tuple[list[Any], Dataset]],
     config: TrainingConfig,
 ) -> tuple[SetupModel, dict[int, str]]:
@@ -253,7 +257,7 @@ def _assembled(
     return assembled, dict(zip(owners, assembled.heads, strict=True))
 
 
-def _described(spec: TrainSpec | ShotSpec, **training_data: Any) -> dict[str, Any]:
+def described(spec: TrainSpec | ShotSpec, **training_data: Any) -> dict[str, Any]:
     """What the artifact of a run says about how it was made."""
     sources = [
         source.model_dump(mode="json")
@@ -326,7 +330,7 @@ def training_notes(spec: TrainSpec, read: Sequence[str], sizes: Sequence[int]) -
     return list(notes)
 
 
-def _languages(examples: Sequence[Any], features: Dataset) -> list[int]:
+def language_numbers(examples: Sequence[Any], features: Dataset) -> list[int]:
     """Number of the language of each input."""
     numbers: dict[str, int] = {}
     return [numbers.setdefault(examples[place].language, len(numbers)) for place in features["example"][:]]
@@ -360,7 +364,7 @@ def _encoded(
         return encode(encoder, examples, key, spec.workspace.store.cache, tick=meter.to)
 
 
-class _Data:
+class TaskData:
     """Examples and encodings of a training spec of one task.
 
     Args:
@@ -448,8 +452,8 @@ def _texts(spec: LanguageSpec) -> Iterator[str]:
                 meter.to(min(read, path.stat().st_size))
 
 
-def split(found: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
-    """Blocks to train on, and blocks spread over the text that are held out.
+def split(found: Sequence[T], most: int = DEV_BLOCKS) -> tuple[list[T], list[T]]:
+    """Blocks to train on, and blocks spread over the text that are held out, about `most` at most.
 
     Raises:
         MissingDataError: If there are fewer than two.
@@ -460,9 +464,9 @@ def split(found: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
         (38, [[0], [20]])
     """
     if len(found) < 2:
-        raise MissingDataError("the text is too short for a language adapter", remedy="give more of it")
-    step = max(DEV_SHARE if len(found) >= DEV_SHARE else 2, len(found) // DEV_BLOCKS)
-    return [item for i, item in enumerate(found) if i % step], found[::step]
+        raise MissingDataError("the text is too short to train on", remedy="give more of it")
+    step = max(DEV_SHARE if len(found) >= DEV_SHARE else 2, len(found) // most)
+    return [item for i, item in enumerate(found) if i % step], list(found[::step])
 
 
 def dev_score(

@@ -109,7 +109,7 @@ def test_the_best_step_is_that_of_the_mean_over_tasks(planner, monkeypatch):
     def scripted(self, device, precision):
         return lambda assembled: next(scores[assembled.head.name])
 
-    monkeypatch.setattr(train._Data, "dev_score", scripted)
+    monkeypatch.setattr(train.TaskData, "dev_score", scripted)
     run = mixed(planner, evaluate_every=1, max_steps=3).execute()
     assert (run.result()["dev_step"], run.result()["dev"]) == (2, 40.0)
 
@@ -127,7 +127,7 @@ def test_weights_of_the_best_step_are_kept_with_every_head(planner, monkeypatch,
         # Each step is scored once, by the first task.
         return score if self.spec.task.name == "nli" else None
 
-    monkeypatch.setattr(train._Data, "dev_score", scripted)
+    monkeypatch.setattr(train.TaskData, "dev_score", scripted)
     options = {"evaluate_every": 1, "max_steps": 3, "learning_rate": 1e-2, "mixing": "uniform"}
     run = mixed(planner, setup, **options).execute()
     assert run.result()["dev_step"] == 2
@@ -161,7 +161,7 @@ def test_tasks_with_the_same_labels_may_share_a_head(planner):
     assert list(model.heads) == ["nli"]
     assert model.heads["nli"].labels == catalogue.get("mnli").labels
     # The same rows under another order of labels are the same to the head.
-    data = [train._Data(part, shared.task.labels) for part in shared.parts]
+    data = [train.TaskData(part, shared.task.labels) for part in shared.parts]
     one, two = (item.split("train", None, training=True)[1]["label"][:] for item in data)
     assert one == two
     assert "heads" not in mixed(planner, "full(nli + apart)").inputs

@@ -86,7 +86,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
         return score
 
     spec = spec_of(planner, setup, "xnli", evaluate_every=1, learning_rate=1e-2, max_steps=4)
-    monkeypatch.setattr(phases._Data, "dev_score", scripted)
+    monkeypatch.setattr(phases.TaskData, "dev_score", scripted)
     run = spec.execute()
     assert run.result()["dev_step"] == 2
     kept = SetupModel.load(run.artifact, spec.workspace.backbone).trained_state()
@@ -99,7 +99,7 @@ def test_weights_of_the_best_step_are_kept_head_included(planner, monkeypatch, s
 
 
 def test_training_stops_when_patience_ends(planner, monkeypatch):
-    monkeypatch.setattr(phases._Data, "dev_score", lambda self, device, precision: lambda assembled: 1.0)
+    monkeypatch.setattr(phases.TaskData, "dev_score", lambda self, device, precision: lambda assembled: 1.0)
     spec = spec_of(planner, "adapter", "xnli", evaluate_every=1, patience=2, epochs=3)
     assert spec.execute().result()["steps"] == 3
 

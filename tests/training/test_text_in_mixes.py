@@ -146,9 +146,9 @@ def streams_of(planner, setup, **options):
     spec = before(planner, setup, **options)
     sources, languages = [], []
     for part in spec.parts:
-        data = train._Data(part, part.task.labels)
+        data = train.TaskData(part, part.task.labels)
         examples, features = data.split("train", None, training=True)
-        groups = train._languages(examples, features) if part.task.kind == "mlm" else None
+        groups = train.language_numbers(examples, features) if part.task.kind == "mlm" else None
         sources.append(TrainingTask(part.reference, None, data.kind, features, [], groups=groups))
         if groups is not None:
             languages = [examples[place].language for place in features["example"]]
@@ -254,7 +254,7 @@ def test_text_selects_only_where_it_is_alone(planner, monkeypatch):
         asked.append(self.spec.task.name)
         return lambda assembled: 1.0
 
-    monkeypatch.setattr(train._Data, "dev_score", scripted)
+    monkeypatch.setattr(train.TaskData, "dev_score", scripted)
     before(planner, "full(nli + mlm)", max_steps=1).execute()
     before(planner, "full(mlm)", max_steps=1).execute()
     assert asked == ["nli", "mlm"]
@@ -264,7 +264,7 @@ def test_the_dev_score_is_the_share_of_pieces_guessed_right(planner):
     run = before(planner, "full(nli + mlm)", epochs=2).execute()
     model = SetupModel.load(run.artifact, planner.workspace.backbone).with_head("mlm")
     assert 0 <= run.result()["dev"] <= 100
-    data = train._Data(before(planner, "full(mlm)"), ())
+    data = train.TaskData(before(planner, "full(mlm)"), ())
     first = data.dev_score(torch.device("cpu"), "fp32")
     assert first(model) == first(model)
 
