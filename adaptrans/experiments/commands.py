@@ -11,7 +11,7 @@ from typing import Any
 
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
-from adaptrans.experiments.config import Experiment, is_mix
+from adaptrans.experiments.config import RANDOM, Experiment, is_mix
 from adaptrans.experiments.plan import Plan, Planner, joined, plan, stored
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
@@ -265,14 +265,21 @@ def plan_run(
     control: str | None = None,
 ) -> Plan:
     """All runs of an experiment, not yet run; see `run`. Those of the control come last."""
-    if control not in (None, "random"):
-        raise UnknownNameError("control", str(control), ["random"])
+    if control not in (None, RANDOM):
+        raise UnknownNameError("control", str(control), [RANDOM])
     tasks = experiment.inline_tasks(where.folders)
     first = replace(where, tasks=tasks).remembering()
     places = [_on_backbone(name, first) for name in experiment.backbones] or [first]
-    if (control or experiment.control) is not None:
-        places += [_on_backbone(control_name(place.backbone.name), place) for place in places]
-    planned = [_plan_on(place, experiment, training or {}, evaluation or {}, seed) for place in places]
+    options = training or {}, evaluation or {}, seed
+    planned = [_plan_on(place, experiment, *options) for place in places]
+    # On the command line it is of all setups, whatever the file says.
+    controlled = experiment.setups if control is not None else experiment.controlled
+    if controlled:
+        texts = {str(parse(text)) for text in controlled}
+        own = tuple(text for text in experiment.setups if str(parse(text)) in texts)
+        of_them = experiment.model_copy(update={"setups": own})
+        shuffled = [_on_backbone(control_name(place.backbone.name), place) for place in places]
+        planned += [_plan_on(place, of_them, *options) for place in shuffled]
     return joined(planned)
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
@@ -141,6 +141,10 @@ def expanded(data: Mapping[str, Any]) -> dict[str, Any]:
             for setup, targets in found["only"].items()
             for text in filled(str(setup), tasks)
         }
+    control = found.get("control")
+    if isinstance(control, Mapping) and control.get(RANDOM) is not None:
+        own = [text for setup in names_of(control[RANDOM]) for text in filled(str(setup), tasks)]
+        found["control"] = {**control, RANDOM: own}
     if "targets" in found:
         found["targets"] = targets_of(found["targets"], data)
     return found
@@ -318,6 +322,32 @@ class EvaluationSection(EvaluationConfig):
         yield Layer(f"{FILE}: evaluation.tasks.{task}", self.tasks.get(task, {}))
 
 
+RANDOM = "random"
+"""The control: the same runs on the backbone with its weights shuffled."""
+
+
+class Control(Strict):
+    """Which runs have a control."""
+
+    random: Annotated[Names, Field(min_length=1)] | None = Field(
+        description="these setups alone, on the backbone with its weights shuffled"
+    )
+
+    def __str__(self) -> str:
+        return RANDOM if self.random is None else f"{RANDOM}: {', '.join(self.random)}"
+
+
+def _as_control(value: Any) -> Any:
+    """Its name alone stands for a control of all setups."""
+    if value == RANDOM:
+        return Control(random=None)
+    if value is None or isinstance(value, Control):
+        return value
+    if isinstance(value, Mapping) and (RANDOM not in value or value[RANDOM]):
+        return value
+    raise ValueError("write random, or {random: [SETUP, ...]} for these setups alone")
+
+
 class Experiment(Strict):
     """One comparison: setups in rows, targets in columns."""
 
@@ -335,8 +365,12 @@ class Experiment(Strict):
     setups: Names = Field(min_length=1, description="setup expressions, one row each")
     targets: Names = Field(min_length=1, description="target tasks, one column each, or a benchmark's name")
     only: dict[str, Names] = Field(default={}, description="targets of a setup that has not all of them")
-    control: Literal["random"] | None = Field(
-        default=None, description="random: the same runs on the backbone with its weights shuffled"
+    control: Annotated[
+        Control | None,
+        BeforeValidator(_as_control, json_schema_input_type=Literal["random"] | Control | None),
+    ] = Field(
+        default=None,
+        description="random: the same runs on the backbone with its weights shuffled; or of some setups",
     )
     baseline: str = Field(default="full", description="the setup that differences are taken to")
     method: str = Field(default=DEFAULT_METHOD, description="adapter method of all adapter setups")
@@ -399,6 +433,13 @@ class Experiment(Strict):
         """The seeds, of which there is at least one."""
         return tuple(dict.fromkeys(self.seeds)) or (self.seed,)
 
+    @property
+    def controlled(self) -> tuple[str, ...]:
+        """The setups that have a control, as they are named; all where it says no more than its name."""
+        if self.control is None:
+            return ()
+        return self.setups if self.control.random is None else self.control.random
+
     def training_of(
         self,
         task: str,
@@ -460,6 +501,9 @@ class Experiment(Strict):
             for target in chosen:
                 if target not in self.targets:
                     raise UnknownNameError(f"target of {text} under only in {where}", target, self.targets)
+        for text in self.controlled:
+            if str(parse(text)) not in texts:
+                raise UnknownNameError(f"setup under control in {where}", text, self.setups)
         if self.preset is not None:
             presets.get(self.preset)
         named = {reference.name for setup in setups for reference in setup.references()}
@@ -518,8 +562,9 @@ def _known_keys(at: KeyPath) -> list[str]:
     model: type[BaseModel] = Experiment
     for key in at[:-1]:
         inner = model.model_fields[str(key)].annotation if str(key) in model.model_fields else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        for kind in (inner, *get_args(inner)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return list(model.model_fields)
 
 
@@ -615,6 +660,7 @@ def _setting(experiment: Experiment) -> Explained:
     """What holds for the whole experiment."""
     named = ("preset", "method", "seeds", "shots", "select", "baseline", "languages", "control")
     values = {name: getattr(experiment, name) for name in named}
+    values |= {"control": None if experiment.control is None else str(experiment.control)}
     values |= {"method": ", ".join(experiment.adapter_methods), "seeds": experiment.all_seeds}
     said = set(experiment.model_fields_set) | ({"method"} if experiment.methods else set())
     said |= {"seeds"} if "seed" in said and not experiment.seeds else set()

@@ -7,8 +7,9 @@ import pytest
 from support.smalldata import NLI, XNLI
 
 from adaptrans import api
+from adaptrans.errors import AdaptransError
 from adaptrans.experiments.commands import plan_run
-from adaptrans.experiments.config import Experiment
+from adaptrans.experiments.config import Control, Experiment, load_experiment
 from adaptrans.experiments.plan import jobs_of
 
 
@@ -76,3 +77,65 @@ def test_without_a_control_nothing_changes(experiment, small_workspace):
     assert all(row.above_control is not None for row in asked.tables[0].rows)
     # What a store holds is compared backbone by backbone.
     assert len(api.compare(small_workspace.store.root)) == 2
+
+
+def test_a_control_of_some_setups_is_planned_and_shown_for_them_alone(experiment, small_workspace, tmp_path):
+    where = small_workspace
+    some = experiment.model_copy(update={"control": Control(random=("adapter",)), "targets": ("xnli",)})
+    control = f"random({where.backbone.name})"
+    cells = [
+        (cell.evaluation.workspace.backbone.name, cell.setup) for cell in plan_run(some, where=where).cells
+    ]
+    own = where.backbone.name
+    assert cells == [(own, "full"), (own, "adapter"), (control, "adapter")]
+    # The runs are those of the whole control, so that what was computed is found again.
+    every = plan_run(experiment, where=where)
+    assert {spec.run.key for spec in plan_run(some, where=where).specs} < {
+        spec.run.key for spec in every.specs
+    }
+    # The command line asks for all of them.
+    asked = plan_run(some, where=where, control="random")
+    assert len(asked.cells) == 4
+    (table,) = api.run(some, where=where).tables
+    full, adapter = table.rows
+    assert full.above_control is None
+    assert full.control == {}
+    assert adapter.above_control is not None
+    assert set(adapter.control) == set(table.scored)
+    page = api.report([table], out=tmp_path / "page.html", store=where.store.root, experiment=some)
+    assert "Above the shuffled-weights baseline" in page.read_text(encoding="utf-8")
+
+
+SOME = "name: a\nsetups: [full, adapter, '{intermediate} > target']\nintermediates: [mnli]\ntargets: [xnli]\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("random", ("full", "adapter", "mnli > target")),
+        ("{random: full}", ("full",)),
+        ("{random: [adapter, '{intermediate} > target']}", ("adapter", "mnli > target")),
+        ("null", ()),
+    ],
+)
+def test_the_setups_of_a_control_are_read(tmp_path, said, expected):
+    file = tmp_path / "some.yaml"
+    file.write_text(f"{SOME}control: {said}\n")
+    assert load_experiment(file).controlled == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("rndm", "some.yaml:5: control: write random, or"),
+        ("{random: []}", "some.yaml:5: control: write random, or"),
+        ("{rndom: [full]}", 'some.yaml:5: unknown key "rndom"; did you mean "random"'),
+        ("{random: [full(qnli)]}", r'setup under control in .*some.yaml "full\(qnli\)"'),
+        ("{}", 'some.yaml:5: the key "control.random" is missing'),
+    ],
+)
+def test_a_control_that_cannot_be_is_one_line(tmp_path, said, told):
+    file = tmp_path / "some.yaml"
+    file.write_text(f"{SOME}control: {said}\n")
+    with pytest.raises(AdaptransError, match=told):
+        load_experiment(file)
