@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @grouped
 def evaluate(
-    task: Annotated[str, typer.Argument(help="Target task, such as xnli or tatoeba.")],
+    task: Annotated[str, typer.Argument(help="Target task: xnli, tatoeba, xnli\\[cloze:en], ...")],
     place: DataPlace,
     printing: Printing,
     setup: Annotated[
@@ -148,6 +148,9 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", help="File of JSON lines; else standard output.")
     ] = None,
+    lang: Annotated[
+        str | None, typer.Option("--lang", help="Language of the text, for prompts in it: xnli\\[cloze:own].")
+    ] = None,
     setup: options.SetupText = "full",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
     method: options.Method = options.DEFAULT_METHOD,
@@ -177,7 +180,7 @@ def predict(
     rows = _rows(input_) if input_ is not None else [_row(where.task(task).type, given)]
     chosen: dict[str, Any] = {
         "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
-        "quantize": quantize,
+        "quantize": quantize, "languages": options.codes(lang),
     }  # fmt: skip
     if dry_run:
         _show_predicting(plan_evaluate(task, where=where, **chosen), len(rows), as_json)
@@ -195,14 +198,20 @@ def predict(
 def _show_predicting(spec: EvaluateSpec, inputs: int, as_json: bool) -> None:
     from adaptrans.errors import ConfigError
 
-    if spec.trained is None:
+    if not spec.task.type.trainable:
         raise ConfigError(
             f"{spec.task.name} compares sentences and has no head", remedy="name another target"
         )
-    if as_json:
-        options.print_json({"run": spec.trained.name, "folder": str(spec.trained.path), "inputs": inputs})
+    if spec.trained is None:
+        who = {"run": None, "setup": spec.answering}
+        told = f"{spec.answering} would answer untrained"
     else:
-        print(f"run {spec.trained.name} would answer; inputs: {inputs}")
+        who = {"run": spec.trained.name, "folder": str(spec.trained.path)}
+        told = f"run {spec.trained.name} would answer"
+    if as_json:
+        options.print_json({**who, "inputs": inputs})
+    else:
+        print(f"{told}; inputs: {inputs}")
 
 
 def _row(kind: TaskType, given: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ TOKENS = 100
 
 BAR = 40
 
+Formulated = Annotated[
+    str | None,
+    typer.Option("--formulation", help="How examples are put: head, cloze:en, cloze:own, entailment:en, ..."),
+]
+
 SUMMARY = {"name", "version", "title", "kind", "roles", "languages", "scores", "license"}
 """What a list says of a task as JSON."""
 
@@ -88,6 +93,7 @@ def preview(
     ] = None,
     number: Annotated[int, typer.Option("--number", min=1, help="How many examples, from the first.")] = 3,
     max_length: options.MaxLength = None,
+    formulation: Formulated = None,
     backbone: options.Backbone = None,
     data: options.Data = None,
     tasks: options.TaskFolders = None,
@@ -104,6 +110,8 @@ def preview(
 
     folder, folders = data_places(data, tasks or ())
     task = catalogue.get(name, folders)
+    if formulation is not None:
+        task = task.put(formulation, folders)
     encoder = identify(backbone or "mini")
     length = max_length or task.max_length
     if backbone is not None:
@@ -124,7 +132,8 @@ def preview(
         measures = {**asdict(found), "share_longer": found.share_longer}
         options.print_json({**values, "examples": len(examples), "shown": first, "lengths": measures})
         return
-    print(f"{task} {split} [{lang}]: {len(examples):,} examples, tokens of {backbone or 'mini'}")
+    put = "" if task.formulation is None else f" as {task.formulation}"
+    print(f"{task}{put} {split} [{lang}]: {len(examples):,} examples, tokens of {backbone or 'mini'}")
     for item in first:
         _print_example(item)
     _print_lengths(found)
@@ -292,6 +301,7 @@ def check(
     data: options.Data = None,
     tasks: options.TaskFolders = None,
     backbone: options.Backbone = None,
+    formulation: Formulated = None,
     skip_bad_rows: options.SkipBadRows = False,
     as_json: options.Json = False,
 ) -> None:
@@ -307,6 +317,8 @@ def check(
         raise ConfigError("give the names of tasks, or --all", remedy="adaptrans tasks list shows the names")
     data, folders = _places(data, tasks)
     chosen = [catalogue.get(name, folders) for name in names or catalogue.names(folders)]
+    if formulation is not None:
+        chosen = [task.put(formulation, folders) for task in chosen]
     if data is None:
         raise ConfigError("no data folder given", remedy="add --data DIR or set ADAPTRANS_DATA")
     if backbone is not None:
@@ -322,10 +334,23 @@ def check(
             longest=longest,
             advance=lambda note: meter.advance(1, note),
         )
+    remarks = _remarks(chosen, backbone or "mini") if formulation is not None else {}
     if as_json:
-        options.print_json(results)
+        options.print_json({"splits": results, "formulation": remarks} if remarks else results)
         return
     _print_checks(results)
+    for shown, lines in remarks.items():
+        for line in lines:
+            typer.echo(f"note: {shown}: {line}")
+
+
+def _remarks(chosen: Sequence[Task], backbone: str) -> dict[str, list[str]]:
+    """What looks odd in the prompts of formulated tasks, or does not suit the tokenizer of a backbone."""
+    from adaptrans.modeling.backbone import identify, load_tokenizer
+
+    tokenizer = load_tokenizer(identify(backbone))
+    formulated = [task for task in chosen if task.formulation is not None]
+    return {task.shown: task.formulation.remarks(task.languages, tokenizer) for task in formulated}
 
 
 def _print_checks(results: list[SplitCheck]) -> None:

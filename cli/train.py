@@ -57,7 +57,7 @@ def intermediate(
 
 @grouped
 def target(
-    task: Annotated[str, typer.Argument(help="Target task, such as xnli.")],
+    task: Annotated[str, typer.Argument(help="Target task, such as xnli, or xnli\\[cloze:en].")],
     place: DataPlace,
     training: TaskTraining,
     printing: Printing,

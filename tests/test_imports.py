@@ -26,6 +26,7 @@ ROOMS = [
     "adaptrans.data",
     "adaptrans.benchmarks",
     "adaptrans.tasks",
+    "adaptrans.formulations",
     "adaptrans.task_types",
     "adaptrans.stats",
     "adaptrans.samples",

@@ -197,6 +197,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language at most"] = None
     for note in label_notes(spec.task.scores, spec.task.labels):
         notes[f"{spec.task.name}: {note}"] = None
+    if spec.task.formulation is not None:
+        notes.update(dict.fromkeys(spec.task.formulation.notes_on(spec.wanted_languages)))
     base = _base_note(spec)
     if base is not None:
         notes[base] = None

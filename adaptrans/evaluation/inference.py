@@ -38,6 +38,8 @@ from adaptrans.modeling.composition import Attention
 from adaptrans.modeling.efficiency.frozen_weights import cast_once, one_backbone
 from adaptrans.modeling.efficiency.shared_layers import Common, first_place
 from adaptrans.modeling.efficiency.vocab_trimming import NOTHING, cover, trimmed
+from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.nodes import language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
@@ -483,6 +485,8 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
     if spec.trained is not None:
         how = spec.config.quantize
         assembled = SetupModel.load(spec.trained.artifact, backbone, tokens=tokens, quantize=how)
+    elif spec.task.type.untrained:
+        assembled = _untrained(spec, tokens)
     else:
         assembled = SetupModel.from_setup(
             backbone,
@@ -501,6 +505,41 @@ def open_session(spec: EvaluateSpec, tokenizer: PreTrainedTokenizerFast | None =
     labels = assembled.head.labels if assembled.head is not None else ()
     tokenizer = tokenizer or load_tokenizer(backbone)
     return Session(spec, assembled, spec.task.type, tokenizer, labels, device, precision)
+
+
+def _untrained(spec: EvaluateSpec, tokens: Any) -> SetupModel:
+    """What is below the target, under the head that a formulation answers under.
+
+    Raises:
+        ArtifactError: If nothing of the setup has such a head.
+    """
+    form, folders = spec.task.formulation, [run.artifact for run in spec.parents.values()]
+    found = lender(form, folders) if form.needs_lender else None
+    if form.needs_lender and found is None:
+        raise form.refusal(spec.setup)
+    labels = form.head_labels(spec.task, (), spec.workspace.backbone.width) if found is None else found[1]
+    return SetupModel.untrained(
+        spec.workspace.backbone,
+        spec.setup,
+        head=HeadSpec(spec.task.name, form.head, labels),
+        lent=None if found is None else found[0],
+        method=DEFAULT_METHOD if spec.answering == BARE else spec.method,
+        parents={name: run.artifact for name, run in spec.parents.items()},
+        seed=spec.seed,
+        tokens=tokens,
+        quantize=spec.config.quantize or UNQUANTIZED,
+    )
+
+
+def lender(form: Any, folders: Sequence[Path]) -> tuple[Path, tuple[str, ...]] | None:
+    """The head that a formulation answers under or begins with: of the last artifact that has one.
+
+    Args:
+        form: The formulation.
+        folders: The artifacts of a setup, lowest first.
+    """
+    found = [read_manifest(folder).lent(form.lends) for folder in folders]
+    return next((item for item in reversed(found) if item is not None), None)
 
 
 @dataclass(frozen=True)
@@ -662,7 +701,11 @@ def predict_rows(spec: EvaluateSpec, rows: Sequence[Mapping[str, Any]]) -> Itera
         raise ConfigError(
             f"{spec.task.name} compares sentences and has no head", remedy="name another target"
         )
-    examples = [_example(spec, number, row) for number, row in enumerate(rows, start=1)]
+    built = [_example(spec, number, row) for number, row in enumerate(rows, start=1)]
+    form, spoken = spec.task.formulation, next(iter(spec.languages), "")
+    if form is not None and form.asks_language and not spoken:
+        raise ConfigError(f"{form} asks for the language of the text", remedy="add --lang, as --lang sw")
+    examples = list(spec.task.type.spoken(built, spoken))
     if not examples:
         raise ConfigError("there is no text to answer", remedy="give --text, or --input FILE")
     session = open_session(spec)

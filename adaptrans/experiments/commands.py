@@ -137,16 +137,16 @@ def plan_target(
 
     `tell` is told which stored run is used where its options are not the default ones.
     """
-    parsed = parse(setup)
+    parsed, own = parse(setup), where.task(task)
     planner = Planner(
         where,
-        lambda name, whole: _options(where, name, whole, preset, training if name == task else {}),
+        lambda name, whole: _options(where, name, whole, preset, training if name == own.name else {}),
         method=_method(method, preset),
         seed=seed,
         choose=partial(stored, tell=tell),
         tell=tell,
     )
-    spec, before = planner.target(parsed, where.task(task))
+    spec, before = planner.target(parsed, own)
     return Plan((*before, spec), ())
 
 
@@ -202,7 +202,7 @@ def plan_evaluate(
     if before:
         last = before[-1]
         raise ArtifactError(
-            f"'{setup}' has not been trained on {last.task.name}", remedy=f"run: {_command(last)}"
+            f"'{setup}' has not been trained on {last.task.shown}", remedy=f"run: {_command(last)}"
         )
     return spec
 
@@ -213,7 +213,8 @@ def _command(spec: TrainSpec) -> str:
     seed = f" --seed {spec.seed}" if spec.seed != 1 else ""
     method = "" if spec.effective_method in (FULL, DEFAULT_METHOD) else f" --method '{spec.method}'"
     if spec.phase == "target":
-        return f"adaptrans target {spec.task.name} --setup '{spec.setup}'{method}{seed}"
+        name = spec.task.name if spec.task.formulation is None else f"'{spec.task.shown}'"
+        return f"adaptrans target {name} --setup '{spec.setup}'{method}{seed}"
     full = " --method full" if spec.whole_model else method
     name = f"'{spec.reference}'" if spec.others else f"{spec.task.name}{languages}"
     return f"adaptrans intermediate {name}{full}{seed}"

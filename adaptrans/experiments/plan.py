@@ -30,7 +30,7 @@ from adaptrans.runs.base import RunSpec, TransferSetting
 from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import TrainSpec, fitting, is_retrieval, shot_specs
+from adaptrans.runs.train import TrainSpec, answers_below, fitting, is_retrieval, shot_specs
 from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks.loading import HUB, listed
@@ -252,17 +252,27 @@ class Planner:
     def evaluate(self, setup: Setup, task: Task) -> tuple[EvaluateSpec, list[TrainSpec]]:
         """The evaluation of a setup on a target, and all the training before it, in order."""
         setup = self.settled(setup)
-        if not is_retrieval(task):
+        if not answers_below(task):
             spec, before = self.target(setup, task)
             trained = self.choose(spec)
             transfer = TransferSetting(target_dev=spec.config.select == "target_dev")
             found = self.evaluation_of(setup, task, trained, {}, transfer)
             return found, self._before(before, spec, trained)
         check(setup, self.method, retrieval=True)
+        self._require_lender(setup, task)
         runs, before = self.parents(setup)
         if setup.has_language:
             runs |= self.language_below(self.untrained_language(setup), setup)
         return self.evaluation_of(setup, task, None, runs), before
+
+    def _require_lender(self, setup: Setup, task: Task) -> None:
+        """Refuse an untrained formulation where nothing in the setup has the head that it answers under."""
+        form = task.formulation
+        if form is None or not form.needs_lender:
+            return
+        tasks = [self.workspace.task(source.name) for source in setup.references() if source.name]
+        if not any(form.lends(str(own.type.head), own.labels) for own in tasks):
+            raise form.refusal(setup)
 
     def _before(self, before: Sequence[TrainSpec], spec: TrainSpec, trained: Run) -> list[TrainSpec]:
         """The training that a plan shows before an evaluation: of a finished run what exists, to be seen."""

@@ -691,13 +691,24 @@ def layer_outputs(model: Model, layer: nn.Module, inputs: Tensor) -> Tensor:
         return exact(inputs.unsqueeze(0))[0]
 
 
-def load_head(model: Model, name: str, folder: Path) -> None:
+def load_head(model: Model, name: str, folder: Path, stored_as: str | None = None) -> None:
     """Replace a head's weights by stored ones.
+
+    Args:
+        model: The model.
+        name: Name of the head in it.
+        folder: Where the stored one is.
+        stored_as: Its name there, if it is another.
 
     Raises:
         ArtifactError: If the file is missing, damaged, or of another head.
     """
-    copy_tensors(head_tensors(model, name), read_tensors(folder / HEAD_WEIGHTS), f"the head in {folder}")
+    before, own = f"heads.{stored_as or name}.", f"heads.{name}."
+    stored = {
+        own + key.removeprefix(before) if key.startswith(before) else key: value
+        for key, value in read_tensors(folder / HEAD_WEIGHTS).items()
+    }
+    copy_tensors(head_tensors(model, name), stored, f"the head in {folder}")
 
 
 # Answers that do not depend on the padding of a batch, for every method. Three parts of adapters 1.3.0 let

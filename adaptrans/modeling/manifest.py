@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,17 @@ class Manifest:
                 )
             found[name] = folder
         return found
+
+    def lent(self, fits: Callable[[str, Sequence[str]], bool]) -> tuple[Path, tuple[str, ...]] | None:
+        """Folder and labels of the first of its heads that fits; None where none does.
+
+        Args:
+            fits: Told the form of a head and its labels.
+        """
+        for head in (self.head, *self.more_heads):
+            if head is not None and fits(head["type"], head["labels"]):
+                return self.folder / "heads" / head["module"], tuple(head["labels"])
+        return None
 
     def content(self) -> str:
         """Hash of its weights and of what says how they are used."""

@@ -210,6 +210,58 @@ class SetupModel(nn.Module):
         built._finish(())
         return built
 
+    @classmethod
+    def untrained(
+        cls,
+        backbone: Backbone,
+        setup: Setup,
+        *,
+        head: HeadSpec,
+        lent: Path | None,
+        method: str,
+        parents: Mapping[str, Path],
+        seed: int,
+        tokens: np.ndarray | None = None,
+        quantize: str = UNQUANTIZED,
+    ) -> SetupModel:
+        """What is below the target of a setup, under a head that is there already; nothing is trained.
+
+        Args:
+            backbone: The base.
+            setup: What would be trained on what.
+            head: The head, named as the target.
+            lent: Folder of a stored head of this form; None for that which the backbone was pretrained with.
+            method: As for `from_setup`, and so the rest.
+            parents: Artifact folders by reference.
+            seed: Seed of what is fresh below it.
+            tokens: Ids of the tokens whose embeddings are loaded.
+            quantize: How the encoder's linear layers are kept.
+
+        Raises:
+            ArtifactError: If the backbone has no such head, or a folder holds none.
+        """
+        tokens = None if head.form.fills_masks else tokens
+        built = cls.from_setup(
+            backbone, setup, target=None, head=None, method=method, parents=parents, seed=seed,
+            tokens=tokens, quantize=quantize,
+        )  # fmt: skip
+        name = module_name(head.name)
+        adapters.add_head(built.model, name, head.library_config(), seed)
+        if lent is None:
+            built._begin_head(name)
+        else:
+            adapters.load_head(built.model, name, lent, lent.name)
+        built.heads, built.head_name, built.head = {name: head}, name, head
+        built.target = head.name
+        built.model.requires_grad_(False).eval()
+        built._activate()
+        return built
+
+    def begin_head(self, lent: Path) -> None:
+        """Let the head begin with the weights of a stored one of the same form."""
+        assert self.head_name is not None, "a model without a head has none that begins"
+        adapters.load_head(self.model, self.head_name, lent, lent.name)
+
     # What the layers of a setup do to the model; see `adaptrans.modeling.setup.nodes.Builder`.
 
     @property

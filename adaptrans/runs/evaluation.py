@@ -25,7 +25,7 @@ from adaptrans.runs.base import (
     published_size,
 )
 from adaptrans.runs.store import Run
-from adaptrans.runs.train import ShotSpec, compares_vectors, is_retrieval
+from adaptrans.runs.train import ShotSpec, answers_below, compares_vectors, is_retrieval, tag
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.runs.workspace import Workspace
 from adaptrans.tasks import loading
@@ -61,8 +61,8 @@ class EvaluateSpec(RunSpec):
 
     Args:
         setup: The setup as written.
-        trained: The target run to evaluate; None for retrieval, which has none.
-        parents: For retrieval, the runs below the target, by reference.
+        trained: The target run to evaluate; None where what is below the target answers.
+        parents: Without training, the runs below the target, by reference.
         languages: Languages to evaluate; empty for all that have data.
         method: Adapter method of the setup.
         seed: Seed of the runs it evaluates.
@@ -111,11 +111,11 @@ class EvaluateSpec(RunSpec):
 
     @property
     def answering(self) -> str:
-        """What of the setup answers for this task: all of it, or what is below `target` for retrieval.
+        """What of the setup answers for this task: all of it, or what is below `target` without training.
 
         Setups with the same text are one run: `full` and `adapter` both leave the bare backbone.
         """
-        if not is_retrieval(self.task):
+        if not answers_below(self.task):
             return str(self.setup)
         below = self.setup.below_target()
         return str(Setup(below)) if below else BARE
@@ -146,6 +146,7 @@ class EvaluateSpec(RunSpec):
             "setup": self.answering,
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
+            **self.task.formulation_inputs,
             "seed": None if self.answering == BARE else self.seed,
             "split": self.config.split,
             "limit": self.config.limit,
@@ -199,7 +200,7 @@ class EvaluateSpec(RunSpec):
         """Readable part of the folder's name."""
         seed = "" if self.answering == BARE else f".s{self.seed}"
         answering = self.transfer.row(self.answering).replace(" +", ".")
-        return f"{self.task.name}.{answering}.{self.effective_method}{seed}"
+        return f"{self.task.name}{tag(self.task)}.{answering}.{self.effective_method}{seed}"
 
     @property
     def needs(self) -> tuple[Run, ...]:
@@ -222,7 +223,7 @@ class EvaluateSpec(RunSpec):
     def describe(self) -> str:
         """What it computes, in words."""
         answering = self.transfer.row(self.answering)
-        return f"evaluate: {answering} on {self.task.name}, {len(self.wanted_languages)} languages"
+        return f"evaluate: {answering} on {self.task.shown}, {len(self.wanted_languages)} languages"
 
     def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
         """What its cost depends on."""
@@ -249,6 +250,7 @@ class EvaluateSpec(RunSpec):
         return (
             not alone
             and not compares_vectors(self.task)
+            and not self.task.type.fills_masks
             and (self.task, self.config) == (other.task, other.config)
             and self.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
             and (self.workspace.data, self.workspace.device) == (other.workspace.data, other.workspace.device)

@@ -97,6 +97,16 @@ def compares_vectors(task: Task) -> bool:
     return task.type.compares_vectors
 
 
+def tag(task: Task) -> str:
+    """What the name of a folder says of a formulation; empty where the task is put as its type puts it."""
+    return "" if task.formulation is None else f".{task.formulation}".replace("/", "-").replace(":", "-")
+
+
+def answers_below(task: Task) -> bool:
+    """Whether what is below the target answers: for retrieval, and for untrained formulations."""
+    return is_retrieval(task) or task.type.untrained
+
+
 def is_retrieval(task: Task) -> bool:
     """Whether a task is evaluated without training."""
     return not task.type.trainable
@@ -225,6 +235,7 @@ class TrainSpec(TrainingSpec):
             "setup": str(self.setup),
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
+            **self.task.formulation_inputs,
             "config": self.config.inputs(
                 self.whole_model,
                 fusion=bool(self.setup.fusions),
@@ -256,6 +267,7 @@ class TrainSpec(TrainingSpec):
             "task": str(self.task),
             "parents": self.parent_keys,
             "languages": list(self.languages),
+            "formulation": self.task.formulation_inputs.get("formulation"),
         }
         with contextlib.suppress(MissingDataError):
             own["train"] = self.data_keys("train")
@@ -270,11 +282,11 @@ class TrainSpec(TrainingSpec):
     def label(self) -> str:
         """Readable part of the folder's name."""
         name = mix_name(tuple(Reference(part.task.name) for part in self.parts)).replace(" + ", "+")
-        return f"{name}.{self.setup}.{self.effective_method}.s{self.seed}"
+        return f"{name}{tag(self.task)}.{self.setup}.{self.effective_method}.s{self.seed}"
 
     def describe(self) -> str:
         """What it computes, in words."""
-        return f"{self.phase}: train {self.setup} on {self.task.name}"
+        return f"{self.phase}: train {self.setup} on {self.task.shown}"
 
     @property
     def open_splits(self) -> tuple[tuple[Task, str], ...]:
@@ -437,6 +449,7 @@ class ShotSpec(TrainingSpec):
             "setup": str(self.base.setup),
             "task": str(self.task),
             "definition": self.workspace.definition(self.task),
+            **self.task.formulation_inputs,
             "shots": self.shots,
             "rule": FEW_SHOT_DRAW,
             "start_target_dev": self.transfer.target_dev,
@@ -450,7 +463,8 @@ class ShotSpec(TrainingSpec):
     @property
     def label(self) -> str:
         """Readable part of the folder's name."""
-        return f"{self.task.name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
+        name = f"{self.task.name}{tag(self.task)}"
+        return f"{name}.{self.base.setup}.{self.shots}-shot.{self.language}.s{self.seed}"
 
     @property
     def effective_method(self) -> str:
@@ -465,7 +479,7 @@ class ShotSpec(TrainingSpec):
 
     def describe(self) -> str:
         """What it computes, in words."""
-        return f"{SHOTS}: train {self.setup} on {self.task.name} {self.language}"
+        return f"{SHOTS}: train {self.setup} on {self.task.shown} {self.language}"
 
     def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
         """What its cost depends on."""

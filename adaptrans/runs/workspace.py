@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from adaptrans import samples
 from adaptrans.errors import ArtifactError, MissingDataError
+from adaptrans.formulations.written import split_name
 from adaptrans.modeling.backbone import ABSENT, Backbone, tokenizer_fingerprint
 from adaptrans.modeling.manifest import NAME
 from adaptrans.runs.store import RunRef, Store
@@ -166,6 +167,8 @@ class Workspace:
     def task(self, name: str) -> Task:
         """The task of this name, with the labels of its data; a plan that is only shown does without those.
 
+        A formulation may stand in brackets behind the name: `xnli[cloze:en]`.
+
         Raises:
             UnknownNameError: If there is none; the nearest name is suggested.
             MissingDataError: If the data folder was given but does not exist.
@@ -177,6 +180,9 @@ class Workspace:
         return self._once(("task", name), lambda: self._task(name))
 
     def _task(self, name: str) -> Task:
+        plain, formulation = split_name(name)
+        if formulation:
+            return self.task(plain).put(formulation, self.folders)
         if name not in (*self.tasks, *catalogue.names(self.folders)):
             raise catalogue.unknown(name, self.folders, self.tasks)
         task = self.tasks[name] if name in self.tasks else catalogue.get(name, self.folders)

@@ -161,6 +161,8 @@ class TaskType(ABC):
         pipeline: What the Hugging Face Hub calls it. Source: huggingface.co/tasks.
         template: The file of `tasks new`; None for types without. Those that ship have it in `templates/`.
         recipe: How an export answers; None for types whose exports do not say.
+        fills_masks: Whether it answers over the vocabulary, for which an encoder has to be whole.
+        untrained: Whether what is below the target answers for a target, under a head that is there already.
     """
 
     name: ClassVar[str]
@@ -193,6 +195,8 @@ class TaskType(ABC):
     too_long: ClassVar[str] = "are cut"
     pipeline: ClassVar[str] = "text-classification"
     recipe: ClassVar[Recipe | None] = None
+    fills_masks: ClassVar[bool] = False
+    untrained: bool = False
 
     @cached_property
     def template(self) -> Template | None:
@@ -224,6 +228,10 @@ class TaskType(ABC):
         Raises:
             RowError: If the row does not fit; without file and line, which the caller knows.
         """
+
+    def spoken(self, examples: Iterable[Any], language: str) -> Iterable[Any]:
+        """The examples of a language as they are answered, for types that ask for the language."""
+        return examples
 
     def group(self, example: Any) -> str:
         """What examples share that must not stand on both sides of a holdout, such as a passage."""

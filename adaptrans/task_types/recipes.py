@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from string import Template
 from typing import Any, Protocol
 
-from adaptrans.task_types.base import TASK_TYPES, Recipe, TaskSettings, answer_text
+from adaptrans.task_types.base import TASK_TYPES, Recipe, TaskSettings, TaskType, answer_text
 
 
 class NamedTask(TaskSettings, Protocol):
@@ -20,6 +20,10 @@ class NamedTask(TaskSettings, Protocol):
     @property
     def kind(self) -> str:
         """Name of its type."""
+
+    @property
+    def type(self) -> TaskType:
+        """All that its type knows."""
 
 
 KEY = "adaptrans"
@@ -42,7 +46,7 @@ def rules(task: NamedTask, max_length: int) -> dict[str, Any]:
         >>> rules(catalogue.get("udpos"), 128)
         {'kind': 'tagging', 'max_length': 128, 'tag_on': 'first_piece'}
     """
-    return {"kind": task.kind, "max_length": max_length, **TASK_TYPES[task.kind].answering(task)}
+    return {"kind": task.kind, "max_length": max_length, **task.type.answering(task)}
 
 
 def _recipe(own: Mapping[str, Any]) -> Recipe | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from string import Formatter
 from typing import Any, Self, TypeAlias
 
@@ -45,6 +45,11 @@ class Example:
     def shortened(self) -> Self:
         """The example without most of what it brings along, to be shown."""
         return self
+
+    def shown(self) -> dict[str, Any]:
+        """Its texts and references by field, to be shown."""
+        values: Any = self
+        return {key: value for key, value in asdict(values).items() if key != "id"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def stream_examples(
     """
     if language not in task.languages and language not in task.languages_of(split):
         raise unknown(f"language of task {task.name}", language, task.languages)
-    return _stream(task, split, language, data, report or Report())
+    return iter(task.type.spoken(_stream(task, split, language, data, report or Report()), language))
 
 
 def available_languages(task: Task, split: str, data: Path | None) -> list[str]:

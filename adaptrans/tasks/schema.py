@@ -7,13 +7,15 @@ maps to the fields of its type. Code lives in the types, never in a task file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adaptrans.errors import AdaptransError, UnknownNameError
+from adaptrans.formulations.lookup import formulation_of
 from adaptrans.task_types.base import TASK_TYPES, TaskType
 from adaptrans.tasks.names import SLOT, WORDS, TaskRef, name_problem, plain_name
 from adaptrans.utils.renames import TASK_FIELDS, TASK_KEYS, current
@@ -294,6 +296,8 @@ class Task(Strict):
     note: str = ""
     # Tasks that `from` names, found when the task was loaded; never part of a file.
     origins: dict[str, Task] = Field(default={}, exclude=True, repr=False)
+    # How its examples are put, where that is not as its type puts them; likewise.
+    formulation: Any = Field(default=None, exclude=True, repr=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -383,8 +387,34 @@ class Task(Strict):
 
     @property
     def type(self) -> TaskType:
-        """All that its type knows."""
-        return TASK_TYPES[self.kind]
+        """All that its type knows, or the formulation that it is put in."""
+        found: TaskType = self.formulation or TASK_TYPES[self.kind]
+        return found
+
+    @property
+    def formulation_inputs(self) -> dict[str, Any]:
+        """What its formulation adds to the key of a run; nothing where it has none but its own."""
+        return {} if self.formulation is None else {"formulation": self.formulation.inputs}
+
+    @property
+    def shown(self) -> str:
+        """Its name as a target is written, with its formulation."""
+        return self.name if self.formulation is None else f"{self.name}[{self.formulation}]"
+
+    def put(self, formulation: str, folders: Iterable[Path] = ()) -> Task:
+        """The task in a formulation.
+
+        Args:
+            formulation: How it is written, such as `cloze:en`; `head` for the task as it is.
+            folders: Folders of the user's own task files, with their prompt files.
+
+        Raises:
+            UnknownNameError: If there is no such formulation.
+            ConfigError: If it has no prompts for the task.
+        """
+        own = TASK_TYPES[self.kind]
+        made = formulation_of(formulation, self.name, own, self.labels, folders)
+        return self.model_copy(update={"formulation": made})
 
     @property
     def unanswerable(self) -> bool:

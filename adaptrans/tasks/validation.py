@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -312,8 +312,9 @@ def shown(
     found = []
     for index, example in enumerate(examples):
         own = [feature for feature in features if feature["example"] == index]
-        fields = {key: value for key, value in asdict(example).items() if key != "id"}
-        found.append(Shown(example.id, fields, tuple(task.type.preview(example, own, tokenizer, task))))
+        found.append(
+            Shown(example.id, example.shown(), tuple(task.type.preview(example, own, tokenizer, task)))
+        )
     return found
 
 

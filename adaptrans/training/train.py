@@ -12,7 +12,7 @@ import torch
 
 from adaptrans.data.encoding import Encoder, encode
 from adaptrans.errors import ConfigError, MissingDataError, TrainingError
-from adaptrans.evaluation.inference import Predictor
+from adaptrans.evaluation.inference import Predictor, lender
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.hub.package import sources_of
 from adaptrans.modeling.backbone import load_tokenizer, tokenizer_fingerprint
@@ -239,6 +239,11 @@ def _assembled(
     owners = sorted(set(spec.heads))
     head, *more_heads = (parts[place].head(splits[place][0]) for place in owners)
     backbone, datasets = spec.workspace.backbone, [features for _, features in splits]
+    artifacts = [parent.artifact for parent in spec.parents.values()]
+    form = spec.task.formulation
+    lent = None if form is None else lender(form, artifacts)
+    if lent is not None:
+        head = replace(head, labels=lent[1])
     trims = config.trims(spec.whole_model)
     assembled = SetupModel.from_setup(
         backbone,
@@ -254,6 +259,8 @@ def _assembled(
     )
     if spec.config.freeze_embeddings:
         assembled.freeze_embeddings()
+    if lent is not None:
+        assembled.begin_head(lent[0])
     return assembled, dict(zip(owners, assembled.heads, strict=True))
 
 

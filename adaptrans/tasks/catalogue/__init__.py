@@ -193,8 +193,9 @@ def _build(
     """Validate a mapping and load the tasks it is composed of."""
     for folder in folders:
         load_types(folder)
-    if "origins" in mapping:
-        raise ConfigError(f'{place}: unknown key "origins"')
+    for key in ("origins", "formulation"):
+        if key in mapping:
+            raise ConfigError(f'{place}: unknown key "{key}"')
     origins: dict[str, Task] = {}
     given = set(mapping["splits"]) if isinstance(mapping.get("splits"), Mapping) else set()
     if "extends" in mapping:
@@ -257,7 +258,11 @@ def _known_keys(at: KeyPath) -> list[str]:
     model: type[schema.Strict] = Task
     for key in at[:-1]:
         model = _MODELS.get(str(key), model)
-    keys = [field.alias or name for name, field in model.model_fields.items() if name != "origins"]
+    keys = [
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if name not in ("origins", "formulation")
+    ]
     return [*keys, "type", "extends"] if model is Task else keys
 
 

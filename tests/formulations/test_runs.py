@@ -1,0 +1,130 @@
+"""Formulated targets through the runs that every target has: planned, trained, reloaded, answered."""
+
+from dataclasses import replace
+
+import pytest
+from support.smalldata import make_planner, make_workspace
+
+from adaptrans.errors import SetupError
+from adaptrans.evaluation.inference import lender, open_session, predict_rows
+from adaptrans.evaluation.results import load_language
+from adaptrans.modeling import adapters
+from adaptrans.modeling.manifest import read_manifest
+from adaptrans.modeling.safetensors_io import read_tensors
+from adaptrans.modeling.setup.parser import parse
+
+
+@pytest.fixture(scope="module")
+def planner(tiny_backbone, small_data, tmp_path_factory):
+    where = make_workspace(tiny_backbone, small_data, tmp_path_factory.mktemp("store"))
+    return make_planner(where, epochs=0.5)
+
+
+def carried_out(planner, setup, target):
+    """The scores of a setup on a target, and its evaluation."""
+    task = planner.workspace.task(target)
+    spec, before = planner.evaluate(parse(setup), task)
+    for run in before:
+        run.execute()
+    spec.execute()
+    return spec, {code: load_language(spec.run, code) for code in spec.wanted_languages}
+
+
+@pytest.mark.parametrize("setup", ["full", "nli > target"])
+def test_a_cloze_is_trained_and_answers_again_from_its_artifact(planner, setup):
+    spec, scores = carried_out(planner, setup, "xnli[cloze:own]")
+    assert set(scores) == {"en", "de", "sw"}
+    assert all(result.n == 18 for result in scores.values())
+    assert spec.run.config()["formulation"]["name"] == "cloze:own"
+    session = open_session(spec)
+    assert session.assembled.head.type == "mlm"
+    row = {"text": "the man sleeps", "pair": "the man rests"}
+    told = list(predict_rows(replace(spec, languages=("sw",)), [row]))
+    assert told[0]["prediction"] in spec.task.labels
+
+
+def test_the_key_of_a_target_that_is_put_as_its_type_puts_it_is_what_it_was(planner):
+    plain, _ = planner.evaluate(parse("full"), planner.workspace.task("xnli"))
+    head, _ = planner.evaluate(parse("full"), planner.workspace.task("xnli[head]"))
+    cloze, (before,) = planner.evaluate(parse("full"), planner.workspace.task("xnli[cloze:en]"))
+    assert plain.run.key == head.run.key != cloze.run.key
+    assert "formulation" not in plain.inputs
+    assert cloze.inputs["definition"] == plain.inputs["definition"]
+    assert before.inputs["train"] == planner.evaluate(parse("full"), plain.task)[1][0].inputs["train"]
+    assert cloze.missing == plain.missing
+
+
+def test_what_is_below_the_target_answers_untrained(planner):
+    spec, scores = carried_out(planner, "full", "xnli[cloze:en/untrained]")
+    assert spec.trained is None
+    assert spec.answering == "backbone"
+    assert spec.run.config()["method"] == "none"
+    assert all(result.n == 18 for result in scores.values())
+    # An adapter setup leaves the same bare backbone.
+    other, _ = planner.evaluate(parse("adapter"), spec.task)
+    assert other.run.key == spec.run.key
+
+
+ENTAILS = """kind: entailment
+title: mine
+tasks: [xnli]
+source: mine
+license: mine
+languages:
+  en:
+    template: "It is {word}."
+    words: {entailment: "right", neutral: "open", contradiction: "wrong"}
+    words_by: ours
+"""
+
+
+@pytest.fixture(scope="module")
+def own(planner, tmp_path_factory):
+    """The planner with an entailment formulation of the user's own."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "formulations").mkdir()
+    (folder / "formulations" / "right.yaml").write_text(ENTAILS, encoding="utf-8")
+    return replace(planner, workspace=replace(planner.workspace, folders=(folder,)))
+
+
+@pytest.mark.parametrize("setup", ["nli > target", "full(nli)"])
+def test_entailment_answers_under_the_head_of_an_intermediate(own, setup):
+    spec, scores = carried_out(own, setup, "xnli[right/untrained]")
+    assert all(result.n == 18 for result in scores.values())
+    session = open_session(spec)
+    (parent,) = spec.parents.values()
+    folder, labels = lender(spec.task.type, [parent.artifact])
+    stored = read_tensors(next(folder.glob("*.safetensors")))
+    found = adapters.head_tensors(session.assembled.model, session.assembled.head_name)
+    assert session.labels == labels
+    assert sorted(value.sum().item() for value in found.values()) == sorted(
+        value.sum().item() for value in stored.values()
+    )
+
+
+def test_entailment_without_such_a_task_below_is_refused(own):
+    task = own.workspace.task("xnli[right/untrained]")
+    with pytest.raises(SetupError, match="natural language inference"):
+        own.evaluate(parse("qa > target"), task)
+    with pytest.raises(SetupError, match="full"):
+        own.evaluate(parse("full"), task)
+
+
+def test_trained_entailment_begins_with_the_head_of_the_intermediate(own):
+    task = own.workspace.task("xnli[right]")
+    still = replace(own, config_for=lambda name, whole: own.config_for(name, whole).model_copy(
+        update={"learning_rate": 1e-12} if name == "xnli" else {}
+    ))  # fmt: skip
+    spec, before = still.target(parse("nli > target"), task)
+    for run in (*before, spec):
+        run.execute()
+    trained = read_manifest(spec.run.artifact)
+    lent = read_manifest(spec.parents["nli"].artifact)
+    assert trained.head["labels"] == lent.head["labels"]
+    one, other = (
+        read_tensors(next((item.folder / "heads" / item.head["module"]).glob("*.safetensors")))
+        for item in (trained, lent)
+    )
+    for key, value in one.items():
+        same = other[key.replace(trained.head["module"], lent.head["module"])]
+        assert (value - same).abs().max() < 1e-6
