@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptrans_cli import backbones, config, evaluate, hub, resources, results, run, tasks, train
+from adaptrans_cli import backbones, config, evaluate, hub, process, resources, results, run, tasks, train
 
 app = typer.Typer(
     name="adaptrans",
@@ -133,5 +133,10 @@ def main() -> None:
         sys.exit(error.exit_code if isinstance(error, AdaptransError) else 2)
 
 
+def start() -> None:
+    """The installed command `adaptrans`, which has the process to itself."""
+    process.run(main)
+
+
 if __name__ == "__main__":
-    main()
+    start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -68,6 +69,20 @@ def give_back_freed() -> None:
         library.malloc_trim(0)
 
 
+WHILE_IMPORTING = (200_000, 10, 100)
+"""New objects between two collections of the young by Python, and collections until those of the older, in a
+process of the command line: imports make two million objects, and none of them is garbage."""
+
+_PYTHONS = gc.get_threshold()
+
+
+def collect_as_usual() -> None:
+    """Collect garbage as often as Python does by itself, but look at nothing that was imported until now."""
+    if gc.get_threshold() == WHILE_IMPORTING:
+        gc.freeze()
+        gc.set_threshold(*_PYTHONS)
+
+
 @dataclass
 class Heap:
     """Watches over the heap of a process.
@@ -82,6 +97,8 @@ class Heap:
 
     def look(self) -> None:
         """Give back what lies free if the heap has grown; called between steps."""
+        if not self.looks:
+            collect_as_usual()
         self.looks += 1
         if self.looks % EVERY or _glibc() is None:
             return

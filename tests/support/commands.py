@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 
 MODULES = ("torch", "transformers", "adapters", "datasets", "faiss", "pandas", "adaptrans_cli.main")
@@ -104,21 +103,6 @@ def serve(descriptor: int) -> None:
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["adaptrans", *arguments]
-    os._exit(_main())
+    from adaptrans_cli.main import start
 
-
-def _main() -> int:
-    """What an interpreter does with the command, but that it does not take apart what was imported."""
-    from adaptrans_cli.main import main
-
-    code: object = 1
-    try:
-        code = main()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:
-        traceback.print_exc()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return code if isinstance(code, int) else int(code is not None)
+    start()
