@@ -43,7 +43,8 @@ def evaluate(
         str | None, typer.Option("--pooling", help="Retrieval: mean or cls; by default mean.")
     ] = None,
     text_prefix: Annotated[
-        str | None, typer.Option("--text-prefix", help="Retrieval, mining: put before every text.")
+        str | None,
+        typer.Option("--text-prefix", help="Retrieval, mining: put before every text; backbone: its own."),
     ] = None,
     threshold: Annotated[
         str | None,
@@ -250,6 +251,9 @@ def mine(
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
     max_length: Annotated[int, typer.Option("--max-length", min=3, help="Tokens per sentence.")] = 128,
+    text_prefix: Annotated[
+        str, typer.Option("--text-prefix", help="Put before every sentence; backbone: its own.")
+    ] = "",
     data: options.Data = None,
     store: options.StoreFolder = options.DEFAULT_STORE,
     tasks: options.TaskFolders = None,
@@ -272,6 +276,7 @@ def mine(
         search=search,
         threshold=threshold,
         top=top,
+        text_prefix=text_prefix,
     )
     if artifact is None:
         model = setup_model(where, *plan_mining(setup, where=where, method=method, seed=seed), method, seed)

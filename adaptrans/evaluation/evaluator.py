@@ -206,7 +206,7 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
         which = f"vectors: hidden_states[{spec.layer}]" if spec.layer is not None else layer_note(spec.run)
         notes[f"{which}, {spec.config.pooling} pooling"] = None
     if compares_vectors(spec.task):
-        notes[direction_note(spec.task.kind, _prefix(spec))] = None
+        notes[direction_note(spec.task.kind, spec.prefixes)] = None
     return {
         "target": str(spec.task),
         "score": spec.task.scores[0],
@@ -219,16 +219,11 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     }
 
 
-def _prefix(spec: EvaluateSpec) -> str:
-    """What stood before every text; a head of ranked passages reads them as they are."""
-    return spec.config.text_prefix if is_retrieval(spec.task) else ""
-
-
 def _vectors(spec: EvaluateSpec) -> dict[str, Any]:
     """Which vectors were compared and how; empty where none were."""
     if not compares_vectors(spec.task):
         return {}
-    found: dict[str, Any] = direction(spec.task.kind, _prefix(spec))
+    found: dict[str, Any] = direction(spec.task.kind, spec.prefixes.key)
     if is_retrieval(spec.task):
         layer = chosen(spec.run, spec.layer)
         found |= {"layer": layer, "chosen": spec.layer is None, "pooling": spec.config.pooling}

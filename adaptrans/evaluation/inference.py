@@ -260,18 +260,13 @@ class Session:
 
     def encoded(self, examples: Iterable[Any], data_key: str, cache: Path) -> Dataset:
         """Features of the examples, from the cache if they are there."""
-        key, texts = self._encoding_key(data_key), self._as_read(examples)
+        key, texts = self._encoding_key(data_key), self.as_read(examples)
         return encode(self._encoder, texts, key, cache, tell=lambda text: None)
 
-    @property
-    def _text_prefix(self) -> str:
-        """What is put before every text; nothing where a head answers."""
-        return self.spec.config.text_prefix if is_retrieval(self.spec.task) else ""
-
-    def _as_read(self, examples: Iterable[Any]) -> Iterable[Any]:
+    def as_read(self, examples: Iterable[Any]) -> Iterable[Any]:
         """The examples with the prefix, if there is one, before their texts."""
-        prefix = self._text_prefix
-        return (example.prefixed(prefix) for example in examples) if prefix else examples
+        before = self.spec.prefixes
+        return (example.prefixed(before) for example in examples) if before else examples
 
     def is_encoded(self, data_key: str) -> bool:
         """Whether the cache has the features of these data."""
@@ -287,7 +282,7 @@ class Session:
     ) -> Path:
         """The file of the cache that holds them; see `adaptrans.data.encoding.encoded_file`."""
         cache, key = self.spec.workspace.store.cache, self._encoding_key(data_key)
-        return encoded_file(self._encoder, self._as_read(examples), key, cache, tick=tick, tell=tell)
+        return encoded_file(self._encoder, self.as_read(examples), key, cache, tick=tick, tell=tell)
 
     @property
     def _encoder(self) -> Encoder:
@@ -304,7 +299,8 @@ class Session:
     def _encoding_key(self, data_key: str) -> str:
         config = self.spec.config
         decided = [data_key, config.split, config.limit, loading.rule(config.limit)]
-        return digest([*decided, self._text_prefix] if self._text_prefix else decided)
+        before = self.spec.prefixes
+        return digest([*decided, before.key] if before else decided)
 
     def answer(
         self,

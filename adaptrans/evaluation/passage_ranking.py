@@ -131,7 +131,8 @@ def _write(session: Session, languages: Sequence[str], length: int, folder: Path
         for code in languages:
             session.switch_language(code)
             for chunk in _chunks(loading.stream_examples(spec.task, POOL, code, spec.workspace.data)):
-                features = kind.encode(chunk, session.tokenizer, spec.task, length, False)
+                texts = list(session.as_read(chunk))
+                features = kind.encode(texts, session.tokenizer, spec.task, length, False)
                 vectors.write(np.stack(predictor.outputs(features)).astype(np.float32).tobytes())
                 names.writelines(
                     json.dumps([example.id, list(example.keys)], ensure_ascii=False) + "\n"

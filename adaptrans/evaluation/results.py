@@ -25,6 +25,7 @@ from adaptrans.runs.training_args import Select
 from adaptrans.stats.edges import Sample
 from adaptrans.stats.intervals import ends_of, interval
 from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.rows import Prefixes
 from adaptrans.utils.formats import INTERVALS
 from adaptrans.utils.io import atomic_write, read_json, write_json
 
@@ -438,9 +439,9 @@ def _searches(kind: str) -> tuple[str, str]:
     return found
 
 
-def direction_note(kind: str, prefix: str = "") -> str:
+def direction_note(kind: str, prefixes: Prefixes) -> str:
     """Direction and prefix, for the reader of the score."""
-    return f"direction: {_searches(kind)[1]}; {repr(prefix) if prefix else 'no'} text prefix"
+    return f"direction: {_searches(kind)[1]}; {prefixes or 'no'} text prefix"
 
 
 MARGIN = 1.0

@@ -33,6 +33,7 @@ from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, answers_below, fitting, is_retrieval, shot_specs
 from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
+from adaptrans.task_types.rows import Prefixes
 from adaptrans.tasks.loading import HUB, listed
 from adaptrans.tasks.names import TaskRef
 from adaptrans.tasks.schema import Task
@@ -256,7 +257,7 @@ class Planner:
             spec, before = self.target(setup, task)
             trained = self.choose(spec)
             transfer = TransferSetting(target_dev=spec.config.select == "target_dev")
-            found = self.evaluation_of(setup, task, trained, {}, transfer)
+            found = self.evaluation_of(setup, task, trained, {}, transfer, spec.prefixes)
             return found, self._before(before, spec, trained)
         check(setup, self.method, retrieval=True)
         self._require_lender(setup, task)
@@ -289,7 +290,7 @@ class Planner:
         setup = self.settled(setup)
         base, before = self.target(setup, task)
         start = self.choose(base)
-        zero_shot = self.evaluation_of(setup, task, start, {})
+        zero_shot = self.evaluation_of(setup, task, start, {}, prefixes=base.prefixes)
         config = (self.shots_for or self.config_for)(task.name, setup.is_full)
         specs = shot_specs(base, start, zero_shot.wanted_languages, shots, config)
         if not specs:
@@ -305,11 +306,17 @@ class Planner:
         trained: Run | None,
         parents: dict[str, Run],
         transfer: TransferSetting | None = None,
+        prefixes: Prefixes | None = None,
     ) -> EvaluateSpec:
-        """The evaluation of a trained run, or for retrieval of the runs below the target."""
+        """The evaluation of a trained run, or for retrieval of the runs below the target.
+
+        What is known of a run that is not done is given.
+        """
+        made = trained.config() if trained is not None and trained.is_done else None
         if transfer is None:
-            made = trained.config() if trained is not None and trained.is_done else {}
-            transfer = TransferSetting.of(made)
+            transfer = TransferSetting.of(made or {})
+        if made is not None or prefixes is None:
+            prefixes = Prefixes.of_key((made or {}).get("text_prefix"))
         languages = tuple(code for code in self.languages if code in task.languages)
         if self.languages and not languages:
             raise ConfigError(
@@ -332,6 +339,7 @@ class Planner:
             self.seed,
             self.language_runs if setup.has_language else {},
             transfer=transfer,
+            trained_with=prefixes if task.type.takes_prefix else Prefixes(),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from adaptrans.errors import ArtifactError
 from adaptrans.modeling.adapters import empty_model, encoder_tensors
 from adaptrans.modeling.backbone import WEIGHTS, Backbone, tokenizer_files, weight_files
+from adaptrans.modeling.config_keys import TEXT_PREFIXES
 from adaptrans.modeling.safetensors_io import read_tensors, write_tensors
 from adaptrans.utils.io import atomic_write, read_json, write_json
 
@@ -85,6 +86,7 @@ def write_backbone(
         config = read_json(base.path / "config.json")
         plain = spec.plain_heads.get("mlm")
         named = {"architectures": [plain.architecture]} if plain else {}
-        write_json(temporary / "config.json", {**config, **named})
+        prefixes = {TEXT_PREFIXES: list(base.prefixes)} if base.prefixes else {}
+        write_json(temporary / "config.json", {**config, **named, **prefixes})
         write_json(temporary / ABOUT, {"encoder": base.described(), **made, **about})
     return True

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from adaptrans import mini
 from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.modeling import e5_small
-from adaptrans.modeling.config_keys import DECODING, RETRIEVAL_LAYER, deciding, refuse_repositories
+from adaptrans.modeling.config_keys import (
+    DECODING,
+    RETRIEVAL_LAYER,
+    TEXT_PREFIXES,
+    deciding,
+    refuse_repositories,
+)
 from adaptrans.modeling.encoder import ENCODERS, EncoderSpec, spec_of
 from adaptrans.modeling.known_backbones import find, known, suggestion
 from adaptrans.tasks.locate import hub_cache
@@ -64,6 +70,7 @@ class Backbone:
         fetched: Whether it is at hand; if not, its shape is known and its content is not, see `outlined`.
         longest: Pieces of its longest input.
         retrieval_layer: The layer that it recommends for retrieval, see `recommended_layer`.
+        prefixes: What it was trained to find before texts, or before queries and before passages.
     """
 
     name: str
@@ -77,6 +84,7 @@ class Backbone:
     fetched: bool = True
     longest: int = mini.LONGEST
     retrieval_layer: int | None = None
+    prefixes: tuple[str, ...] = ()
 
     @property
     def spec(self) -> EncoderSpec:
@@ -153,7 +161,37 @@ def identify(
         fingerprint=digest([deciding(config), hashes], 64),
         longest=_longest(config, name),
         retrieval_layer=recommended_layer(config, name),
+        prefixes=trained_prefixes(config, name),
     )
+
+
+def trained_prefixes(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """What an encoder was trained to find before texts: `text_prefixes` in config.json, or what is known.
+
+    Args:
+        config: What its `config.json` holds.
+        name: The backbone, of which something may be known.
+
+    Returns:
+        One for every text, or one for queries and one for passages; empty where there is none.
+
+    Raises:
+        ArtifactError: If the key holds something else.
+
+    Example:
+        >>> trained_prefixes({}, "e5-small"), trained_prefixes({"text_prefixes": ["q: "]}, "mine")
+        (('query: ', 'passage: '), ('q: ',))
+    """
+    said = config.get(TEXT_PREFIXES)
+    if said is None:
+        known = find(control_of(name) or name)
+        return known.prefixes if known is not None else ()
+    if not isinstance(said, list) or not all(isinstance(text, str) for text in said) or len(said) > 2:
+        raise ArtifactError(
+            f"backbone {name}: config.json has {TEXT_PREFIXES} {said!r}",
+            remedy='write a list of one or two texts, as ["query: ", "passage: "]',
+        )
+    return tuple(said)
 
 
 def check_encoder(config: Mapping[str, Any], name: str) -> None:
@@ -464,6 +502,7 @@ def outlined(name_or_folder: str | Path, controls: Path | None = None) -> Backbo
         fetched=False,
         longest=spec_of(config).longest_input(config),
         retrieval_layer=recommended_layer(config, name),
+        prefixes=trained_prefixes(config, name),
     )
 
 

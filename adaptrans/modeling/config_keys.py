@@ -65,6 +65,9 @@ Source: `XLMRobertaConfig` and `PretrainedConfig` of transformers 4.57; `gradien
 RETRIEVAL_LAYER = "retrieval_layer"
 """The layer whose vectors find translations best; a key of this package, not of transformers."""
 
+TEXT_PREFIXES = "text_prefixes"
+"""What an encoder was trained to find before queries and before passages; a key of this package."""
+
 _NAMES = "a name or a version, read by nobody who computes"
 _TYPES = "weights are read with the types of their file and computed in float32"
 _GENERATION = "for generating text, which an encoder does not"
@@ -96,6 +99,7 @@ HARMLESS: Mapping[str, str] = {
     **dict.fromkeys(("adapters", "adapter_fusion_models", "prediction_heads"), _STRAY),
     **dict.fromkeys(("tf_legacy_loss", "use_bfloat16"), _OTHER),
     **dict.fromkeys(_GENERATION_KEYS, _GENERATION),
+    TEXT_PREFIXES: "read where an option asks for them, and then they stand in the key",
     RETRIEVAL_LAYER: "a default of evaluations, in whose keys the layer itself stands",
 }
 """Keys that cannot change an output, each with the reason."""

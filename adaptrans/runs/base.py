@@ -10,13 +10,15 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from adaptrans.modeling.backbone import check_length, control_of
+from adaptrans.errors import ConfigError
+from adaptrans.modeling.backbone import Backbone, check_length, control_of
 from adaptrans.modeling.efficiency.memory_case import Case
 from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.validation import check_quantized
 from adaptrans.runs.store import Run
-from adaptrans.runs.training_args import EvaluationConfig, TrainingConfig
+from adaptrans.runs.training_args import AS_TRAINED, EvaluationConfig, TrainingConfig
 from adaptrans.runs.workspace import Workspace
+from adaptrans.task_types.rows import Prefixes
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import RECIPE
 from adaptrans.utils.io import canonical_json
@@ -273,6 +275,35 @@ def imported(target: str) -> Any:
     """
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
+
+
+def asked_prefixes(text: str, passage: str | None, backbone: Backbone) -> Prefixes:
+    """What stands before texts and passages, as two options say.
+
+    Raises:
+        ConfigError: If they ask for what the backbone was trained with, and that is not known.
+    """
+    if text != AS_TRAINED:
+        return Prefixes(text, text if passage is None else passage)
+    if not backbone.prefixes:
+        raise ConfigError(
+            f"text_prefix {AS_TRAINED}: nothing is known of prefixes that {backbone.name} was trained with",
+            remedy="write the text itself, or put text_prefixes into its config.json",
+        )
+    first, last = backbone.prefixes[0], backbone.prefixes[-1]
+    return Prefixes(first, last if passage is None else passage)
+
+
+def prefixes_of(task: Task, config: TrainingConfig | EvaluationConfig, backbone: Backbone) -> Prefixes:
+    """What stands before the texts of a task, as the options say.
+
+    Raises:
+        ConfigError: If they ask for what the backbone was trained with, and that is not known.
+    """
+    if not task.type.takes_prefix:
+        return Prefixes()
+    found = asked_prefixes(config.text_prefix, getattr(config, "passage_prefix", None), backbone)
+    return found if "passage" in task.type.takes_prefix else Prefixes(found.text, found.text)
 
 
 TRAINING, FEW_SHOT, ANSWERING, RETRIEVAL = "training", "shots", "answering", "retrieval"

@@ -22,12 +22,14 @@ from adaptrans.runs.base import (
     RunSpec,
     TransferSetting,
     imported,
+    prefixes_of,
     published_size,
 )
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import ShotSpec, answers_below, compares_vectors, is_retrieval, tag
 from adaptrans.runs.training_args import EvaluationConfig
 from adaptrans.runs.workspace import Workspace
+from adaptrans.task_types.rows import Prefixes
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.io import read_json
@@ -69,6 +71,7 @@ class EvaluateSpec(RunSpec):
         language_runs: For a setup with `{lang}`, the language adapters at hand, by language.
         shots: For a few-shot row, the run that answers in each language, instead of `trained`.
         transfer: What was seen of the target languages.
+        trained_with: What stood before texts in training, and does in answering; retrieval says its own.
     """
 
     workspace: Workspace
@@ -83,6 +86,7 @@ class EvaluateSpec(RunSpec):
     language_runs: Mapping[str, Run] = field(default_factory=dict)
     shots: Mapping[str, ShotSpec] = field(default_factory=dict)
     transfer: TransferSetting = ZERO_SHOT
+    trained_with: Prefixes = field(default_factory=Prefixes)
 
     EXECUTE: ClassVar[str] = "adaptrans.evaluation.evaluator:evaluate_all"
     phase: ClassVar[str] = PHASE
@@ -119,6 +123,13 @@ class EvaluateSpec(RunSpec):
             return str(self.setup)
         below = self.setup.below_target()
         return str(Setup(below)) if below else BARE
+
+    @functools.cached_property
+    def prefixes(self) -> Prefixes:
+        """What stands before texts: as in training, or as the options of retrieval say."""
+        if is_retrieval(self.task):
+            return prefixes_of(self.task, self.config, self.workspace.backbone)
+        return self.trained_with
 
     @property
     def effective_method(self) -> str:
@@ -168,8 +179,8 @@ class EvaluateSpec(RunSpec):
             values |= {"policy": self.policy, "language_adapters": used}
         if is_retrieval(self.task):
             values |= {"layer": self.layer, "pooling": self.config.pooling}
-            if self.config.text_prefix:
-                values |= {"text_prefix": self.config.text_prefix}
+        if self.prefixes:
+            values |= {"text_prefix": self.prefixes.key}
         if self.task.type.mines:
             values |= {"threshold": self.config.threshold, "tuned_on": self._tuned_on}
         if self.config.select is not None and is_retrieval(self.task):
@@ -251,7 +262,7 @@ class EvaluateSpec(RunSpec):
             not alone
             and not compares_vectors(self.task)
             and not self.task.type.fills_masks
-            and (self.task, self.config) == (other.task, other.config)
+            and (self.task, self.config, self.prefixes) == (other.task, other.config, other.prefixes)
             and self.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
             and (self.workspace.data, self.workspace.device) == (other.workspace.data, other.workspace.device)
             and self.missing == other.missing

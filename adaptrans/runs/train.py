@@ -28,11 +28,13 @@ from adaptrans.runs.base import (
     TransferSetting,
     data_of,
     passes,
+    prefixes_of,
     published_size,
 )
 from adaptrans.runs.store import Run
 from adaptrans.runs.training_args import TrainingConfig
 from adaptrans.runs.workspace import Workspace
+from adaptrans.task_types.rows import Prefixes
 from adaptrans.tasks import loading
 from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import FEW_SHOT_DRAW
@@ -226,9 +228,15 @@ class TrainSpec(TrainingSpec):
         languages = self.dev_languages if split == "dev" else self.train_languages
         return {language: self.workspace.data_key(self.task, split, language) for language in languages}
 
+    @functools.cached_property
+    def prefixes(self) -> Prefixes:
+        """What stands before the texts of its task."""
+        return prefixes_of(self.task, self.config, self.workspace.backbone)
+
     @property
     def own_inputs(self) -> dict[str, Any]:
         """The tasks with their data, the setup and the options."""
+        before = next((part.prefixes for part in self.parts if part.prefixes), None)
         others = [{name: other.inputs[name] for name in OF_EACH_TASK} for other in self.others]
         return {
             "phase": self.phase,
@@ -248,6 +256,7 @@ class TrainSpec(TrainingSpec):
             "dev": self.data_keys("dev") if self.has_dev else {},
             **loading.rule(self.config.limit_train, self.config.limit_dev),
             **({"mix": others} if others else {}),
+            **({"text_prefix": before.key} if before else {}),
             **({"heads": list(self.heads)} if len(set(self.heads)) < len(self.heads) else {}),
         }
 
@@ -400,6 +409,15 @@ class ShotSpec(TrainingSpec):
     def task(self) -> Task:
         """The target."""
         return self.base.task
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What stands before the texts: what the run that it goes on from was trained with."""
+        return (
+            Prefixes.of_key(self.start.config().get("text_prefix"))
+            if self.start.is_done
+            else self.base.prefixes
+        )
 
     @property
     def seed(self) -> int:

@@ -27,6 +27,14 @@ FUSION_REGULARIZATION = 0.01
 """Weight of the value matrices' distance to the identity (adapters `get_fusion_regularization_loss`)."""
 
 
+AS_TRAINED = "backbone"
+"""What `text_prefix` says for the prefixes that the backbone was trained with."""
+
+PREFIX = "What is put before every text, such as 'query: '; backbone: what it was trained with; or nothing."
+
+PREFIXES = ("text_prefix", "passage_prefix")
+"""Options that stand in the key of a run as what they come to, and only where that is something."""
+
 WITHOUT_EFFECT = (
     "gradient_checkpointing",
     "memory_budget",
@@ -84,6 +92,10 @@ class TrainingConfig(BaseModel):
         8192, ge=16, description="Padded tokens per forward pass; larger steps accumulate gradients."
     )
     max_length: int | None = Field(None, ge=16, description="Pieces per input; by default the task's own.")
+    text_prefix: str = Field("", description=f"{PREFIX} In training, and in answering.")
+    passage_prefix: str | None = Field(
+        None, description="Ranking: what is put before passages; by default as text_prefix says."
+    )
     warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps over which the rate rises.")
     warmup_steps: int | None = Field(
         None, ge=0, description="Steps over which the rate rises, instead of a share of them."
@@ -180,7 +192,7 @@ class TrainingConfig(BaseModel):
         Options of a fusion, of a mix and of plain text have no part in runs without one, whose keys they
         leave alone.
         """
-        values = self.resolved(whole_model).model_dump(exclude=set(WITHOUT_EFFECT))
+        values = self.resolved(whole_model).model_dump(exclude={*WITHOUT_EFFECT, *PREFIXES})
         parts = (("fusion_", fusion), ("mixing", mix), ("language_smoothing", text))
         left_out = tuple(prefix for prefix, used in parts if not used)
         if not (whole_model and self.freeze_embeddings):
@@ -239,9 +251,7 @@ class EvaluationConfig(BaseModel):
     )
     select: Select | None = Field(None, description="Retrieval: where layer: best chooses the layer.")
     pooling: Literal["mean", "cls"] = Field("mean", description="Retrieval: all tokens, or the first one.")
-    text_prefix: str = Field(
-        "", description="Retrieval, mining: what is put before every text, such as 'query: '; nothing."
-    )
+    text_prefix: str = Field("", description=f"Retrieval, mining: {PREFIX} Of heads: as in training.")
     threshold: Literal["dev", "own"] | float = Field(
         "dev", description="Mining: margin of a pair, or where it is tuned: dev, or own, the scored split."
     )

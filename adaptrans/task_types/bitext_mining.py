@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from adaptrans.task_types.base import Feature, Level, TaskSettings
 from adaptrans.task_types.bitext_retrieval import TranslationSearch
 from adaptrans.task_types.inputs import cut_to
-from adaptrans.task_types.rows import Example, RowError, Rules
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,10 +43,10 @@ class MiningExample(Example):
         """The example with the other corpus."""
         return replace(self, pool=first.pool)
 
-    def prefixed(self, prefix: str) -> Self:
+    def prefixed(self, prefixes: Prefixes) -> Self:
         """With the prefix before the sentence, and before those of the other corpus."""
-        pool = tuple((name, prefix + text) for name, text in self.pool)
-        return replace(self, text=prefix + self.text, pool=pool)
+        pool = tuple((name, prefixes.text + text) for name, text in self.pool)
+        return replace(self, text=prefixes.text + self.text, pool=pool)
 
     def shortened(self) -> Self:
         """The example with a few sentences of the other corpus."""

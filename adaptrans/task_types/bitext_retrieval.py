@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from adaptrans.task_types.base import Feature, Level, TaskSettings, TaskType
 from adaptrans.task_types.inputs import cut_to
-from adaptrans.task_types.rows import Example, RowError, Rules, text_field
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules, text_field
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -28,15 +28,16 @@ class BitextExample(Example):
     text: str
     english: str
 
-    def prefixed(self, prefix: str) -> Self:
+    def prefixed(self, prefixes: Prefixes) -> Self:
         """With the prefix before both sentences."""
-        return replace(self, text=prefix + self.text, english=prefix + self.english)
+        return replace(self, text=prefixes.text + self.text, english=prefixes.text + self.english)
 
 
 class TranslationSearch(TaskType):
     """Sentences of a language (`side` 0) and of English (`side` 1), compared by their vectors."""
 
     pipeline = "sentence-similarity"
+    takes_prefix = ("text",)
 
     def other_languages(self, languages: Sequence[str]) -> Sequence[str]:
         """One side of every pair is English."""

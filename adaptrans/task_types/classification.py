@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from adaptrans.task_types.base import Feature, Level, Recipe, TaskSettings, TaskType, answer_text, uneven
 from adaptrans.task_types.inputs import IGNORED, cut_to
-from adaptrans.task_types.rows import Example, RowError, Rules, how_to_name, label_field, text_field
+from adaptrans.task_types.rows import (
+    Example,
+    Prefixes,
+    RowError,
+    Rules,
+    how_to_name,
+    label_field,
+    text_field,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,6 +31,11 @@ class ClassificationExample(Example):
     pair: str | None
     label: str | None
 
+    def prefixed(self, prefixes: Prefixes) -> Self:
+        """With the prefix before each text."""
+        pair = None if self.pair is None else prefixes.text + self.pair
+        return replace(self, text=prefixes.text + self.text, pair=pair)
+
 
 class Classification(TaskType):
     """One of a few labels for a text or a pair."""
@@ -33,6 +46,7 @@ class Classification(TaskType):
     optional = ("pair",)
     needs_labels = True
     head = "classification"
+    takes_prefix = ("text",)
     fixed_inputs = True
     one_label = True
     targets: ClassVar[Mapping[str, str]] = {"labels": "label"}

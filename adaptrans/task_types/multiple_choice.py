@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from adaptrans.task_types.base import (
     Batch,
@@ -17,7 +17,7 @@ from adaptrans.task_types.base import (
     uneven,
 )
 from adaptrans.task_types.inputs import IGNORED, cut_to, padded_inputs, summed_cross_entropy
-from adaptrans.task_types.rows import Example, RowError, Rules, label_field, text_field
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules, label_field, text_field
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,11 @@ class MultipleChoiceExample(Example):
     choices: tuple[str, ...]
     label: int | None
 
+    def prefixed(self, prefixes: Prefixes) -> Self:
+        """With the prefix before the prompt and before each choice."""
+        choices = tuple(prefixes.text + choice for choice in self.choices)
+        return replace(self, prompt=prefixes.text + self.prompt, choices=choices)
+
 
 class MultipleChoice(TaskType):
     """One of a few ways to go on from a prompt."""
@@ -42,6 +47,7 @@ class MultipleChoice(TaskType):
     required = ("prompt", "choices", "label")
     text_field = "prompt"
     head = "multiple_choice"
+    takes_prefix = ("text",)
     rows_per_input = 2
     one_label = True
     scores = ("accuracy",)

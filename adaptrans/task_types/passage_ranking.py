@@ -9,12 +9,12 @@ a rate of 2e-5 hardly move it. Lengths and loss: google-research/xtreme `scripts
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from adaptrans.task_types.base import Batch, Feature, Level, Recipe, TaskSettings, TaskType, answer_text
 from adaptrans.task_types.inputs import cut_to, padded_inputs
-from adaptrans.task_types.rows import Example, RowError, Rules, text_field
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules, text_field
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,12 @@ class RankingExample(Example):
     passage: str | None
     keys: tuple[str, ...]
 
+    def prefixed(self, prefixes: Prefixes) -> Self:
+        """With the one prefix before the query, and the other before the passage."""
+        query = None if self.query is None else prefixes.text + self.query
+        passage = None if self.passage is None else prefixes.passage + self.passage
+        return replace(self, query=query, passage=passage)
+
 
 class PassageRanking(TaskType):
     """Passages ranked for a query by the product of their vectors."""
@@ -50,6 +56,7 @@ class PassageRanking(TaskType):
     optional = ("query", "passage")
     reference_fields = ("keys",)
     head = "passage_ranking"
+    takes_prefix = ("text", "passage")
     whole = True
     retriever = "adaptrans.evaluation.passage_ranking:answer"
     searches = ("query_to_candidates", "each query looks among the candidates of all languages")

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any, Protocol
 
 from adaptrans.task_types.base import TASK_TYPES, Recipe, TaskSettings, TaskType, answer_text
+from adaptrans.task_types.rows import Prefixes
 
 
 class NamedTask(TaskSettings, Protocol):
@@ -30,23 +31,27 @@ KEY = "adaptrans"
 """Key of an exported `config.json` under which the rules stand; transformers does not look."""
 ANSWERING = "answering"
 """Key of `artifact.json`: the rules by the name of the head."""
+PREFIX = "text_prefix"
+"""Key of what stood before texts, where something did."""
 VECTOR_PIECES = 128
 """Most pieces of a sentence whose vector is compared. Source: task file `tatoeba`."""
 
 
-def rules(task: NamedTask, max_length: int) -> dict[str, Any]:
+def rules(task: NamedTask, max_length: int, prefixes: Prefixes | None = None) -> dict[str, Any]:
     """What of a task says how a model answers it, for `artifact.json`.
 
     Args:
         task: The task.
         max_length: Pieces per model input that it was trained with.
+        prefixes: What stood before texts; None for nothing.
 
     Example:
         >>> from adaptrans.tasks import catalogue
         >>> rules(catalogue.get("udpos"), 128)
         {'kind': 'tagging', 'max_length': 128, 'tag_on': 'first_piece'}
     """
-    return {"kind": task.kind, "max_length": max_length, **task.type.answering(task)}
+    own = {"kind": task.kind, "max_length": max_length, **task.type.answering(task)}
+    return {**own, PREFIX: prefixes.key} if prefixes else own
 
 
 def _recipe(own: Mapping[str, Any]) -> Recipe | None:
@@ -63,7 +68,8 @@ def settings(own: Mapping[str, Any]) -> dict[str, Any]:
     recipe = _recipe(own)
     if recipe is None:
         return {}
-    return {"kind": own["kind"], "max_length": own["max_length"], **recipe.settings(own)}
+    before = {PREFIX: own[PREFIX]} if PREFIX in own else {}
+    return {"kind": own["kind"], "max_length": own["max_length"], **before, **recipe.settings(own)}
 
 
 def text(own: Mapping[str, Any], *, plain: bool) -> str:
@@ -86,7 +92,11 @@ def text(own: Mapping[str, Any], *, plain: bool) -> str:
         **recipe.names(own),
     }
     further = f"\n{Template(recipe.further).substitute(names)}" if recipe.further and plain else ""
-    return f"\n## Answer with it\n\n{Template(recipe.text).substitute(names)}{further}"
+    before = ""
+    if PREFIX in own:
+        said = Prefixes.of_key(own[PREFIX])
+        before = f"It was trained with a text prefix: put {said} before every text that you give it.\n\n"
+    return f"\n## Answer with it\n\n{before}{Template(recipe.text).substitute(names)}{further}"
 
 
 def vector_text(layer: int) -> str:

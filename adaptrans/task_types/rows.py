@@ -28,6 +28,48 @@ class RowError(Exception):
         super().__init__(message)
 
 
+@dataclass(frozen=True)
+class Prefixes:
+    """What stands before texts, for an encoder that was trained so.
+
+    Args:
+        text: Before every text; of a question on a passage before the question alone, so that places in the
+            passage stay those of the data; of words before the first.
+        passage: Before passages that are ranked.
+
+    Example:
+        >>> bool(Prefixes()), str(Prefixes("query: ", "query: ")), str(Prefixes("query: ", "passage: "))
+        (False, "'query: '", "'query: ', before passages 'passage: '")
+    """
+
+    text: str = ""
+    passage: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.passage)
+
+    def __str__(self) -> str:
+        same = self.passage == self.text
+        return repr(self.text) if same else f"{self.text!r}, before passages {self.passage!r}"
+
+    @property
+    def key(self) -> Any:
+        """What stands for it in the key of a run: the text alone where passages have no other."""
+        return self.text if self.passage == self.text else [self.text, self.passage]
+
+    @classmethod
+    def of_key(cls, key: Any) -> Self:
+        """What a key stands for; None for nothing.
+
+        Example:
+            >>> Prefixes.of_key(Prefixes("query: ", "passage: ").key)
+            Prefixes(text='query: ', passage='passage: ')
+        """
+        if isinstance(key, list):
+            return cls(*map(str, key))
+        return cls(str(key or ""), str(key or ""))
+
+
 class Example:
     """One item of a task; each type has a frozen dataclass of its own, whose first field is the id."""
 
@@ -38,9 +80,9 @@ class Example:
         """The example as the first one of a part of a split, where `first` has been the first one."""
         return self
 
-    def prefixed(self, prefix: str) -> Self:
+    def prefixed(self, prefixes: Prefixes) -> Self:
         """The example as an encoder reads it that was trained with something before every text."""
-        raise NotImplementedError(f"{type(self).__name__} has no texts that are compared")
+        raise NotImplementedError(f"{type(self).__name__} has no texts to put something before")
 
     def shortened(self) -> Self:
         """The example without most of what it brings along, to be shown."""

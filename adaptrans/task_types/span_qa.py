@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from adaptrans.errors import ConfigError
 from adaptrans.task_types.base import (
@@ -28,7 +28,7 @@ from adaptrans.task_types.base import (
 )
 from adaptrans.task_types.inputs import IGNORED, pair_frame, summed_cross_entropy
 from adaptrans.task_types.letters import Blanks, characters, whole_letters
-from adaptrans.task_types.rows import Example, RowError, Rules, text_field
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules, text_field
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +70,10 @@ class SpanQAExample(Example):
     question: str
     context: str
     answers: tuple[Answer, ...]
+
+    def prefixed(self, prefixes: Prefixes) -> Self:
+        """With the prefix before the question; places in the context stay those of the data."""
+        return replace(self, question=prefixes.text + self.question)
 
 
 def answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
@@ -286,6 +290,7 @@ class SpanQA(TaskType):
     required = ("question", "context", "answers")
     reference_fields: ClassVar[tuple[str, ...]] = ("answers",)
     head = "span_qa"
+    takes_prefix = ("text",)
     targets: ClassVar[Mapping[str, str]] = {"starts": "start", "ends": "end"}
     fixed_inputs = True
     scores: ClassVar[tuple[str, ...]] = ("squad",)

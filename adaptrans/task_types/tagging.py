@@ -13,10 +13,11 @@ tokenizer's word ids, never by counting pieces.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from adaptrans.errors import ConfigError
 from adaptrans.task_types.base import (
     Batch,
     Feature,
@@ -29,7 +30,7 @@ from adaptrans.task_types.base import (
     tokens,
 )
 from adaptrans.task_types.inputs import IGNORED, pad, padded_inputs, text_ends
-from adaptrans.task_types.rows import Example, RowError, Rules, how_to_name, named_label
+from adaptrans.task_types.rows import Example, Prefixes, RowError, Rules, how_to_name, named_label
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,11 @@ class TaggingExample(Example):
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...] | None
+    before: str = ""
+
+    def prefixed(self, prefixes: Prefixes) -> Self:
+        """With the prefix before the first word; it bears no tag."""
+        return replace(self, before=prefixes.text)
 
 
 def word_pieces(
@@ -86,6 +92,14 @@ def word_pieces(
             pieces[word].append(piece)
         result.append([ids if 0 < len(ids) <= budget else [tokenizer.unk_token_id] for ids in pieces])
     return result
+
+
+def before_words(prefix: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids of what stands before the first word."""
+    if not prefix:
+        return []
+    ids: list[int] = tokenizer(prefix.strip(), add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
 
 
 def segments(lengths: Sequence[int], budget: int) -> list[range]:
@@ -116,6 +130,7 @@ class Tagging(TaskType):
     needs_labels = True
     tags_words = True
     head = "tagging"
+    takes_prefix = ("text",)
     fixed_inputs = True
     scores = ("token_accuracy",)
     layout = "tags"
@@ -166,15 +181,19 @@ class Tagging(TaskType):
         training: bool,
     ) -> list[Feature]:
         """One feature per segment; `starts` are the positions of the pieces that bear the words' tags."""
-        budget = max_length - RESERVED_PIECES
         begin, end = text_ends(tokenizer)
+        # The same before every sentence.
+        before = before_words(examples[0].before if examples else "", tokenizer)
+        budget = max_length - RESERVED_PIECES - len(before)
+        if budget < 1:
+            raise ConfigError(f"max_length {max_length} leaves no room for words", remedy="raise it")
         number = {label: index for index, label in enumerate(task.labels)}
         space = tokenizer.convert_tokens_to_ids(SPACE) if task.tag_on == "first_text_piece" else None
         features = []
         pieces_of = word_pieces([example.words for example in examples], tokenizer, budget)
         for index, (example, pieces) in enumerate(zip(examples, pieces_of, strict=True)):
             for words in segments([len(ids) for ids in pieces], budget):
-                ids, starts, labels = [begin], [], [IGNORED]
+                ids, starts, labels = [begin, *before], [], [IGNORED] * (1 + len(before))
                 for word in words:
                     place = int(len(pieces[word]) > 1 and pieces[word][0] == space)
                     starts.append(len(ids) + place)

@@ -274,7 +274,7 @@ def described(spec: TrainSpec | ShotSpec, **training_data: Any) -> dict[str, Any
     return {
         "task_version": spec.task.version,
         "kind": spec.task.kind,
-        ANSWERING: {part.task.name: rules(part.task, part.max_length) for part in spec.parts},
+        ANSWERING: {part.task.name: rules(part.task, part.max_length, part.prefixes) for part in spec.parts},
         "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
         "training_data": {
             "languages": _train_languages(spec),
@@ -326,6 +326,9 @@ def training_notes(spec: TrainSpec, read: Sequence[str], sizes: Sequence[int]) -
         if part.has_dev and not set(part.train_languages) <= set(part.dev_languages):
             alone = ", ".join(part.dev_languages)
             notes[f"{part.reference}: selected on the dev set of {alone} alone"] = None
+    for part in spec.parts:
+        if part.prefixes:
+            notes[f"{part.task.name}: text prefix {part.prefixes}"] = None
     if spec.config.quantize != UNQUANTIZED:
         notes[f"{spec.reference}: trained around a base in {spec.config.quantize}"] = None
     lacking = [part.task.name for part in spec.parts if not part.has_dev]
@@ -363,7 +366,10 @@ def _encoded(
     *,
     training: bool,
 ) -> Dataset:
-    """The encoding of examples of a split; the key says which they are."""
+    """The encoding of examples of a split, with what stands before texts; the key says which they are."""
+    before = spec.prefixes
+    if before:
+        examples, key = [example.prefixed(before) for example in examples], digest([key, before.key])
     about = tokenizer_fingerprint(spec.workspace.backbone)
     encoder = Encoder(task.type, task, tokenizer, about, spec.max_length, training=training)
     # Of several processes the first one encodes, and the others find it.

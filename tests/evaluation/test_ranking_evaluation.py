@@ -3,18 +3,23 @@
 import json
 import random
 from dataclasses import replace
+from itertools import islice
 
+import numpy as np
 import pytest
 from support.layouts import read_predictions
 
 from adaptrans import benchmarks
 from adaptrans.evaluation.evaluator import evaluate
+from adaptrans.evaluation.inference import open_session
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.scoring import score_folder
 from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import Plan
 from adaptrans.hub.import_adapterhub import adopt
 from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.training_args import training_config
+from adaptrans.tasks import loading
 
 WORDS = ("cat", "mat", "library", "London", "Anna", "seven", "apples", "daughter", "opened", "sits")
 
@@ -82,6 +87,25 @@ def test_from_training_to_the_score_of_the_submission(ranked):
         code: one.values["map_at_20"] for code, one in results.items()
     }
     assert len(list((spec.workspace.store.cache / "pools").iterdir())) == 1, "both languages share the pool"
+
+
+def test_queries_and_passages_are_read_with_prefixes_of_their_own(ranked):
+    options = training_config({"text_prefix": "the cat: ", "passage_prefix": "on the mat: ", "max_steps": 1})
+    own = replace(ranked, config_for=lambda name, whole: options)
+    task, kind = ranked.workspace.task("lareqa"), ranked.workspace.task("lareqa").type
+    spec, before = own.evaluate(parse("adapter"), task)
+    execute(Plan(tuple(before), ()), lambda item, place, total: None)
+    notes = evaluate(own.evaluate(parse("adapter"), task)[0])["de"].notes
+    done = json.loads((spec.run.path / "done.json").read_text())
+    assert done["notes"][-1].endswith("; 'the cat: ', before passages 'on the mat: ' text prefix")
+    assert "12 candidates" in notes
+    session = open_session(spec)
+    (pool,) = (spec.workspace.store.cache / "pools").iterdir()
+    vectors = np.fromfile(pool / "vectors.f32", dtype=np.float32).reshape(12, -1)
+    (first,) = islice(loading.stream_examples(task, "candidates", "de", spec.workspace.data), 1)
+    told = replace(first, passage=f"on the mat: {first.passage}")
+    features = kind.encode([told], session.tokenizer, task, spec.max_length, False)
+    assert np.allclose(session.predictor().outputs(features)[0], vectors[0], atol=1e-5)
 
 
 def test_queries_and_candidates_have_the_adapters_of_their_languages(ranked, tmp_path):

@@ -40,6 +40,8 @@ def test_inputs_hold_all_that_can_change_a_result_and_nothing_else():
     text, shares = {"language_smoothing"}, {"mixing_shares"}
     never = {"checkpoint_seconds", "log_every", "freeze_embeddings", "trim_vocabulary"}
     never |= {"gradient_checkpointing", "memory_budget", "frozen_prefix_gib"}
+    # The key of a run has what they come to on its backbone, see tests/evaluation/test_text_prefix.py.
+    never |= {"text_prefix", "passage_prefix"}
     assert left_out == {*never, *fusion, *mix, *text, *shares}
     for name, value in {"frozen_prefix_cache": "bf16", "quantize": "4bit", "warmup_steps": 0}.items():
         assert TrainingConfig(**{name: value}).inputs(whole_model=False) == {**inputs, name: value}

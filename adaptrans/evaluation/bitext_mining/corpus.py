@@ -137,6 +137,7 @@ class Shelf:
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
         tick: Callable[[int], None] = lambda done: None,
+        prefix: str = "",
     ) -> np.ndarray:
         """All vectors of a corpus, memory-mapped; those that are there are not made again.
 
@@ -146,6 +147,7 @@ class Shelf:
             tokenizer: What makes token ids.
             max_length: Pieces per sentence.
             tick: Called with the number of vectors done.
+            prefix: What is put before every sentence.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "vectors.f32"
@@ -156,6 +158,8 @@ class Shelf:
             file.seek(0, os.SEEK_END)
             while done < corpus.sentences:
                 texts = corpus.texts(done, min(done + READ_CHUNK, corpus.sentences))
+                if prefix:
+                    texts = [prefix + text for text in texts]
                 rows = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)[
                     "input_ids"
                 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from adaptrans.modeling.efficiency.vocab_trimming import NOTHING
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.nodes import Setup
+from adaptrans.runs.base import asked_prefixes
 from adaptrans.runs.evaluation import retrieval_layer
 from adaptrans.runs.store import Run
 from adaptrans.runs.workspace import Workspace
@@ -59,6 +60,7 @@ class Options:
         search: `exact` or `IVF`; by default by size.
         threshold: Least margin of a pair that is written.
         top: Number of pairs that are written at most.
+        text_prefix: What is put before every sentence; `backbone`: what it was trained with.
     """
 
     layer: int | None = None
@@ -69,6 +71,7 @@ class Options:
     search: str | None = None
     threshold: float | None = None
     top: int | None = None
+    text_prefix: str = ""
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -180,8 +183,21 @@ def mine_files(
     work = where.store.cache / "mining"
     sides = [corpus(path, work) for path in (source, target)]
     tokenizer = tokenizer_fingerprint(where.backbone)
+    before = asked_prefixes(options.text_prefix, None, where.backbone).text
     settings = [model.key, tokenizer, layer, options.pooling, options.max_length, precision]
-    vectors = _vectors(where, model, sides, work, digest(settings), layer, options, device, precision)
+    settings += [before] if before else []
+    said = f", {before!r} text prefix" if before else ""
+    vectors = _vectors(
+        where,
+        model,
+        sides,
+        work,
+        digest(settings),
+        layer,
+        replace(options, text_prefix=before),
+        device,
+        precision,
+    )
     # What an approximate search has found is kept as well.
     kind = options.search or search_kind(sides[0].sentences, sides[1].sentences)
     names = [side.folder.name for side in sides]
@@ -196,7 +212,7 @@ def mine_files(
         _size(sides[0]),
         _size(sides[1]),
         search=found.search,
-        vectors=f"{model.name}, hidden_states[{layer}], {options.pooling} pooling, {precision}",
+        vectors=f"{model.name}, hidden_states[{layer}], {options.pooling} pooling, {precision}{said}",
         work=str(work),
     )
     write_json(out.with_name(f"{out.name}.json"), {"columns": COLUMNS, **asdict(mined)})
@@ -236,7 +252,9 @@ def _vectors(
     found = []
     for side, shelf in zip(sides, shelves, strict=True):
         with progress(f"encoding {side.source.name}", side.sentences, start=shelf.done) as meter:
-            found.append(shelf.fill(side, encoder, tokenizer, options.max_length, meter.to))
+            found.append(
+                shelf.fill(side, encoder, tokenizer, options.max_length, meter.to, options.text_prefix)
+            )
     return found
 
 
