@@ -3,8 +3,9 @@
 `check_tasks` reads every split and compares what it finds with what was promised.
 
 Promised are the rows of a manifest `FILES.tsv` in the data folder (columns
-`file`, `count`, `sha256`; others are ignored), which must be met exactly, and
-the published sizes in the task file, from which a difference is only noted.
+`file`, `count`, `sha256` and `unit`, which is `lines` where a count is one of
+lines instead of rows; others are ignored), which must be met exactly, and the
+published sizes in the task file, from which a difference is only noted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from adaptrans.errors import AdaptransError, DataError
 from adaptrans.task_types.base import Input
 from adaptrans.tasks.loading import Report, identity, is_available, read_examples, with_labels
 from adaptrans.tasks.locate import missing
-from adaptrans.tasks.readers.files import read_lines
+from adaptrans.tasks.readers.files import open_bytes, read_lines
 from adaptrans.tasks.schema import Task
 from adaptrans.tasks.tag_schemes import label_notes
 from adaptrans.utils.io import digest, sha256
@@ -36,11 +37,19 @@ UNCUT = 1_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """What a manifest says of one file; None where it says nothing."""
+    """What a manifest says of one file; None where it says nothing.
+
+    Args:
+        count: How many of something the file holds.
+        sha256: The checksum.
+        line: Line of the manifest.
+        lines: Whether lines are counted, a header and blank ones included, and not rows.
+    """
 
     count: int | None
     sha256: str | None
     line: int
+    lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,8 +146,10 @@ class Checker:
         entry = self._manifest.get(_name_in(self.data, path))
         if entry is None:
             return False
-        if rows is not None and entry.count is not None and entry.count != rows:
-            message = f"holds {rows:,} rows, {MANIFEST}:{entry.line} says {entry.count:,}"
+        found = _lines_of(path) if entry.lines and entry.count is not None else rows
+        if found is not None and entry.count is not None and entry.count != found:
+            what = "lines" if entry.lines else "rows"
+            message = f"holds {found:,} {what}, {MANIFEST}:{entry.line} says {entry.count:,}"
             raise DataError(message, path, remedy="fetch the file again")
         if entry.sha256 is not None:
             if path not in self._hashed:
@@ -173,6 +184,16 @@ def _name_in(data: Path, path: Path) -> str:
     return path.relative_to(data).as_posix() if path.is_relative_to(data) else str(path)
 
 
+def _lines_of(path: Path) -> int:
+    """The lines of a file, the last one whether or not a line feed ends it."""
+    with open_bytes(path) as stream:
+        last, count = b"\n", 0
+        while block := stream.read(1 << 16):
+            count += block.count(b"\n")
+            last = block[-1:]
+    return count + (last != b"\n")
+
+
 def read_manifest(data: Path) -> dict[str, Entry]:
     """The entries of `FILES.tsv` by file name; empty if there is no such file.
 
@@ -198,7 +219,8 @@ def read_manifest(data: Path) -> dict[str, Entry]:
         if name := row.get("file"):
             # As `sha256sum` and `find` write it: ./train.tsv, and hashes of other tools in capitals.
             name = PurePosixPath(name).as_posix()
-            found[name] = Entry(int(count) if count else None, hashed or None, line)
+            lines = row.get("unit", "").strip() == "lines"
+            found[name] = Entry(int(count) if count else None, hashed or None, line, lines)
     return found
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from adaptrans.errors import ConfigError, DataError
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import read_examples
+from adaptrans.tasks.locate import _in_folder as in_folder
 from adaptrans.tasks.locate import find
 from adaptrans.tasks.validation import Checker, check_tasks, read_manifest
 from adaptrans_cli.tasks import app
@@ -60,6 +61,9 @@ def rewrite(folder, name, content):
 REAL = [
     ("anli", "dev", "en", 3198),
     ("udpos", "train", "kk", 31),
+    ("udpos", "test", "kk", 1047),
+    ("udpos_r", "test", "ur", 535),
+    ("pawsx", "test", "ko", 2000),
     ("tatoeba", "test", "sw", 390),
     ("tatoeba_all", "test", "tzl", 104),
     ("xnli", "test", "ur", 5010),
@@ -123,14 +127,12 @@ def test_real_files_are_as_the_manifest_says(checker, name, split, language, exa
 # What no kind reads: images with captions, graded similarity, parses, and copies without labels.
 UNREAD = [
     # Nor do these belong to a task of the catalogue: picture names, facts, explanations,
-    # prompts, typology, few-shot draws of others, and labels of test sets kept apart.
+    # prompts, typology, and few-shot draws of others.
     "bmlama/",
     "copa_sse/",
     "emoji_cldr/",
     "iglue_small/",
-    "pawsx_test_gold/",
     "prompts/",
-    "udpos_test_gold/",
     "uriel/",
     "xnli_fewshot/",
     "xwinograd/",
@@ -141,6 +143,7 @@ UNREAD = [
     "kornli/KorSTS",
     "copa/original",
     "udpos/test_unlabelled",
+    "udpos_test_gold/LICENSE",
     "panx/test_unlabelled",
     "pawsx/test_borrowed",
     "xnli/test.genre",
@@ -155,9 +158,9 @@ def test_every_labeled_file_belongs_to_a_task(data_folder):
     for name in catalogue.names():
         task = catalogue.get(name)
         for split in task.splits:
-            if task.split(split).files:
+            for source in task.file_sources(split):
                 for language in task.languages_of(split):
-                    located = find(task, split, language, data_folder)
+                    located = in_folder(source, language, data_folder)
                     found |= set(located.paths) if located else set()
     files = {path.relative_to(data_folder).as_posix() for path in found}
     counted = {name for name, entry in read_manifest(data_folder).items() if entry.count}
@@ -223,6 +226,38 @@ def test_bad_rows_are_listed_on_demand(small):
     (result,) = [r for r in results if r["split"] == "dev" and r["language"] == "sw"]
     assert result["examples"] == 2
     assert sum("left out" in note for note in result["notes"]) == 2
+
+
+def test_a_manifest_may_count_lines_instead_of_rows(tmp_path):
+    """A header and the blank lines between sentences are lines too; a last one needs no line feed."""
+    contents = {
+        "pawsx_test_gold/en.test_2k.tsv": "id\tsentence1\tsentence2\tlabel\n1\ta\tb\t1\n",
+        "udpos_test_gold/test-en.tsv": "It\tPRON\n\nRains\tVERB",
+    }
+    manifest = tmp_path / "FILES.tsv"
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    counts = {"pawsx_test_gold/en.test_2k.tsv": 2, "udpos_test_gold/test-en.tsv": 3}
+    rows = "".join(f"{name}\t{count}\tlines\n" for name, count in counts.items())
+    manifest.write_text("file\tcount\tunit\n" + rows, encoding="utf-8")
+    checker = Checker(tmp_path)
+    for name, examples in (("pawsx", 1), ("udpos", 2)):
+        result = checker.check(catalogue.get(name), "test", "en")
+        assert (result.examples, result.verified) == (examples, 1)
+    manifest.write_text("file\tcount\tunit\n" + rows.replace("\t3\t", "\t2\t"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds 3 lines, FILES\.tsv:3 says 2"):
+        Checker(tmp_path).check(catalogue.get("udpos"), "test", "en")
+
+
+@pytest.mark.parametrize("name", ["udpos", "udpos_r"])
+def test_further_names_of_test_files_leave_a_language_that_had_data_as_it_was(data_folder, name):
+    """Runs are found again by the fingerprint of their data, so a name comes after those before it."""
+    task = catalogue.get(name)
+    for code in ("el", "th"):
+        located = find(task, "test", code, data_folder)
+        assert [path.parts[-3] for path in located.paths] == ["ud"]
+    assert find(task, "test", "hi", data_folder).paths[0].parent.name == "udpos_test_gold"
 
 
 def test_a_changed_file_is_caught_by_its_checksum(small):
