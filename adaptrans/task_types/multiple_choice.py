@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -39,12 +40,41 @@ class MultipleChoiceExample(Example):
         return replace(self, prompt=prefixes.text + self.prompt, choices=choices)
 
 
+def shuffled(key: str, number: int) -> list[int]:
+    """The places of so many choices in an order that a text fixes.
+
+    Example:
+        >>> shuffled("1", 4), shuffled("1", 4) == shuffled("1", 4), sorted(shuffled("2", 4))
+        ([3, 1, 2, 0], True, [0, 1, 2, 3])
+    """
+    hashes = [hashlib.blake2b(f"{place}:{key}".encode(), digest_size=8).digest() for place in range(number)]
+    return sorted(range(number), key=hashes.__getitem__)
+
+
+def _marked(raw: Any, choices: int) -> Any:
+    """The place of the 1 in a list of a 0 or 1 per choice; what is no list stays as it is.
+
+    Raises:
+        RowError: If it has another length, or not exactly one 1.
+    """
+    if not isinstance(raw, list | tuple):
+        return raw
+    if len(raw) != choices:
+        raise RowError(f"the label marks {len(raw)} choices, there are {choices}")
+    right = [place for place, mark in enumerate(raw) if mark == 1]
+    if len(right) != 1 or any(mark not in (0, 1) for mark in raw):
+        raise RowError("the label is a list, which must hold one 1 and otherwise 0")
+    return right[0]
+
+
 class MultipleChoice(TaskType):
     """One of a few ways to go on from a prompt."""
 
     name = "multiple_choice"
     title = "Multiple choice"
     required = ("prompt", "choices", "label")
+    optional = ("shuffle_by",)
+    reference_fields = ("label", "shuffle_by")
     text_field = "prompt"
     head = "multiple_choice"
     takes_prefix = ("text",)
@@ -60,14 +90,19 @@ class MultipleChoice(TaskType):
     )
 
     def build(self, id: str, fields: Mapping[str, Any], rules: Rules) -> MultipleChoiceExample:
-        """A prompt with two or more choices and the index of the right one."""
+        """A prompt with two or more choices and the index of the right one.
+
+        A label may also be a list that holds 1 at the place of the right choice and 0 at the others. With
+        `shuffle_by` the choices get an order that depends on this text and their number alone, for data that
+        always have the right one in the same place.
+        """
         raw = fields.get("choices")
         if not isinstance(raw, list | tuple) or len(raw) < 2:
             raise RowError("a row needs at least two choices")
         if not all(isinstance(choice, str) for choice in raw):
             raise RowError("a choice is not a text")
         choices = tuple(choice.strip() for choice in raw)
-        label = label_field(fields.get("label"), rules)
+        label = label_field(_marked(fields.get("label"), len(choices)), rules)
         if label is not None:
             try:
                 label = int(label)
@@ -76,6 +111,10 @@ class MultipleChoice(TaskType):
                 raise RowError(f'label "{label}" is not the number of a choice; {how}') from None
             if not 0 <= label < len(choices):
                 raise RowError(f"label {label} does not name one of {len(choices)} choices")
+        if fields.get("shuffle_by") is not None:
+            order = shuffled(str(fields["shuffle_by"]), len(choices))
+            choices = tuple(choices[place] for place in order)
+            label = None if label is None else order.index(label)
         return MultipleChoiceExample(id, text_field(fields, "prompt"), choices, label)
 
     def encode(

@@ -19,7 +19,7 @@ from adaptrans.languages import unknown
 from adaptrans.task_types.rows import Example, RowError, Rules, compile_fields, path_getter
 from adaptrans.tasks.locate import Located, filled, find, missing
 from adaptrans.tasks.readers.files import FORMATS, Problem, Row, other_separator, separator_remedy
-from adaptrans.tasks.schema import HubSource, Task
+from adaptrans.tasks.schema import Task
 from adaptrans.utils.formats import READING, SUBSET_DRAW
 from adaptrans.utils.io import cached_sha256, digest
 
@@ -250,8 +250,7 @@ def identity(task: Task, split: str, language: str, data: Path | None) -> Any:
     reading = source.model_dump(mode="json", include={"fields", "label_map", "drop_labels", "options"})
     rules = [task.kind, task.labels, task.unanswerable, definition.labeled, source.approximate_offsets]
     rules += [task.type.source] if task.type.source else []
-    where = source.where if isinstance(source, HubSource) else {}
-    return [split, language, held, rules, reading, where, located.format, cached_sha256(located.paths)]
+    return [split, language, held, rules, reading, source.where, located.format, cached_sha256(located.paths)]
 
 
 def _stream(task: Task, split: str, language: str, data: Path | None, report: Report) -> Iterator[Example]:
@@ -433,8 +432,8 @@ def _own_id(raw: Any, ids: dict[str, tuple[Path, int]], path: Path, line: int) -
 
 
 def _row_filter(located: Located) -> Callable[[dict[str, Any]], bool]:
-    """Keeps the rows of this language in files that hold several."""
-    if not isinstance(located.source, HubSource) or not located.source.where:
+    """Keeps the rows of this language and split in files that hold several."""
+    if not located.source.where:
         return lambda row: True
     tests = [(path_getter(key), filled(text, located.names)) for key, text in located.source.where.items()]
     return lambda row: all(str(getter(row)).startswith(text) for getter, text in tests)

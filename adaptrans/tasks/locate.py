@@ -121,7 +121,7 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-_PLACEHOLDER = re.compile(r"\{(lang|lang3|name|lower|first|second)\}")
+_PLACEHOLDER = re.compile(r"\{(lang|lang3|script|name|lower|first|second)\}")
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:
@@ -137,17 +137,18 @@ def filled(text: str, names: Mapping[str, str]) -> str:
 def _placeholders(language: str) -> Iterator[dict[str, str]]:
     """What the placeholders stand for, once per three-letter code of the language.
 
-    {lang}, {lang3}, {name}, {lower}; of a pair such as `de-en` also {first} and {second}.
+    {lang}, {lang3}, {script}, {name}, {lower}; of a pair such as `de-en` also {first} and {second}.
     """
     first, _, second = language.partition("-")
     pair = {"lang": language, "first": first, "second": second or first}
     try:
         known = get_language(language)
     except UnknownNameError:
-        yield {**pair, "lang3": language, "name": language, "lower": language}
+        yield {**pair, "lang3": language, "script": "*", "name": language, "lower": language}
         return
     for code in known.codes3 or (language,):
-        yield {**pair, "lang3": code, "name": known.name, "lower": known.name.lower()}
+        names = {"script": known.script, "name": known.name, "lower": known.name.lower()}
+        yield {**pair, "lang3": code, **names}
 
 
 def _filled_in(

@@ -130,6 +130,9 @@ class ReadRules(Strict):
         description="move answer offsets to the nearest match; or-none: and keep an answer that stands "
         "nowhere in its context as a reference to score with, empty ones left out",
     )
+    where: dict[str, str] = Field(
+        default={}, description="column -> prefix that the rows of the split and language have there"
+    )
     counted: bool = Field(default=True, description="whether its rows are what a manifest counts in the file")
 
     def has(self, language: str) -> bool:
@@ -140,10 +143,10 @@ class ReadRules(Strict):
 class FileSource(ReadRules):
     """Original files in the data folder.
 
-    Patterns may hold {lang}, {lang3} (any known three-letter code), {name} and
-    {lower} (English name), {first} and {second} (of a pair such as `de-en`), and
-    `*`. Several patterns are joined in their order, the files of one pattern in
-    sorted order; `.gz` may follow every name.
+    Patterns may hold {lang}, {lang3} (any known three-letter code), {script} (the
+    usual one, such as Cyrl), {name} and {lower} (English name), {first} and {second}
+    (of a pair such as `de-en`), and `*`. Several patterns are joined in their order,
+    the files of one pattern in sorted order; `.gz` may follow every name.
     """
 
     renamed = TASK_KEYS
@@ -161,7 +164,6 @@ class HubSource(ReadRules):
     repo: str | None = Field(default=None, description="organization/name")
     revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
     files: Names = Field(default=(), description="patterns inside the repository, joined in this order")
-    where: dict[str, str] = Field(default={}, description="column -> prefix that the language's rows have")
     tried: bool = Field(
         default=False,
         description="whether it was once read from the hub itself, not only from files made as documented",

@@ -13,6 +13,7 @@ import io
 import json
 import re
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -39,25 +40,35 @@ def strict(error: DataError) -> None:
     raise error
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path, member: str | None = None) -> IO[bytes]:
     """Open a file, or standard input, for reading, decompressing it if its name ends in .gz.
 
+    Args:
+        path: The file.
+        member: The file inside it to read, if it is a zip archive.
+
     Raises:
-        DataError: If the file cannot be opened.
+        DataError: If the file cannot be opened, or the archive has no such file.
     """
     if path == STDIN:
         return sys.stdin.buffer
     try:
+        if path.suffix == ".zip" and member is not None:
+            return zipfile.ZipFile(path).open(member)
         if path.suffix == ".gz":
             # A small buffer: what is in it is lost when the data turn out to be cut short.
             return cast("IO[bytes]", io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")), 1 << 13))
         return path.open("rb")
     except OSError as error:
         raise DataError(f"cannot be opened: {error.strerror or error}", path) from None
+    except KeyError:
+        raise DataError(f'the archive holds no file "{member}"', path) from None
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(f"is no zip archive that can be read: {error}", path) from None
 
 
 def read_lines(
-    path: Path, problem: Problem = strict, *, keep_ends: bool = False
+    path: Path, problem: Problem = strict, *, keep_ends: bool = False, member: str | None = None
 ) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line) of a text file.
 
@@ -69,6 +80,7 @@ def read_lines(
         path: The file.
         problem: What to do with a line that is not UTF-8 or holds a NUL.
         keep_ends: Keep line ends as they are, for readers of quoted fields.
+        member: The file inside it to read, if it is a zip archive.
 
     Raises:
         DataError: If the file is empty, or in UTF-16 or UTF-32, or its gzip data are cut short or damaged;
@@ -76,7 +88,7 @@ def read_lines(
     """
     number = 0
     try:
-        with open_bytes(path) as stream:
+        with open_bytes(path, member) as stream:
             for raw in _raw_lines(stream):
                 number += 1
                 if number == 1 and (encoding := other_encoding(raw)):
@@ -92,9 +104,12 @@ def read_lines(
                     problem(DataError("holds a NUL character", path, number))
                     continue
                 yield number, line if keep_ends else line.rstrip("\r\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         reason = "ends too early" if isinstance(error, EOFError) else f"is damaged ({error})"
-        raise DataError(f"the gzip file {reason}", path, number + 1, remedy="fetch the file again") from None
+        form = "gzip" if member is None else "zip"
+        raise DataError(
+            f"the {form} file {reason}", path, number + 1, remedy="fetch the file again"
+        ) from None
     if number == 0:
         raise DataError("the file is empty", path, remedy="fetch the file again")
 
@@ -324,9 +339,15 @@ def read_csv(
 
 
 @FORMATS.register("jsonl")
-def read_jsonl(path: Path, problem: Problem = strict) -> Iterator[Row]:
-    """Rows of a file with one JSON object per line; blank lines carry nothing."""
-    for number, line in read_lines(path, problem):
+def read_jsonl(path: Path, problem: Problem = strict, *, member: str | None = None) -> Iterator[Row]:
+    """Rows of a file with one JSON object per line; blank lines carry nothing.
+
+    Args:
+        path: The file.
+        problem: Handler of bad lines.
+        member: The file inside it to read, if it is a zip archive.
+    """
+    for number, line in read_lines(path, problem, member=member):
         if not line.strip():
             continue
         try:
@@ -528,3 +549,6 @@ for _name, _reader in (
 FORMATS.add("bucc", "adaptrans.tasks.readers.retrieval:read_bucc")
 FORMATS.add("lareqa", "adaptrans.tasks.readers.retrieval:read_lareqa")
 FORMATS.add("mewsli", "adaptrans.tasks.readers.retrieval:read_mewsli")
+FORMATS.add("winograd", "adaptrans.tasks.readers.choices:read_winograd")
+FORMATS.add("bmlama", "adaptrans.tasks.readers.choices:read_bmlama")
+FORMATS.add("copa_xml", "adaptrans.tasks.readers.choices:read_copa_xml")
