@@ -16,7 +16,9 @@ from adaptrans.analysis.aggregates import GroupTable, OverallTable, grouped, ove
 from adaptrans.analysis.comparison import TargetTable, corrected
 from adaptrans.analysis.entries import evaluated, export, long_rows, tables_of, told_apart
 from adaptrans.analysis.published import PublishedBaselines, published_baselines
-from adaptrans.errors import ArtifactError, FailedRunsError
+from adaptrans.analysis.study.page import StudyPage, analyzed, with_covariates
+from adaptrans.analysis.study.reading import read_results
+from adaptrans.errors import ArtifactError, ConfigError, FailedRunsError
 from adaptrans.evaluation.results import LanguageResult, load_language
 from adaptrans.experiments.commands import (
     plan_evaluate,
@@ -24,12 +26,16 @@ from adaptrans.experiments.commands import (
     plan_language,
     plan_run,
     plan_target,
+    workspace,
 )
-from adaptrans.experiments.config import Experiment, load_experiment
+from adaptrans.experiments.config import Experiment, bundled, load_experiment
 from adaptrans.experiments.cost_forecast import forecasts
 from adaptrans.experiments.execution.base import Carried, Execution, RunCallback, carry_out, execute
 from adaptrans.experiments.plan import Cell, Job, Plan, jobs_of, planned_tables
+from adaptrans.experiments.scores import score_table
+from adaptrans.experiments.study import is_study, load_study, study_file
 from adaptrans.report.html import write_page
+from adaptrans.report.study import write_study
 from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store
@@ -317,8 +323,8 @@ def run(
         where: The workspace.
         execution: Where and how its runs are computed; by default one after another in this process.
         callback: Called as they come along.
-        **options: `training` and `evaluation` (options that win over the file's), `seed`, and `control`:
-            `random` for the same runs on the shuffled backbone.
+        **options: `training` and `evaluation` (options that win over the file's), `seed`, `control`: `random`
+            for the same runs on the shuffled backbone, and `hours`: the balanced part that fits into them.
 
     Raises:
         FailedRunsError: If a run failed, when all others are done; its `outcome` is what there is.
@@ -385,6 +391,58 @@ def report(
     """
     folder = None if figures is None else Path(figures)
     return write_page(tables, Store(Path(store)), Path(out), experiment, baseline, folder)
+
+
+def analyze(
+    study: str | Path,
+    *,
+    data: str | Path | None = None,
+    advance: Callable[[str], None] = lambda what: None,
+    **place: Any,
+) -> StudyPage:
+    """Carry out the analyses of a study of others' results, or of what the store has of an experiment.
+
+    Args:
+        study: Its file, or the name of a bundled one.
+        data: The data folder.
+        advance: Told what is being done.
+        **place: For an experiment: `overrides` (values that win over its file), `backbone`, `store`, `tasks`.
+
+    Raises:
+        ConfigError: If the file has no analysis, or a table of scores is missing.
+        ArtifactError: If the store has nothing of the experiment.
+    """
+    path = study_file(str(study), bundled())
+    folder = None if data is None else Path(data)
+    if is_study(path):
+        found = load_study(path)
+        advance("reading scores")
+        table = read_results(found.results, found.distances, folder, path.parent)
+        table = with_covariates(table, found.distances, folder)
+        return analyzed(found.name, " ".join(found.description.split()), found.analysis, table, advance)
+    experiment = load_experiment(path, tuple(place.pop("overrides", ()))).on(place.pop("backbone", None))
+    if not experiment.analysis:
+        raise ConfigError(f"{path} has no analysis", remedy="add one, as docs/reference/analysis.md shows")
+    advance("planning")
+    where = workspace(backbone=experiment.first_backbone, data=data, **place)
+    folder = where.data or folder
+    table = score_table(plan_run(experiment, where=where).cells, advance)
+    table = with_covariates(table, experiment.distances, folder)
+    description = " ".join(experiment.description.split())
+    return analyzed(experiment.name, description, experiment.analysis, table, advance)
+
+
+def report_study(
+    page: StudyPage, *, out: str | Path | None = None, figures: str | Path | None = None
+) -> Path:
+    """Write one self-contained HTML page of a study.
+
+    Args:
+        page: What `analyze` returned.
+        out: The page; by default `NAME.html`.
+        figures: Folder for its figures (PNG, SVG) and tables (CSV, LaTeX) as files of their own.
+    """
+    return write_study(page, Path(out or f"{page.name}.html"), None if figures is None else Path(figures))
 
 
 def _outcome(found: Experiment, planned: Plan, where: Workspace, carried: Carried) -> Outcome:

@@ -27,22 +27,30 @@ Overrides = Annotated[
 def list_(as_json: options.Json = False) -> None:
     """List presets and bundled experiments."""
     from adaptrans.experiments.config import bundled, load_experiment
+    from adaptrans.experiments.study import bundled_studies, load_study
     from adaptrans.runs import presets
     from adaptrans_cli.tables import listing
 
     found = [presets.get(name) for name in presets.names()]
     experiments = {name: load_experiment(path) for name, path in bundled().items()}
+    studies = {name: load_study(path) for name, path in bundled_studies().items()}
     if as_json:
         presets_ = [{"name": item.name, "title": item.title, "source": item.source} for item in found]
         files = [
             {"name": name, "description": item.description, "file": str(bundled()[name])}
             for name, item in experiments.items()
         ]
-        options.print_json({"presets": presets_, "experiments": files})
+        others = [
+            {"name": name, "description": item.description, "file": str(bundled_studies()[name])}
+            for name, item in studies.items()
+        ]
+        options.print_json({"presets": presets_, "experiments": files, "studies": others})
         return
     listing("Presets", ["name", "what", "source"], [(item.name, item.title, item.source) for item in found])
     rows = [(name, " ".join(item.description.split())) for name, item in experiments.items()]
     listing("Bundled experiments", ["name", "what"], rows)
+    rows = [(name, " ".join(item.description.split())) for name, item in studies.items()]
+    listing("Bundled studies of results of others", ["name", "what"], rows)
 
 
 @app.command()
@@ -122,8 +130,9 @@ def copy(
 
     from adaptrans.errors import ConfigError, UnknownNameError
     from adaptrans.experiments.config import bundled
+    from adaptrans.experiments.study import bundled_studies
 
-    known = bundled()
+    known = {**bundled(), **bundled_studies()}
     if name not in known:
         raise UnknownNameError("experiment", name, known, remedy="adaptrans config list shows them")
     out = to or Path(f"{Path(name).name}.yaml")

@@ -17,7 +17,19 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptrans_cli import backbones, config, evaluate, hub, process, resources, results, run, tasks, train
+from adaptrans_cli import (
+    analyze,
+    backbones,
+    config,
+    evaluate,
+    hub,
+    process,
+    resources,
+    results,
+    run,
+    tasks,
+    train,
+)
 
 app = typer.Typer(
     name="adaptrans",
@@ -38,6 +50,7 @@ for command in (
     evaluate.evaluate,
     results.inspect,
     results.compare,
+    analyze.analyze,
     run.run,
     results.report,
     evaluate.predict,

@@ -51,6 +51,10 @@ def run(
     limit_train: common.LimitTrain = None,
     limit_eval: common.LimitEval = None,
     set_: common.Settings = None,
+    hours: Annotated[
+        float | None,
+        typer.Option("--hours", min=0, help="Of an experiment with vary: the balanced part that fits."),
+    ] = None,
     jobs: common.Jobs = None,
     engine: common.Engine = "local",
     address: common.Address = None,
@@ -70,6 +74,7 @@ def run(
         "evaluation": {"precision": precision, "limit": limit_eval},
         "seed": seed,
         "control": control,
+        "hours": hours,
     }
     if printing.dry_run:
         from adaptrans.experiments.commands import plan_run

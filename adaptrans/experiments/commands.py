@@ -11,8 +11,10 @@ from typing import Any
 
 from adaptrans import languages
 from adaptrans.errors import ArtifactError, ConfigError, SetupError, UnknownNameError
+from adaptrans.experiments.budget import affordable
 from adaptrans.experiments.config import RANDOM, Experiment, is_mix
 from adaptrans.experiments.plan import Plan, Planner, joined, plan, stored
+from adaptrans.experiments.vary import Variant
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
@@ -264,8 +266,12 @@ def plan_run(
     evaluation: Mapping[str, Any] | None = None,
     seed: int | None = None,
     control: str | None = None,
+    hours: float | None = None,
 ) -> Plan:
-    """All runs of an experiment, not yet run; see `run`. Those of the control come last."""
+    """All runs of an experiment, not yet run; see `run`. Those of the control come last.
+
+    With `hours` only the cells that fit into them, see `affordable`.
+    """
     if control not in (None, RANDOM):
         raise UnknownNameError("control", str(control), [RANDOM])
     tasks = experiment.inline_tasks(where.folders)
@@ -278,10 +284,13 @@ def plan_run(
     if controlled:
         texts = {str(parse(text)) for text in controlled}
         own = tuple(text for text in experiment.setups if str(parse(text)) in texts)
-        of_them = experiment.model_copy(update={"setups": own})
+        # Factors are controlled with all setups, never with some that are named.
+        vary = experiment.vary if own == experiment.setups else None
+        of_them = experiment.model_copy(update={"setups": own, "vary": vary})
         shuffled = [_on_backbone(control_name(place.backbone.name), place) for place in places]
         planned += [_plan_on(place, of_them, *options) for place in shuffled]
-    return joined(planned)
+    whole = joined(planned)
+    return whole if hours is None else affordable(whole, hours)
 
 
 def _on_backbone(name: str, where: Workspace) -> Workspace:
@@ -312,14 +321,23 @@ def _plan_on(
         present=True,
         shots_for=cache(partial(options, shots=True)),
     )
-    found = []
+    found, variants = [], experiment.variants
     for place, method in enumerate(experiment.adapter_methods):
         named = str(adapter_methods.parse(method)) if place else ""
         seeds = experiment.all_seeds if seed is None else (seed,)
         for select, shots, own in product(experiment.select, (0, *experiment.shots), seeds):
             chosen = replace(planner, method=method, seed=own, target_dev=select == "target_dev")
             found.append(plan(chosen, experiment.setups, experiment.targets, experiment.only, shots, named))
+            found += [_varied(chosen, variant, experiment, shots, named) for variant in variants]
     return joined(found)
+
+
+def _varied(planner: Planner, variant: Variant, experiment: Experiment, shots: int, named: str) -> Plan:
+    """The runs of one combination of factors."""
+    chosen = replace(planner, sizes=variant.sizes) if variant.sizes else planner
+    found = plan(chosen, (variant.setup,), experiment.targets, None, shots, named)
+    cells = (replace(cell, factors=variant.factors, told=variant.told) for cell in found.cells)
+    return replace(found, cells=tuple(cells))
 
 
 def kind_of(where: Workspace, task: str) -> str:

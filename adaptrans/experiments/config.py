@@ -16,7 +16,10 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from adaptrans import benchmarks, samples
+from adaptrans.analysis.study.base import AnalysisEntry
+from adaptrans.analysis.study.covariates import Distances
 from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.experiments.vary import Variant, Vary
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.setup.nodes import NINE, mix_name
 from adaptrans.modeling.setup.parser import parse
@@ -365,6 +368,9 @@ class Experiment(Strict):
     setups: Names = Field(min_length=1, description="setup expressions, one row each")
     targets: Names = Field(min_length=1, description="target tasks, one column each, or a benchmark's name")
     only: dict[str, Names] = Field(default={}, description="targets of a setup that has not all of them")
+    vary: Vary | None = Field(default=None, description="setups for every combination of factors")
+    distances: Distances | None = Field(default=None, description="distances of languages, for analyses")
+    analysis: tuple[AnalysisEntry, ...] = Field(default=(), description="analyses of the scores")
     control: Annotated[
         Control | None,
         BeforeValidator(_as_control, json_schema_input_type=Literal["random"] | Control | None),
@@ -413,6 +419,11 @@ class Experiment(Strict):
     @classmethod
     def _expanded(cls, data: Any) -> Any:
         return expanded(data) if isinstance(data, Mapping) else data
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The setups that come from factors."""
+        return [] if self.vary is None else self.vary.variants(self.intermediates)
 
     @property
     def adapter_methods(self) -> tuple[str, ...]:
@@ -489,6 +500,7 @@ class Experiment(Strict):
             UnknownNameError: If a task name, a preset or an option is unknown.
         """
         setups = [parse(text) for text in self.setups]
+        varied = [parse(variant.setup) for variant in self.variants]
         texts = {str(setup) for setup in setups}
         if str(parse(self.baseline)) not in texts:
             raise ConfigError(
@@ -506,8 +518,9 @@ class Experiment(Strict):
                 raise UnknownNameError(f"setup under control in {where}", text, self.setups)
         if self.preset is not None:
             presets.get(self.preset)
-        named = {reference.name for setup in setups for reference in setup.references()}
-        mixes = {mix_name(sources) for setup in setups for sources in setup.parents() if len(sources) > 1}
+        every = [*setups, *varied]
+        named = {reference.name for setup in every for reference in setup.references()}
+        mixes = {mix_name(sources) for setup in every for sources in setup.parents() if len(sources) > 1}
         known = {*self.targets, *self.tasks, *named, *mixes}
         if self.given or self.extends:
             # The command line, or a file that extends another, may leave out what there are options for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -89,6 +89,7 @@ class Planner:
         target_dev: Select the weights of target runs on the test languages' dev sets.
         shots_for: Options of the further training on a few examples; by default as `config_for`.
         tell: Told what is pulled from a hub.
+        sizes: Training examples of an intermediate, by its reference, where its options do not say.
     """
 
     workspace: Workspace
@@ -102,6 +103,7 @@ class Planner:
     target_dev: bool = False
     shots_for: ConfigFor | None = None
     tell: Callable[[str], None] = lambda text: None
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # One spelling per method, so that the same options make the same key.
@@ -122,12 +124,19 @@ class Planner:
             parse("full" if whole_model else "{lang} > target" if above_language else "adapter"),
             task,
             self.method,
-            # Only a target has test languages to select on.
-            self.config_for(task.name, whole_model).model_copy(update={"select": "source_dev"}),
+            self._of_intermediate(task.name, whole_model, [reference]),
             self.seed,
             languages=reference.languages,
         )
         return self.above_language(spec) if above_language else spec
+
+    def _of_intermediate(
+        self, name: str, whole_model: bool, references: Sequence[Reference]
+    ) -> TrainingConfig:
+        """The options of an intermediate run: only a target has test languages to select on."""
+        sizes = {self.sizes[str(item)] for item in references if str(item) in self.sizes}
+        more = {"limit_train": max(sizes)} if sizes else {}
+        return self.config_for(name, whole_model).model_copy(update={"select": "source_dev", **more})
 
     def above_language(self, spec: TrainSpec) -> TrainSpec:
         """The same run above the language adapter of its training data."""
@@ -172,8 +181,7 @@ class Planner:
         self, sources: tuple[Reference, ...], whole_model: bool = True, above_language: bool = False
     ) -> TrainSpec:
         """The run that trains the whole model, or one adapter, on several tasks at once."""
-        config = self.config_for(mix_name(sources), whole_model)
-        config = config.model_copy(update={"select": "source_dev"})
+        config = self._of_intermediate(mix_name(sources), whole_model, sources)
         config = fitting(config, [str(source) for source in sources])
         first, *others = (
             replace(self.intermediate(source, whole_model, above_language), config=config)
@@ -359,12 +367,16 @@ class Cell:
     Args:
         setup: The setup as written.
         method: Adapter method where it is named in the row; empty for the first or only one.
+        factors: Values of the factors of an experiment that has some.
+        told: What tells its row from others of the same setup, such as the size of the intermediate's data.
     """
 
     setup: str
     target: str
     evaluation: EvaluateSpec
     method: str = ""
+    factors: tuple[tuple[str, Any], ...] = ()
+    told: str = ""
 
     @property
     def transfer(self) -> TransferSetting:
@@ -374,7 +386,8 @@ class Cell:
     @property
     def row(self) -> str:
         """The name of its row."""
-        return self.transfer.row(f"{self.setup} ({self.method})" if self.method else self.setup)
+        more = ", ".join(filter(None, (self.method, self.told)))
+        return self.transfer.row(f"{self.setup} ({more})" if more else self.setup)
 
 
 @dataclass(frozen=True)
@@ -579,9 +592,15 @@ def _telling(specs: Sequence[RunSpec]) -> Callable[[RunSpec], str]:
     names = {spec.workspace.backbone.name for spec in specs}
     backbones = len({control_of(name) or name for name in names}) > 1
 
+    def examples(spec: RunSpec) -> int | None:
+        return getattr(spec.config, "limit_train", None) if spec.phase == "intermediate" else None
+
+    sizes = len({examples(spec) for spec in specs if spec.phase == "intermediate"}) > 1
+
     def told(spec: RunSpec) -> str:
         seed, name = spec.inputs["seed"], spec.workspace.backbone.name
         parts = [f", {method(spec)}"] if methods and method(spec) else []
+        parts += [f", {examples(spec)} examples"] if sizes and examples(spec) is not None else []
         parts += [f", seed {seed}"] if seeds and seed is not None else []
         parts += [f" [{name}]"] if backbones or control_of(name) is not None else []
         return "".join(parts)

@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -63,9 +63,20 @@ def write_figures(page: Content, folder: Path) -> list[Path]:
     Returns:
         The files, in the order of the page.
     """
+    return write_sheets(sheets(page), page.setups, folder)
+
+
+def write_sheets(found: Iterable[Sheet], setups: Sequence[str], folder: Path) -> list[Path]:
+    """Write tables as CSV and LaTeX, and figures as PNG and SVG beside their numbers.
+
+    Args:
+        found: The sheets, in order.
+        setups: Setups in the order of their colors.
+        folder: The folder; it is made.
+    """
     written: list[Path] = []
     names: Counter[str] = Counter()
-    for sheet in sheets(page):
+    for sheet in found:
         names[sheet.name] += 1
         if names[sheet.name] > 1:
             sheet = replace(sheet, name=f"{sheet.name}-{names[sheet.name]}")
@@ -76,7 +87,7 @@ def write_figures(page: Content, folder: Path) -> list[Path]:
                 temporary.write_text(text, encoding="utf-8")
             written.append(path)
         if sheet.kind:
-            figure, legend = _drawn(sheet, page.setups)
+            figure, legend = _drawn(sheet, setups)
             if legend:
                 figure.set_figheight(figure.get_figheight() + 18 * PIXEL * len(legend))
                 figure.legend(handles=legend, loc="outside lower left", fontsize="small", frameon=False)
@@ -310,12 +321,48 @@ def _shares(figure: Any, sheet: Sheet, _: Callable[[str], str]) -> list[Any]:
     return []
 
 
+def _forest(figure: Any, sheet: Sheet, color: Callable[[str], str]) -> list[Any]:
+    """Effects with their intervals, a line each, and a line at no effect."""
+    rows = sheet.rows
+    names = [" · ".join(filter(None, (row[1], row[2]))) for row in rows]
+    figure.set_size_inches(3.4 + 0.065 * max(map(len, names)), 0.7 + 0.26 * len(rows))
+    axes = figure.subplots()
+    axes.axvline(0, color=LINE, lw=1.2)
+    for y, row in enumerate(rows):
+        value, low, high, marked = row[3], row[4], row[5], row[9]
+        axes.plot([low, high], [y, y], color=color(row[0]), lw=1.6)
+        (dot,) = axes.plot(value, y, "o", ms=6, color=color(row[0]), mfc=color(row[0]) if marked else PAGE)
+        _say(dot, f"{names[y]}: {value:+.2f} ({low:+.2f} to {high:+.2f})")
+    axes.set_yticks(range(len(rows)), names)
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="effect, 95 % interval")
+    axes.tick_params(length=0)
+    axes.grid(axis="x")
+    return []
+
+
+def _bands(figure: Any, sheet: Sheet, color: Callable[[str], str]) -> list[Any]:
+    """Curves with their bands."""
+    figure.set_size_inches(380 * PIXEL, 240 * PIXEL)
+    axes = figure.subplots()
+    for name in _names([row[0] for row in sheet.rows]):
+        own = sorted(row[1:5] for row in sheet.rows if row[0] == name)
+        x, y, low, high = zip(*own, strict=True)
+        axes.fill_between(x, low, high, color=color(name), alpha=0.15, lw=0)
+        (line,) = axes.plot(x, y, marker="o", ms=4, lw=1.8, color=color(name))
+        _say(line, name)
+    axes.set(xlabel=sheet.columns[1], ylabel="score")
+    axes.grid(axis="y")
+    return _key(sheet, color)
+
+
 DRAW: dict[str, Callable[[Any, Sheet, Callable[[str], str]], list[Any]]] = {
     "heat": _heat,
     "bars": _bars,
     "lines": _lines,
     "dots": _dots,
     "shares": _shares,
+    "forest": _forest,
+    "bands": _bands,
 }
 """How each kind of sheet is drawn."""
 

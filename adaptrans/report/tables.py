@@ -15,7 +15,7 @@ from adaptrans.utils.progress import size
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Kind = Literal["", "heat", "bars", "lines", "dots", "shares"]
+Kind = Literal["", "heat", "bars", "lines", "dots", "shares", "forest", "bands"]
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
 _LATEX |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
