@@ -221,22 +221,33 @@ def list_tasks(
     kind: Annotated[
         str | None, typer.Option("--type", help="Only tasks of this type; `tasks new` lists the types.")
     ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="Only tasks in this language, such as sw.")
+    ] = None,
     data: options.Data = None,
     tasks: options.TaskFolders = None,
     as_json: options.Json = False,
 ) -> None:
     """List all tasks, and with --data in how many languages each split is at hand."""
+    from adaptrans import languages
     from adaptrans.task_types.base import TASK_TYPES
     from adaptrans.tasks import catalogue
     from adaptrans.tasks.loading import available_languages
 
     data, folders = _places(data, tasks)
+    code = languages.get(language).code if language is not None else None
+    wanted = TASK_TYPES[kind] if kind is not None else None
     values, rows = [], []
     for name in catalogue.names(folders):
         task = catalogue.get(name, folders)
-        if kind is not None and task.type is not TASK_TYPES[kind]:
+        # A pair such as de-en is in both of its languages.
+        own = [each for each in task.languages if code is None or code in each.split("-")]
+        if not own or (wanted is not None and task.type is not wanted):
             continue
-        found = {split: len(available_languages(task, split, data)) for split in task.splits}
+        found = {
+            split: sum(each in own or code is None for each in available_languages(task, split, data))
+            for split in task.splits
+        }
         facts = task.model_dump(mode="json", include=SUMMARY)
         values.append({**facts, "splits": list(task.splits), "available": found if data else None})
         cells = [
@@ -246,13 +257,16 @@ def list_tasks(
             str(len(task.languages)),
             ", ".join(task.scores),
         ]
-        at_hand = ", ".join(f"{split} {count}" for split, count in found.items() if count) or "-"
+        parts = [split if code else f"{split} {count}" for split, count in found.items() if count]
+        at_hand = ", ".join(parts) or "-"
         rows.append([*cells, *([at_hand] if data else [])])
     if as_json:
         options.print_json(values)
         return
-    columns = ["task", "type", "roles", "languages", "scores", *(["at hand (languages)"] if data else [])]
-    _print_table(columns, rows)
+    at_hand = f"at hand in {code}" if code else "at hand (languages)"
+    _print_table(["task", "type", "roles", "languages", "scores", *([at_hand] if data else [])], rows)
+    if not rows:
+        options.say("note: no task is of that type and in that language")
 
 
 @app.command("show")

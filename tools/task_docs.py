@@ -10,7 +10,8 @@ HEAD = """\
 # Tasks
 
 What `adaptrans tasks list` knows. This page is the output of `python tools/task_docs.py`; a test
-compares it with the files in `adaptrans/tasks/catalogue`. `adaptrans tasks show NAME` prints one in full.
+compares it with the files in `adaptrans/tasks/catalogue`. `adaptrans tasks show NAME` prints one in full, and
+`adaptrans tasks list --language sw --type multiple_choice` lists those of a language or a type.
 
 Sizes are the published numbers of examples, "a-b" the smallest and the largest of several languages, "-"
 where none is stated. "of" names the splits of other tasks that a split is made of. `adaptrans tasks check

@@ -103,6 +103,7 @@ TARGETS = [
     "masakhanews",
     "massive_intent",
     "taxi1500",
+    "xnli_fewshot",
     "xwinograd",
 ]
 XTREME_R = {

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from adaptrans.errors import ConfigError, DataError
+from adaptrans.errors import ConfigError, DataError, UnknownNameError
 from adaptrans.tasks import catalogue
 from adaptrans.tasks.loading import read_examples
 from adaptrans.tasks.locate import _in_folder as in_folder
@@ -108,6 +108,8 @@ REAL = [
     ("snli_cad", "train", "en", 8330),
     ("snli_cad", "test_revised_premise", "en", 800),
     ("tatoeba_r", "test", "az", 1000),
+    ("xnli_fewshot", "train", "en", 48),
+    ("xnli_fewshot", "dev_256", "ur", 768),
     ("xwinograd", "test", "ja", 959),
     ("bmlama", "test", "zh", 6792),
     ("copa_balanced", "test_mirrored", "en", 500),
@@ -136,7 +138,6 @@ UNREAD = [
     "iglue_small/",
     "prompts/",
     "uriel/",
-    "xnli_fewshot/",
     "text/",
     "xgqa/",
     "marvl/",
@@ -315,6 +316,26 @@ def test_list(small, tmp_path):
     (mine,) = [task for task in listed if task["name"] == "mine"]
     assert mine["available"] == {"train": 0, "dev": 2, "test": 0}
     assert mine["languages"] == list(catalogue.get("xnli").languages)
+
+
+def test_list_of_a_language_and_a_type(small):
+    assert "dev\n" in run("list", "--language", "swa", "--data", small).replace(" ", "")
+    listed = json.loads(run("list", "--language", "sw", "--type", "multiple_choice", "--json"))
+    names = {task["name"] for task in listed}
+    assert {"xcopa", "belebele"} <= names
+    assert all("sw" in catalogue.get(name).languages for name in names)
+    assert "m_arc" not in names
+    pairs = json.loads(run("list", "--language", "hi", "--data", small, "--json"))
+    assert {"mlqa_cross", "xnli"} <= {task["name"] for task in pairs}
+    assert next(task for task in pairs if task["name"] == "xnli")["available"]["dev"] == 0
+    assert json.loads(run("list", "--language", "sw", "--type", "span_qa_null", "--json")) == []
+    for option, value, message in (
+        ("--language", "swahili", 'the code of swahili is "sw"'),
+        ("--language", "enn", "did you mean"),
+        ("--type", "multiplechoice", 'did you mean "multiple_choice"'),
+    ):
+        with pytest.raises(UnknownNameError, match=message):
+            run("list", option, value)
 
 
 def test_show_says_everything(small):
