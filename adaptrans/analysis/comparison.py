@@ -56,12 +56,14 @@ class Entry:
         runs: The evaluations' runs, in the order of the seeds.
         languages: Languages that take part; empty for all they have.
         controls: The same evaluations on the shuffled backbone, where they were made.
+        against: Row that its difference is taken to; empty, or not among the rows, for the baseline.
     """
 
     setup: str
     runs: tuple[Run, ...]
     languages: tuple[str, ...] = ()
     controls: tuple[Run, ...] = ()
+    against: str = ""
 
     @property
     def run(self) -> Run:
@@ -178,6 +180,19 @@ class TargetTable:
     vectors: dict[str, Any] = field(default_factory=dict)
 
 
+OWN_BASELINE = "a row with a formulation in brackets differs from the row of its setup without one"
+
+
+def formulated(row: str, formulation: str) -> str:
+    """The name of a row with how the target is put; as it is where that is as its type puts it.
+
+    Example:
+        >>> formulated("full", "cloze:en"), formulated("full", "")
+        ('full [cloze:en]', 'full')
+    """
+    return f"{row} [{formulation}]" if formulation else row
+
+
 def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTable | None:
     """`target_table`, kept in the cache as long as none of the scores changes."""
     what = [
@@ -186,6 +201,7 @@ def compared(entries: Sequence[Entry], baseline: str, cache: Path) -> TargetTabl
             [run.key for run in entry.runs],
             [{code: result.data for code, result in found.items()} for found in entry.results],
             [run.key for run in entry.controls],
+            *([entry.against] if entry.against else []),
         ]
         for entry in entries
     ]
@@ -218,11 +234,15 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     whole = all(found[code].whole for entry in entries for found in entry.results for code in order)
     runs = [run for entry in entries for run in (*entry.runs, *_controls(entry, order))]
     scores = bootstrap_samples(runs, rule, order, SAMPLES, parallel=facts["parallel"] and whole)
-    base = next((entry for entry in entries if entry.setup == baseline), None)
-    rows = tuple(_row(entry, scores, base, rule, order) for entry in entries)
+    named = {entry.setup: entry for entry in entries}
+    bases = [named.get(entry.against) or named.get(baseline) for entry in entries]
+    pairs = zip(entries, bases, strict=True)
+    rows = tuple(_row(entry, scores, base, rule, order) for entry, base in pairs)
     notes = dict.fromkeys(note for entry in entries for run in entry.runs for note in run.result()["notes"])
     halves = [found[code].half for entry in entries for found in entry.results for code in order]
     notes |= dict.fromkeys(better_layer_notes(facts, halves))
+    if any(entry.against in named for entry in entries):
+        notes[OWN_BASELINE] = None
     return TargetTable(
         target=facts["target"],
         score=rule.primary,

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptrans import languages
-from adaptrans.analysis.comparison import SHARED, Entry, Row, TargetTable, backbone_of, compared
+from adaptrans.analysis.comparison import SHARED, Entry, Row, TargetTable, backbone_of, compared, formulated
 from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
 from adaptrans.evaluation.results import load_results
+from adaptrans.formulations.written import HEAD
 from adaptrans.modeling.setup.nodes import Setup
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.runs.evaluation import BARE
@@ -231,12 +232,15 @@ def _entries(members: Sequence[Run], known: Mapping[str, Run]) -> list[Entry]:
         own = rows.setdefault(signature(run, known), {})
         # The newest of two runs of one seed that differ in nothing that counts here.
         own[run.config().get("seed")] = run
-    labels = [row_label(next(iter(own.values())).config(), len(own)) for own in rows.values()]
+    configs = [(next(iter(own.values())).config(), len(own)) for own in rows.values()]
+    labels = [row_label(*pair) for pair in configs]
+    plain = [row_label({**config, "formulation": None}, seeds) for config, seeds in configs]
     found = []
-    for label, own in zip(labels, rows.values(), strict=True):
+    for label, own, head in zip(labels, rows.values(), plain, strict=True):
         runs = tuple(own[seed] for seed in sorted(own, key=lambda seed: (seed is not None, seed)))
         alone = labels.count(label) == 1
-        found.append(Entry(label if alone else f"{label} #{runs[0].key[:6]}", runs))
+        against = head if head != label else ""
+        found.append(Entry(label if alone else f"{label} #{runs[0].key[:6]}", runs, against=against))
     return found
 
 
@@ -263,7 +267,8 @@ def row_label(config: Mapping[str, Any], seeds: int = 1) -> str:
     method = "" if config["method"] in ("full", "none") else f" ({config['method']})"
     regime = f" {config['regime']}" if config.get("regime") else ""
     seed = "" if seeds > 1 or config["seed"] in (None, 1) else f" seed {config['seed']}"
-    return f"{config['setup']}{method}{regime}{seed}"
+    put = (config.get("formulation") or {}).get("name", "")
+    return f"{formulated(config['setup'] + method, put)}{regime}{seed}"
 
 
 def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
@@ -280,6 +285,7 @@ def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
         entry.setup
         for entry in entries
         if entry.run.config()["setup"] == names["layer" in entry.run.config()]
+        and not entry.run.config().get("formulation")
     ]
     return matches[0] if len(matches) == 1 else None
 
@@ -308,6 +314,7 @@ def long_rows(runs: Iterable[Run]) -> Iterator[dict[str, Any]]:
                     "setup": config["setup"],
                     "method": config["method"],
                     "regime": config.get("regime", ""),
+                    "formulation": (config.get("formulation") or {}).get("name", HEAD),
                     "target": task.name,
                     "version": task.version,
                     "split": config["split"],

@@ -15,6 +15,7 @@ from adaptrans.experiments.budget import affordable
 from adaptrans.experiments.config import RANDOM, Experiment, is_mix
 from adaptrans.experiments.plan import Plan, Planner, joined, plan, stored
 from adaptrans.experiments.vary import Variant
+from adaptrans.formulations.written import HEAD
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD, FULL
@@ -327,7 +328,8 @@ def _plan_on(
         seeds = experiment.all_seeds if seed is None else (seed,)
         for select, shots, own in product(experiment.select, (0, *experiment.shots), seeds):
             chosen = replace(planner, method=method, seed=own, target_dev=select == "target_dev")
-            found.append(plan(chosen, experiment.setups, experiment.targets, experiment.only, shots, named))
+            rows = experiment.setups, experiment.targets, experiment.only, shots, named
+            found.append(plan(chosen, *rows, experiment.formulations or (HEAD,)))
             found += [_varied(chosen, variant, experiment, shots, named) for variant in variants]
     return joined(found)
 
@@ -335,7 +337,8 @@ def _plan_on(
 def _varied(planner: Planner, variant: Variant, experiment: Experiment, shots: int, named: str) -> Plan:
     """The runs of one combination of factors."""
     chosen = replace(planner, sizes=variant.sizes) if variant.sizes else planner
-    found = plan(chosen, (variant.setup,), experiment.targets, None, shots, named)
+    rows = (variant.setup,), experiment.targets, None, shots, named
+    found = plan(chosen, *rows, experiment.formulations or (HEAD,))
     cells = (replace(cell, factors=variant.factors, told=variant.told) for cell in found.cells)
     return replace(found, cells=tuple(cells))
 

@@ -20,6 +20,7 @@ from adaptrans.analysis.study.base import AnalysisEntry
 from adaptrans.analysis.study.covariates import Distances
 from adaptrans.errors import ConfigError, UnknownNameError
 from adaptrans.experiments.vary import Variant, Vary
+from adaptrans.formulations.written import Written, split_name
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.setup.nodes import NINE, mix_name
 from adaptrans.modeling.setup.parser import parse
@@ -389,6 +390,9 @@ class Experiment(Strict):
         default=(),
         description="also rows that go on training on so many examples per label of each target language",
     )
+    formulations: Names = Field(
+        default=(), description="how targets are put, a row each: head, cloze:en, cloze:own/untrained, ..."
+    )
     select: Annotated[tuple[Selection, ...], BeforeValidator(_alone)] = Field(
         default=("source_dev",),
         min_length=1,
@@ -507,6 +511,14 @@ class Experiment(Strict):
                 f'{where}: baseline "{self.baseline}" is not among setups',
                 remedy="add it, or name one of them",
             )
+        for text in self.formulations:
+            Written.parse(text)
+        for target in self.targets:
+            if split_name(target)[1]:
+                raise ConfigError(
+                    f"{where}: a target has no formulation of its own, as {target}",
+                    remedy=f"say formulations: [head, {split_name(target)[1]}]",
+                )
         for text, chosen in self.only.items():
             if str(parse(text)) not in texts:
                 raise UnknownNameError(f"setup under only in {where}", text, self.setups)

@@ -10,9 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from adaptrans.analysis.comparison import Entry, TargetTable, corrected
+from adaptrans.analysis.comparison import Entry, TargetTable, corrected, formulated
 from adaptrans.analysis.entries import tables_of
 from adaptrans.errors import ArtifactError, ConfigError, SetupError
+from adaptrans.formulations.written import HEAD
 from adaptrans.languages import unknown
 from adaptrans.modeling import adapter_methods
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
@@ -268,20 +269,23 @@ class Planner:
             found = self.evaluation_of(setup, task, trained, {}, transfer, spec.prefixes)
             return found, self._before(before, spec, trained)
         check(setup, self.method, retrieval=True)
-        self._require_lender(setup, task)
+        if not self.finds_lender(setup, task):
+            raise task.formulation.refusal(setup)
         runs, before = self.parents(setup)
         if setup.has_language:
             runs |= self.language_below(self.untrained_language(setup), setup)
         return self.evaluation_of(setup, task, None, runs), before
 
-    def _require_lender(self, setup: Setup, task: Task) -> None:
-        """Refuse an untrained formulation where nothing in the setup has the head that it answers under."""
+    def finds_lender(self, setup: Setup, task: Task) -> bool:
+        """Whether a setup has the head that a task's formulation answers under untrained, if it needs one."""
         form = task.formulation
         if form is None or not form.needs_lender:
-            return
+            return True
         tasks = [self.workspace.task(source.name) for source in setup.references() if source.name]
-        if not any(form.lends(str(own.type.head), own.labels) for own in tasks):
-            raise form.refusal(setup)
+        # What an address names is known when it is fetched.
+        return len(tasks) < len(setup.references()) or any(
+            form.lends(str(own.type.head), own.labels) for own in tasks
+        )
 
     def _before(self, before: Sequence[TrainSpec], spec: TrainSpec, trained: Run) -> list[TrainSpec]:
         """The training that a plan shows before an evaluation: of a finished run what exists, to be seen."""
@@ -369,6 +373,7 @@ class Cell:
         method: Adapter method where it is named in the row; empty for the first or only one.
         factors: Values of the factors of an experiment that has some.
         told: What tells its row from others of the same setup, such as the size of the intermediate's data.
+        formulation: How the target is put, as it is written; empty where it is put as its type puts it.
     """
 
     setup: str
@@ -377,6 +382,7 @@ class Cell:
     method: str = ""
     factors: tuple[tuple[str, Any], ...] = ()
     told: str = ""
+    formulation: str = ""
 
     @property
     def transfer(self) -> TransferSetting:
@@ -387,7 +393,13 @@ class Cell:
     def row(self) -> str:
         """The name of its row."""
         more = ", ".join(filter(None, (self.method, self.told)))
-        return self.transfer.row(f"{self.setup} ({more})" if more else self.setup)
+        named = f"{self.setup} ({more})" if more else self.setup
+        return self.transfer.row(formulated(named, self.formulation))
+
+    @property
+    def against(self) -> str:
+        """The row that a formulation is compared with: the same setup with the task as its type puts it."""
+        return replace(self, formulation="").row if self.formulation else ""
 
 
 @dataclass(frozen=True)
@@ -469,6 +481,7 @@ def plan(
     only: Mapping[str, Sequence[str]] | None = None,
     shots: int = 0,
     named: str = "",
+    formulations: Sequence[str] = (HEAD,),
 ) -> Plan:
     """The runs that fill a table of setups by targets.
 
@@ -483,6 +496,8 @@ def plan(
         shots: Go on training on so many examples per label of each target language; 0 for none.
         named: The adapter method, where rows are named after it: setups that it cannot train, or that do
             not depend on it, are left out.
+        formulations: How every target is put, each in rows of its own; one that does not fit a target leaves
+            its cells empty.
 
     Raises:
         SetupError: If a setup cannot run.
@@ -499,17 +514,24 @@ def plan(
     chosen = {str(parse(text)): names for text, names in (only or {}).items()}
     for text in setups:
         setup = parse(text)
-        for task in tasks:
+        for task, written in product(tasks, formulations):
             if task.name not in chosen.get(str(setup), targets):
                 continue
-            # The same with every adapter method: a whole model, or the bare backbone.
-            if named and (setup.is_full or (is_retrieval(task) and not setup.below_target())):
+            try:
+                own = task.put(written, planner.workspace.folders)
+            except SetupError as error:
+                left_out.append(error.message)
                 continue
-            reason = _no_cell(setup, task, shots, planner.target_dev, named)
+            # The same with every adapter method: a whole model, or the bare backbone.
+            if named and (setup.is_full or (answers_below(own) and not setup.below_target())):
+                continue
+            reason = _no_cell(setup, own, shots, planner.target_dev, named)
+            if reason is None and not planner.finds_lender(setup, own):
+                reason = own.formulation.refusal(setup).message
             if reason is not None:
                 left_out.append(reason)
                 continue
-            planned = planner.few_shot(setup, task, shots) if shots else planner.evaluate(setup, task)
+            planned = planner.few_shot(setup, own, shots) if shots else planner.evaluate(setup, own)
             evaluation, before = planned
             if evaluation is None:
                 lacks = "no target language has train or dev data"
@@ -517,7 +539,8 @@ def plan(
                 continue
             for spec in before:
                 training.setdefault(spec.run.path, spec)
-            cells.append(Cell(str(setup), task.name, evaluation, named))
+            form = "" if own.formulation is None else str(own.formulation)
+            cells.append(Cell(str(setup), task.name, evaluation, named, form))
     return Plan(tuple(training.values()), tuple(cells), tuple(dict.fromkeys(left_out)))
 
 
@@ -528,11 +551,16 @@ def _no_cell(setup: Setup, task: Task, shots: int, target_dev: bool, named: str)
             return f"{task.name} has no training, so only zero-shot rows"
         if setup.fusions:
             return f"{setup} has no score on {task.name}, which has no training for a fusion"
+    elif task.type.untrained:
+        if shots or target_dev:
+            return f"{task.shown} is not trained, so only zero-shot rows"
+        if setup.fusions:
+            return f"{setup} has no score on {task.shown}, for which a fusion is not trained"
     if shots and setup.has_language:
         return f"{setup} has no few-shot rows: its language adapter is another one in each language"
     try:
         if named:
-            check(setup, named, retrieval=is_retrieval(task))
+            check(setup, named, retrieval=answers_below(task))
     except SetupError as error:
         return f"no rows with {named} for {error.message}"
     return None
@@ -647,7 +675,8 @@ def row_entries(cells: Sequence[Cell], backbone: str) -> list[Entry]:
         asked = [cell.evaluation.wanted_languages for cell in own]
         order = tuple(code for code in asked[0] if all(code in codes for codes in asked))
         others = tuple(cell.evaluation.run for cell in controls.get(row, []))
-        found.append(Entry(row, tuple(cell.evaluation.run for cell in own), order, others))
+        runs = tuple(cell.evaluation.run for cell in own)
+        found.append(Entry(row, runs, order, others, own[0].against))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.errors import ConfigError, SetupError, UnknownNameError
 from adaptrans.formulations.base import Formulation
 from adaptrans.formulations.prompts import ENGLISH, book_kind, files, read_book
 from adaptrans.formulations.written import HEAD, OWN, SWITCHED, Written
@@ -42,7 +42,8 @@ def formulation_of(
 
     Raises:
         UnknownNameError: If there is no such formulation, option or language.
-        ConfigError: If it has no prompts for the task, or cannot put a task of its type.
+        SetupError: If it has no prompts for the task, or cannot put a task of its type.
+        ConfigError: If its file is broken, or lacks words for a label.
     """
     written = Written.parse(text)
     if written.name == HEAD:
@@ -60,14 +61,14 @@ def formulation_of(
             path for path in paths if written.name == book_kind(path)[0] and task in book_kind(path)[1]
         ]
         if not fitting:
-            raise ConfigError(
+            raise SetupError(
                 f"{written.name} has no prompts for {task}",
                 remedy=f"write a file of kind: {written.name} in FOLDER/formulations, with --tasks FOLDER",
             )
         path = fitting[0]
     kind = FORMULATIONS[book_kind(path)[0]]
     if inner.name not in kind.TYPES:
-        raise ConfigError(
+        raise SetupError(
             f"{kind.NAME} puts tasks of type {' or '.join(kind.TYPES)}, {task} is of type {inner.name}",
             remedy="leave the formulation out",
         )

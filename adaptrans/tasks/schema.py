@@ -412,7 +412,8 @@ class Task(Strict):
 
         Raises:
             UnknownNameError: If there is no such formulation.
-            ConfigError: If it has no prompts for the task.
+            SetupError: If it has no prompts for the task.
+            ConfigError: If its prompts are broken.
         """
         own = TASK_TYPES[self.kind]
         made = formulation_of(formulation, self.name, own, self.labels, folders)

@@ -5,9 +5,13 @@ from dataclasses import replace
 import pytest
 from support.smalldata import make_planner, make_workspace
 
-from adaptrans.errors import SetupError
+from adaptrans.analysis.comparison import OWN_BASELINE
+from adaptrans.analysis.entries import store_entries
+from adaptrans.errors import ConfigError, SetupError
 from adaptrans.evaluation.inference import lender, open_session, predict_rows
 from adaptrans.evaluation.results import load_language
+from adaptrans.experiments.config import Experiment
+from adaptrans.experiments.plan import plan, planned_tables
 from adaptrans.modeling import adapters
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.safetensors_io import read_tensors
@@ -87,7 +91,7 @@ def own(planner, tmp_path_factory):
     return replace(planner, workspace=replace(planner.workspace, folders=(folder,)))
 
 
-@pytest.mark.parametrize("setup", ["nli > target", "full(nli)"])
+@pytest.mark.parametrize("setup", ["nli > target"])
 def test_entailment_answers_under_the_head_of_an_intermediate(own, setup):
     spec, scores = carried_out(own, setup, "xnli[right/untrained]")
     assert all(result.n == 18 for result in scores.values())
@@ -128,3 +132,39 @@ def test_trained_entailment_begins_with_the_head_of_the_intermediate(own):
     for key, value in one.items():
         same = other[key.replace(trained.head["module"], lent.head["module"])]
         assert (value - same).abs().max() < 1e-6
+
+
+def test_rows_of_a_table_differ_from_the_row_of_their_setup(planner):
+    written = ("head", "cloze:own", "cloze:en/untrained", "entailment:en")
+    planned = plan(planner, ("nli > target", "full"), ("xnli",), formulations=written)
+    for spec in planned.specs:
+        spec.execute()
+    assert planned.left_out == ("entailment has no prompts for xnli",)
+    (table,), unscored = planned_tables(planned, ("xnli",), "full", planner.workspace.store.cache)
+    assert unscored == []
+    rows = {row.setup: row for row in table.rows}
+    setups = ("nli > target", "full")
+    assert list(rows) == [
+        row for setup in setups for row in (setup, f"{setup} [cloze:own]", f"{setup} [cloze:en/untrained]")
+    ]
+    for setup in setups:
+        own, head = rows[f"{setup} [cloze:own]"], rows[setup]
+        assert own.difference.value == pytest.approx(own.mean.value - head.mean.value)
+        assert own.differences["sw"].value == pytest.approx(
+            own.languages["sw"].value - head.languages["sw"].value
+        )
+    assert OWN_BASELINE in table.notes
+    # The same rows from the store alone, in one table.
+    found = store_entries(planner.workspace.store.runs("evaluate"), planner.workspace.store.runs())
+    entries = {entry.setup: entry.against for entry in next(iter(found.values()))}
+    assert entries["full [cloze:own]"] == "full"
+    assert entries["nli > target (seq_bn) [cloze:own]"] == "nli > target (seq_bn)"
+
+
+def test_an_experiment_names_formulations_apart_from_targets():
+    values = {"name": "a", "setups": ["full"], "targets": ["xnli"], "formulations": ["head", "cloze:en:own"]}
+    assert Experiment.model_validate(values).formulations == ("head", "cloze:en:own")
+    with pytest.raises(ConfigError, match=r"say formulations: \[head, cloze:en\]"):
+        Experiment.model_validate({**values, "targets": ["xnli[cloze:en]"]}).check("a.yaml")
+    with pytest.raises(ConfigError, match="is no formulation"):
+        Experiment.model_validate({**values, "formulations": ["cloze:en:de:sw"]}).check("a.yaml")
