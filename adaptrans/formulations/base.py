@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from adaptrans.errors import ConfigError, SetupError
-from adaptrans.formulations.prompts import ENGLISH, Prompt, PromptBook, fill, odd_words, reading
+from adaptrans.formulations.prompts import ENGLISH, UNIVERSAL, Prompt, PromptBook, fill, odd_words, reading
 from adaptrans.formulations.written import CALIBRATED, OWN, SWITCHED, UNTRAINED, Wording, Written
 from adaptrans.task_types.base import Batch, Feature, Input, Level, TaskSettings, TaskType, tokens
 from adaptrans.task_types.inputs import IGNORED, padded_inputs, summed_cross_entropy
@@ -215,7 +215,9 @@ class Formulation(TaskType):
 
     def described(self) -> dict[str, Any]:
         """The formulation with the prompts that it may use, for an artifact."""
-        return {**self.inputs, "kind": self.NAME, **self.book.model_dump(mode="json")}
+        wordings = [[wording.template, wording.words] for wording in self.written.wordings]
+        said = {"options": list(self.written.options), "wordings": wordings, "labels": list(self.labels)}
+        return {**self.inputs, **said, **self.book.model_dump(mode="json"), "kind": self.NAME}
 
     def notes_on(self, languages: Sequence[str]) -> list[str]:
         """What the reader of a score has to know."""
@@ -244,7 +246,7 @@ class Formulation(TaskType):
 
     def wordings(self, asked: Asked) -> list[tuple[str, str]]:
         """Languages of template and words under which an example is put, each pair once."""
-        known = sorted(self.book.languages)
+        known = sorted(set(self.book.languages) - {UNIVERSAL})
 
         def meant(language: str) -> str:
             if language == SWITCHED:

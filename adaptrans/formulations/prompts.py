@@ -19,7 +19,8 @@ HERE = Path(__file__).parent / "prompts"
 FOLDER = "formulations"
 """Folder of a user's prompt files, in a folder of task files."""
 
-ENGLISH = "en"
+ENGLISH, UNIVERSAL = "en", "universal"
+"""The language that every book has; what stands for a template without words of any language."""
 
 MARKS = ".!?;:,。！？；：，、．।۔؟॥…"
 """Marks that `bare` takes from the end of a text."""

@@ -49,8 +49,8 @@ class HeadType:
 
     @property
     def answers_tokens(self) -> bool:
-        """Whether it answers for single tokens, so that further ones in the sequence are in its way."""
-        return self.finds_spans or self.fills_masks or self.library == "tagging"
+        """Whether it answers for all tokens, so that further ones in the sequence are in its way."""
+        return self.finds_spans or self.library == "tagging"
 
     @property
     def fills_masks(self) -> bool:
@@ -156,9 +156,15 @@ def masked_lm_logits(
 
 
 def hidden_states_of(model: adapters.Model, batch: Mapping[str, Tensor]) -> Tensor:
-    """Last hidden states of the hidden tokens alone, shape (hidden tokens, width)."""
+    """Last hidden states of the hidden tokens alone, shape (hidden tokens, width).
+
+    Vectors that prompt tuning puts before the text, or behind its first token, which is never hidden, are
+    left out.
+    """
     output = model.base_model(**adapters.model_inputs(model, batch), return_dict=True)
-    states: Tensor = output.last_hidden_state[batch["hidden"]]
+    found: Tensor = output.last_hidden_state
+    own = found[:, found.shape[1] - batch["hidden"].shape[1] :]
+    states: Tensor = own[batch["hidden"]]
     return states
 
 

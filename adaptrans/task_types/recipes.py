@@ -7,7 +7,9 @@ programs, and in its README as code, for people; a test runs that code and compa
 
 from __future__ import annotations
 
+import pprint
 from collections.abc import Mapping
+from functools import partial
 from string import Template
 from typing import Any, Protocol
 
@@ -54,8 +56,35 @@ def rules(task: NamedTask, max_length: int, prefixes: Prefixes | None = None) ->
     return {**own, PREFIX: prefixes.key} if prefixes else own
 
 
+def _of_formulation(own: Mapping[str, Any]) -> dict[str, Any]:
+    """What the code of a formulation needs of a task's rules, as Python."""
+    form = own["formulation"]
+    prompts = {code: [item["template"], item["words"]] for code, item in form["languages"].items()}
+    named = {"prompts": prompts, "wordings": form["wordings"], "own_labels": form["labels"]}
+    named |= {option: option in form["options"] for option in ("calibrated", "first_token", "choice")}
+    return {name: pprint.pformat(value, width=100, sort_dicts=False) for name, value in named.items()}
+
+
+def _said(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The formulation and its prompts, for `config.json`."""
+    return {"formulation": own["formulation"]}
+
+
+def _form(name: str) -> Recipe:
+    """The recipe of a formulation: what all share, and what is its own."""
+    return Recipe(_said, f"{answer_text('prompts')}\n{answer_text(name)}", _of_formulation)
+
+
+FORMULATED = {name: partial(_form, name) for name in ("cloze", "entailment")}
+"""Recipes of formulated classification tasks, by the kind of formulation; the others say no code."""
+
+
 def _recipe(own: Mapping[str, Any]) -> Recipe | None:
     """The recipe of a task's rules; None for a type without, or one of a package that is not here."""
+    form = own.get("formulation")
+    if form is not None:
+        made = FORMULATED.get(form["kind"]) if own["kind"] == "classification" else None
+        return None if made is None else made()
     return TASK_TYPES[own["kind"]].recipe if own["kind"] in TASK_TYPES else None
 
 

@@ -59,9 +59,9 @@ def test_a_long_table_has_every_score_once(filled, tmp_path, name):
 
         rows = pyarrow.parquet.read_table(path).to_pylist()
     columns = (
-        "backbone setup method regime formulation target version split language family resource_class seed score value"
+        "backbone setup method regime formulation target version split language family resource_class seed"
     )
-    columns += " low high n chance training_language layer pooling direction prefix data run"
+    columns += " score value low high n chance training_language layer pooling direction prefix data run"
     assert list(rows[0]) == columns.split()
     assert len(rows) == 2 * 3
     values = {(row["setup"], row["language"]): float(row["value"]) for row in rows}

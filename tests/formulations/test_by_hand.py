@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from adaptrans.formulations.base import Asked
+from adaptrans.formulations.prompts import UNIVERSAL
 from adaptrans.modeling.heads import HeadSpec
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
@@ -99,6 +100,31 @@ def test_cloze_of_choices(base, tokenizer, plain):
     assert form.predict(Asked("3", CHOICE, "sw"), [own], ()) == best
 
 
+def test_trained_vectors_stand_before_a_template(base, tokenizer, plain, tmp_path):
+    task = catalogue.get("xnli").put("cloze:universal")
+    (feature,) = task.type.encode([Asked("1", PAIR, "en")], tokenizer, task, 128, False)
+    model = SetupModel.from_setup(
+        base, parse("adapter"), target="xnli", head=HeadSpec("xnli", "mlm"), parents={}, seed=5,
+        method="prompt_tuning[prompt_length=4]",
+    )  # fmt: skip
+    (name,) = [name for name in model.trained if "prompt" in name]
+    vectors = model.trained_parameters()[name].detach().normal_(generator=torch.Generator().manual_seed(5))
+    model.save(tmp_path / "soft")
+    batch = task.type.batch([feature], 1, torch.device("cpu"))
+    with torch.inference_mode():
+        (own,) = task.type.decode(model(batch), [feature])
+        (again,) = task.type.decode(SetupModel.load(tmp_path / "soft", base)(batch), [feature])
+        by_hand = []
+        for row, word in zip(feature["row"], feature["words"], strict=True):
+            ids = torch.tensor([feature["input_ids"][row]])
+            states = torch.cat([vectors[None], plain.roberta.embeddings(ids)], dim=1)
+            found = plain.lm_head(plain.roberta.encoder(states).last_hidden_state[:, 4:]).log_softmax(-1)
+            at = found[ids == tokenizer.mask_token_id]
+            by_hand.append(sum(at[place, token].item() for place, token in enumerate(word)) / len(word))
+    assert own == again
+    assert own == pytest.approx(by_hand, abs=1e-5)
+
+
 def head_by_hand(states, folder, layers):
     """The logits of a stored head on states, shape (..., labels)."""
     from safetensors.torch import load_file
@@ -169,4 +195,4 @@ def test_a_switched_prompt_is_drawn_by_the_id(tokenizer):
     form = catalogue.get("xnli").put("cloze:switched").type
     drawn = [form.wordings(Asked(str(number), PAIR, "en"))[0] for number in range(200)]
     assert drawn == [form.wordings(Asked(str(number), PAIR, "de"))[0] for number in range(200)]
-    assert {template for template, _ in drawn} == set(form.book.languages)
+    assert {template for template, _ in drawn} == set(form.book.languages) - {UNIVERSAL}

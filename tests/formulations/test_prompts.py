@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptrans.errors import ConfigError, UnknownNameError
+from adaptrans.errors import ConfigError, SetupError, UnknownNameError
 from adaptrans.formulations.lookup import FORMULATIONS
 from adaptrans.formulations.prompts import HERE, MARKS, book_kind, odd_words, read_book, slots
 from adaptrans.formulations.written import Written
@@ -100,7 +100,7 @@ def test_a_broken_file_is_named_with_its_line(tmp_path, old, new, line, said):
         ("xnli", "cloze:xx", UnknownNameError, "xx"),
         ("xnli", "cloze:en/untrianed", UnknownNameError, "untrained"),
         ("xnli", "cloze:", ConfigError, "is no formulation"),
-        ("udpos", "cloze:en", ConfigError, "no prompts for udpos"),
+        ("udpos", "cloze:en", SetupError, "no prompts for udpos"),
         ("xnli", "head/untrained", ConfigError, "has no prompt"),
     ],
 )

@@ -1,5 +1,6 @@
 """Formulated targets through the runs that every target has: planned, trained, reloaded, answered."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,12 @@ from adaptrans.evaluation.inference import lender, open_session, predict_rows
 from adaptrans.evaluation.results import load_language
 from adaptrans.experiments.config import Experiment
 from adaptrans.experiments.plan import plan, planned_tables
+from adaptrans.exporting.transformers import export
 from adaptrans.modeling import adapters
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.modeling.setup.parser import parse
+from adaptrans.utils.io import read_json
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +171,25 @@ def test_an_experiment_names_formulations_apart_from_targets():
         Experiment.model_validate({**values, "targets": ["xnli[cloze:en]"]}).check("a.yaml")
     with pytest.raises(ConfigError, match="is no formulation"):
         Experiment.model_validate({**values, "formulations": ["cloze:en:de:sw"]}).check("a.yaml")
+
+
+def test_an_export_answers_with_the_code_of_its_readme(planner, tmp_path):
+    """A cloze is a plain masked language model, whose template stands in its card."""
+    spec, _ = carried_out(planner, "full", "xnli[cloze:own]")
+    where = planner.workspace
+    made = export(spec.trained.key, out=tmp_path / "e", store=where.store.root, backbone=where.backbone.path)
+    assert made.format == "transformers"
+    assert "AutoModelForMaskedLM" in made.lines[0]
+    told = (tmp_path / "e" / "README.md").read_text("utf-8")
+    assert "{text.bare}. Swali: {pair.bare}? Jibu: {mask}." in told
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", told, re.DOTALL):
+        exec(block.replace('folder = "."', f"folder = {str(tmp_path / 'e')!r}"), found)
+    examples = where.examples(spec.task, "test", "sw", 12, [])
+    rows = [{"text": asked.example.text, "pair": asked.example.pair} for asked in examples]
+    rows[0]["text"] = " ".join(row["text"] for row in rows)
+    ours = predict_rows(replace(spec, languages=("sw",)), rows)
+    theirs = [found["answer"](**row, language="sw") for row in rows]
+    assert [row["prediction"] for row in ours] == theirs
+    config = read_json(tmp_path / "e" / "config.json")["adaptrans"]
+    assert config["formulation"]["name"] == "cloze:own"

@@ -228,8 +228,6 @@ def test_text_needs_text_and_a_backbone_with_its_head(planner, backbone_maker, t
         before(planner, "full(mlm[xx])").execute()
     with pytest.raises(SetupError, match=r"no target itself; name it in the setup, as 'full\(mlm\)'"):
         planner.target(parse("full"), planner.workspace.task("mlm"))
-    with pytest.raises(SetupError, match="prompt_tuning puts tokens of its own into the text, mlm answers"):
-        built(planner.workspace.backbone, "adapter", "prompt_tuning")
     bare = identify(backbone_maker(tmp_path / "bare", mlm=False))
     with pytest.raises(ArtifactError, match="has no masked language model head"):
         built(bare)
