@@ -540,7 +540,7 @@ def plan(
             for spec in before:
                 training.setdefault(spec.run.path, spec)
             form = "" if own.formulation is None else str(own.formulation)
-            cells.append(Cell(str(setup), task.name, evaluation, named, form))
+            cells.append(Cell(str(setup), task.name, evaluation, named, formulation=form))
     return Plan(tuple(training.values()), tuple(cells), tuple(dict.fromkeys(left_out)))
 
 
