@@ -63,7 +63,8 @@ def dev_threshold(spec: EvaluateSpec, session: Session) -> tuple[Threshold, str]
     examples = spec.workspace.examples(task, "dev", language, spec.config.limit, [])
     key = spec.workspace.data_key(task, "dev", language)
     outcome = session.answer(language, f"dev:{key}", examples, lambda done: None)
-    return best_no_answer_threshold(outcome.golds, list(outcome.predictions)), language
+    predictions = [answer.prediction for answer in outcome.answers]
+    return best_no_answer_threshold(outcome.golds, predictions), language
 
 
 def evaluate(spec: EvaluateSpec) -> dict[str, LanguageResult]:
@@ -150,9 +151,11 @@ def _write(
     number = 0
     with ExitStack() as files:
         adds = [files.enter_context(PredictionFile(spec.run, answered.language).writing()) for spec in specs]
-        for id, gold, predictions in answered.rows:
-            for add, threshold, prediction in zip(adds, thresholds, predictions, strict=True):
-                add(Row(id, gold, prediction if threshold is None else shifted(prediction, threshold)))
+        for id, gold, answers in answered.rows:
+            for add, threshold, answer in zip(adds, thresholds, answers, strict=True):
+                own = answer.prediction
+                given = own if threshold is None else shifted(own, threshold)
+                add(Row(id, gold, given, answer.log_probabilities))
             number += 1
     return number
 

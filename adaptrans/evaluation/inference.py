@@ -45,7 +45,7 @@ from adaptrans.modeling.setup.nodes import language_parent, parent_language
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.evaluation import BARE, EvaluateSpec
 from adaptrans.runs.train import compares_vectors, is_retrieval
-from adaptrans.task_types.base import TaskType
+from adaptrans.task_types.base import Answer, TaskType
 from adaptrans.task_types.rows import RowError, Rules
 from adaptrans.tasks import loading
 from adaptrans.tasks.readers.files import damage
@@ -89,7 +89,16 @@ class Predictor:
         features: Dataset,
         tick: Callable[[int], None] = lambda done: None,
     ) -> Iterator[Any]:
-        """One prediction per example, in order.
+        """One prediction per example, in order; see `answers`."""
+        return (answer.prediction for answer in self.answers(examples, features, tick))
+
+    def answers(
+        self,
+        examples: Iterable[Any],
+        features: Dataset,
+        tick: Callable[[int], None] = lambda done: None,
+    ) -> Iterator[Answer]:
+        """One answer per example, in order.
 
         Args:
             examples: The examples.
@@ -97,8 +106,8 @@ class Predictor:
             tick: Called with the number of examples answered so far.
         """
         cover(self.assembled.model, features)
-        for _, _, answers in answered([self], [Part(examples, _in_order(features))], tick):
-            yield answers[0]
+        for _, _, found in answered([self], [Part(examples, _in_order(features))], tick):
+            yield found[0]
 
     def outputs(self, features: Sequence[dict[str, Any]]) -> list[Any]:
         """One decoded output per feature, computed in batches of like length."""
@@ -131,7 +140,7 @@ def answered(
     predictors: Sequence[Predictor],
     parts: Sequence[Part],
     tick: Callable[[int], None] = lambda done: None,
-) -> Iterator[tuple[int, Any, tuple[Any, ...]]]:
+) -> Iterator[tuple[int, Any, tuple[Answer, ...]]]:
     """The answers of one or several models to all examples of some parts, in order.
 
     Inputs of like length are computed together, whatever part they belong to, `CHUNK` or so at a time.
@@ -142,7 +151,7 @@ def answered(
         tick: Called with the number of examples answered so far.
 
     Yields:
-        Number of the part, example, and one prediction of each model.
+        Number of the part, example, and one answer of each model.
     """
     kind = predictors[0].kind
     examples: Iterator[Any] = iter(())
@@ -159,7 +168,7 @@ def answered(
                 number,
                 example,
                 tuple(
-                    kind.predict(example, outputs, predictor.labels)
+                    kind.answer(example, outputs, predictor.labels)
                     for predictor, outputs in zip(predictors, own, strict=True)
                 ),
             )
@@ -329,10 +338,10 @@ class Session:
         notes = self.switch_language(language)
         # A dev set on which something is chosen is answered too, of a language that may not be wanted.
         if not self.assembled.fusions or language not in self.spec.wanted_languages:
-            return Outcome(golds, self.predictor().predictions(examples, features, tick), notes=notes)
+            return Outcome(golds, self.predictor().answers(examples, features, tick), notes=notes)
         attention = Attention(self.assembled.fusions)
-        predictions = self.predictor(attention).predictions(examples, features, tick)
-        return Outcome(golds, self._recorded(predictions, attention, language), notes=notes)
+        answers = self.predictor(attention).answers(examples, features, tick)
+        return Outcome(golds, self._recorded(answers, attention, language), notes=notes)
 
     def switch_language(self, language: str) -> tuple[str, ...]:
         """Put the language adapter of a test language below a setup that has one, as its policy says.
@@ -355,9 +364,9 @@ class Session:
         lacking = own != source and self.spec.policy == "swap"
         return (f"language adapter {source}{f', as there is none of {language}' if lacking else ''}",)
 
-    def _recorded(self, predictions: Iterator[Any], attention: Attention, language: str) -> Iterator[Any]:
-        """The predictions; after the last one, what the fusions attended to lies in the run."""
-        yield from predictions
+    def _recorded(self, answers: Iterator[Answer], attention: Attention, language: str) -> Iterator[Answer]:
+        """The answers; after the last one, what the fusions attended to lies in the run."""
+        yield from answers
         members = [list(layer.sources) for layer in self.assembled.setup.fusions]
         save_attention(
             self.spec.run,
@@ -562,7 +571,7 @@ class LanguagePredictions:
 
     Args:
         examples: Its examples, which can be gone through again.
-        rows: Id, reference, and the prediction of each setup.
+        rows: Id, reference, and the answer of each setup.
         notes: Filled by the last row, with what was left out.
         told: What the reader of the score has to know besides.
         layers: For retrieval, the primary value at every layer.
@@ -571,7 +580,7 @@ class LanguagePredictions:
 
     language: str
     examples: Examples | Sequence[Any]
-    rows: Iterator[tuple[str, Any, tuple[Any, ...]]]
+    rows: Iterator[tuple[str, Any, tuple[Answer, ...]]]
     notes: list[str]
     told: tuple[str, ...] = ()
     layers: tuple[float, ...] = ()
@@ -608,8 +617,8 @@ def _one_by_one(
         _number(spec, language, examples)
         with progress(f"{spec.task.name} {language} ({spec.answering})", len(examples)) as meter:
             outcome = session.answer(language, data_key, examples, meter.to, layer)
-            found = zip(examples, outcome.golds, outcome.predictions, strict=True)
-            rows = ((example.id, gold, (prediction,)) for example, gold, prediction in found)
+            found = zip(examples, outcome.golds, outcome.answers, strict=True)
+            rows = ((example.id, gold, (answer,)) for example, gold, answer in found)
             yield LanguagePredictions(
                 language, examples, rows, notes, outcome.notes, outcome.layers, outcome.half
             )
@@ -629,7 +638,7 @@ def _together(sessions: Sequence[Session], keys: Mapping[str, str]) -> Iterator[
         for language, total in totals.items():
             # Not one example more is asked for, or the next ones would be computed before this is scored.
             own = islice(found, total)
-            rows = ((example.id, gold(example), predictions) for _, example, predictions in own)
+            rows = ((example.id, gold(example), answers) for _, example, answers in own)
             yield LanguagePredictions(language, examples[language], rows, examples[language].notes)
 
 

@@ -16,6 +16,7 @@ from adaptrans.errors import MissingDataError
 from adaptrans.evaluation.dense_retrieval import exact_neighbors
 from adaptrans.evaluation.metrics.retrieval import DEPTH
 from adaptrans.evaluation.results import Outcome
+from adaptrans.task_types.base import Answer
 from adaptrans.tasks import loading
 from adaptrans.utils.io import atomic_write, digest
 from adaptrans.utils.progress import progress
@@ -79,7 +80,7 @@ def answer(
         tick(start + len(part))
     golds = [[id for key in example.keys for id in pool.by_key.get(key, ())] for example in examples]
     note = f"{len(pool.ids):,} candidates"
-    return Outcome(golds, iter(found), notes=(note, *spoken, *pool.notes))
+    return Outcome(golds, map(Answer, found), notes=(note, *spoken, *pool.notes))
 
 
 def open_pool(session: Session) -> Pool:

@@ -24,7 +24,7 @@ from adaptrans.runs.train import is_retrieval
 from adaptrans.runs.training_args import Select
 from adaptrans.stats.edges import Sample
 from adaptrans.stats.intervals import ends_of, interval
-from adaptrans.task_types.base import TASK_TYPES
+from adaptrans.task_types.base import TASK_TYPES, Answer
 from adaptrans.task_types.rows import Prefixes
 from adaptrans.utils.formats import INTERVALS
 from adaptrans.utils.io import atomic_write, read_json, write_json
@@ -36,13 +36,13 @@ class Outcome:
 
     Args:
         golds: References, None where the data has none.
-        predictions: Predictions, made while they are read.
+        answers: Answers, made while they are read.
         neighbors: For retrieval, the nearest row of each sentence, shape (layers + 1, sentences).
         notes: What the reader of the score has to know.
     """
 
     golds: Sequence[Any]
-    predictions: Iterator[Any]
+    answers: Iterator[Answer]
     neighbors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     notes: tuple[str, ...] = ()
 
@@ -68,20 +68,29 @@ def retrieval_outcome(vectors: np.ndarray, layer: int) -> Outcome:
         layer: The layer whose neighbors are the predictions.
     """
     found = np.stack([nearest(states[0::2], states[1::2]) for states in vectors])
-    return Outcome(range(found.shape[1]), iter(found[layer].tolist()), found)
+    return Outcome(range(found.shape[1]), map(Answer, found[layer].tolist()), found)
 
 
 CHUNK = 4_096
 """Rows that are in memory at once."""
 
+DIGITS = 6
+"""Of a log-probability after the point, in a predictions file."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One example as it was answered."""
+    """One example as it was answered.
+
+    Args:
+        log_probabilities: Of each label or choice; None where there are none to choose from, and in files of
+            evaluations that were made before these were kept.
+    """
 
     id: str
     gold: Any
     prediction: Any
+    log_probabilities: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,8 @@ class PredictionFile:
 
             def add(row: Row) -> None:
                 values = {"id": row.id, "gold": row.gold, "prediction": row.prediction}
+                if row.log_probabilities is not None:
+                    values["log_probabilities"] = [round(value, DIGITS) for value in row.log_probabilities]
                 file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
             yield add
@@ -121,7 +132,8 @@ class PredictionFile:
                 # Labels and tags are few, and would be as many strings as there are lines.
                 gold = _one_copy(values["gold"])
                 gold = tuple(gold) if self.sets and gold is not None else gold
-                yield Row(values["id"], gold, _one_copy(values["prediction"]))
+                chances = values.get("log_probabilities")
+                yield Row(values["id"], gold, _one_copy(values["prediction"]), chances)
 
     def chunks(self) -> Iterator[list[Row]]:
         """All rows, some at a time."""

@@ -11,6 +11,7 @@ scored on one of the rows, and the best one is the answer. Torch is imported whe
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -411,9 +412,14 @@ class Formulation(TaskType):
 
     def predict(self, example: Asked, outputs: Sequence[Sequence[float]], labels: Sequence[str]) -> Any:
         """The candidate with the highest mean of scores over the prompts; the first of equal ones."""
-        means = [sum(own) / len(own) for own in zip(*outputs, strict=True)]
-        best = max(range(len(means)), key=means.__getitem__)
-        return self.inner.predict(example.example, [best], self.labels)
+        return self.inner.predict(example.example, [_means(outputs)], self.labels)
+
+    def log_probabilities(self, outputs: Sequence[Sequence[float]]) -> list[float]:
+        """Of the candidates, from their mean scores over the prompts; the probabilities sum to 1."""
+        means = _means(outputs)
+        highest = max(means)
+        total = highest + math.log(sum(math.exp(value - highest) for value in means))
+        return [value - total for value in means]
 
     def head_size(self, task: TaskSettings, width: int) -> int:
         """As many as the task has labels."""
@@ -463,6 +469,11 @@ class _Plain:
 
     def __iter__(self) -> Iterator[Any]:
         return (asked.example for asked in self._examples)
+
+
+def _means(outputs: Sequence[Sequence[float]]) -> list[float]:
+    """The mean score of each candidate over the prompts."""
+    return [sum(own) / len(own) for own in zip(*outputs, strict=True)]
 
 
 def _device(logits: Any) -> Any:

@@ -52,6 +52,19 @@ class TaskSettings(Protocol):
         """Field of the type to a path in the row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered to an example.
+
+    Args:
+        prediction: The answer, JSON-serializable.
+        log_probabilities: Of each label or choice, in their order; None where there are none to choose from.
+    """
+
+    prediction: Any
+    log_probabilities: Sequence[float] | None = None
+
+
 LEARNED: Mapping[str, tuple[str, ...]] = {"train": ("en",), "dev": ("en",), "test": ("en", "sw")}
 """Languages of a template's rows by split, where a task is learned in English."""
 
@@ -319,6 +332,18 @@ class TaskType(ABC):
         """
         return labels[outputs[0]]
 
+    def log_probabilities(self, outputs: Sequence[Any]) -> list[float] | None:
+        """Of each label or choice of an example; None where an answer is no choice between some.
+
+        Args:
+            outputs: The decoded outputs of the example's features.
+        """
+        return None
+
+    def answer(self, example: Any, outputs: Sequence[Any], labels: Sequence[str]) -> Answer:
+        """The prediction for an example, and how likely each candidate is."""
+        return Answer(self.predict(example, outputs, labels), self.log_probabilities(outputs))
+
     def reference(self, example: Any) -> Any:
         """What the scores compare a prediction with; None or an empty list if the data has none.
 
@@ -377,6 +402,11 @@ class TaskType(ABC):
 def tokens(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
     """The tokens of some ids, as the tokenizer writes them."""
     return tuple(tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def best_of(values: Sequence[float]) -> int:
+    """The place of the highest of some values, of equal ones the first."""
+    return max(range(len(values)), key=values.__getitem__)
 
 
 def uneven(even: float, references: Iterable[Any]) -> float:

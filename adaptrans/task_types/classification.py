@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from adaptrans.task_types.base import Feature, Level, Recipe, TaskSettings, TaskType, answer_text, uneven
+from adaptrans.task_types.base import (
+    Feature,
+    Level,
+    Recipe,
+    TaskSettings,
+    TaskType,
+    answer_text,
+    best_of,
+    uneven,
+)
 from adaptrans.task_types.inputs import IGNORED, cut_to
 from adaptrans.task_types.rows import (
     Example,
@@ -19,6 +28,7 @@ from adaptrans.task_types.rows import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
 
 
@@ -105,6 +115,21 @@ class Classification(TaskType):
             }
             for index, (example, ids) in enumerate(zip(examples, rows, strict=True))
         ]
+
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[list[float]]:
+        """Log-probabilities of the labels; in double precision, so that unequal logits stay unequal."""
+        found: list[list[float]] = logits.double().log_softmax(dim=-1).tolist()
+        return found
+
+    def predict(
+        self, example: ClassificationExample, outputs: Sequence[Sequence[float]], labels: Sequence[str]
+    ) -> str:
+        """The most likely label; the first of equal ones."""
+        return labels[best_of(outputs[0])]
+
+    def log_probabilities(self, outputs: Sequence[Sequence[float]]) -> list[float]:
+        """Of the labels, in the order of the task's."""
+        return list(outputs[0])
 
     def chance(
         self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level

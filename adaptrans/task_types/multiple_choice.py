@@ -15,6 +15,7 @@ from adaptrans.task_types.base import (
     TaskSettings,
     TaskType,
     answer_text,
+    best_of,
     uneven,
 )
 from adaptrans.task_types.inputs import IGNORED, cut_to, padded_inputs, summed_cross_entropy
@@ -178,17 +179,22 @@ class MultipleChoice(TaskType):
         masked = logits.float().masked_fill(~batch["choice_mask"], float("-inf"))
         return summed_cross_entropy(masked, batch["labels"])
 
-    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[int]:
-        """Index of the choice with the highest logit; the first of equal ones."""
-        values = logits.float()
+    def decode(self, logits: torch.Tensor, features: Sequence[Feature]) -> list[list[float]]:
+        """Log-probabilities of the choices; in double precision, so that unequal logits stay unequal."""
         return [
-            int(row[: len(feature["input_ids"])].argmax())
-            for feature, row in zip(features, values, strict=True)
+            row[: len(feature["input_ids"])].log_softmax(dim=-1).tolist()
+            for feature, row in zip(features, logits.double(), strict=True)
         ]
 
-    def predict(self, example: MultipleChoiceExample, outputs: Sequence[int], labels: Sequence[str]) -> int:
-        """The 0-based choice."""
-        return outputs[0]
+    def predict(
+        self, example: MultipleChoiceExample, outputs: Sequence[Sequence[float]], labels: Sequence[str]
+    ) -> int:
+        """The most likely choice, 0-based; the first of equal ones."""
+        return best_of(outputs[0])
+
+    def log_probabilities(self, outputs: Sequence[Sequence[float]]) -> list[float]:
+        """Of the choices, in their order."""
+        return list(outputs[0])
 
     def chance(
         self, task: TaskSettings, examples: Iterable[Any], references: Iterable[Any], level: Level

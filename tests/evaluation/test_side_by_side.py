@@ -1,6 +1,7 @@
 """Languages pooled and setups side by side: the same results as each alone, and nothing computed twice."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from adaptrans.evaluation import evaluator, inference, metrics
 from adaptrans.evaluation import results as scoring_results
 from adaptrans.evaluation.evaluator import evaluate, evaluate_all, side_by_side
-from adaptrans.evaluation.results import load_results, save_language
+from adaptrans.evaluation.results import PredictionFile, load_results, save_language
 from adaptrans.experiments.execution.base import execute
 from adaptrans.experiments.plan import Cell, Plan, jobs_of
 from adaptrans.modeling.setup.parser import parse
@@ -139,6 +140,20 @@ def test_a_kill_loses_no_language_that_was_answered(quick, tmp_path, monkeypatch
     )
     assert set(evaluate(spec)) == set(spec.wanted_languages)
     assert computed == [spec.wanted_languages[2]]
+
+
+def test_each_row_keeps_how_likely_each_label_was(quick):
+    spec = spec_of(quick, "adapter", "xnli", limit=6)
+    evaluate(spec)
+    rows = list(PredictionFile(spec.run, "de").read())
+    for row in rows:
+        assert math.isclose(sum(map(math.exp, row.log_probabilities)), 1, abs_tol=1e-5)
+        best = max(range(3), key=row.log_probabilities.__getitem__)
+        assert row.prediction == spec.task.labels[best]
+    assert len({tuple(row.log_probabilities) for row in rows}) == 6
+    tags = spec_of(quick, "adapter", "udpos", limit=3)
+    evaluate(tags)
+    assert {row.log_probabilities for row in PredictionFile(tags.run, "de").read()} == {None}
 
 
 def test_limits_and_token_ids_are_told(quick, capsys):

@@ -82,7 +82,21 @@ def test_perfect_logits_give_the_gold_labels_back(tokenizer, task):
 
 
 def test_the_first_of_equal_logits_wins():
-    assert KIND.decode(torch.tensor([[0.0, 2.0, 2.0], [1.0, 1.0, 1.0]]), [{}, {}]) == [1, 0]
+    outputs = KIND.decode(torch.tensor([[0.0, 2.0, 2.0], [1.0, 1.0, 1.0]]), [{}, {}])
+    assert [KIND.predict(None, [output], LABELS) for output in outputs] == [LABELS[1], LABELS[0]]
+
+
+def test_logits_that_differ_in_the_last_bit_still_decide():
+    logits = torch.tensor([[12.0, torch.nextafter(torch.tensor(12.0), torch.tensor(13.0)), -20.0]])
+    (output,) = KIND.decode(logits, [{}])
+    assert KIND.answer(None, [output], LABELS).prediction == LABELS[1]
+
+
+def test_an_answer_has_the_log_probability_of_each_label():
+    logits = torch.tensor([[0.5, 2.0, -1.0]])
+    answer = KIND.answer(None, KIND.decode(logits, [{}]), LABELS)
+    assert answer.prediction == LABELS[1]
+    assert answer.log_probabilities == pytest.approx(logits.log_softmax(dim=-1)[0].tolist(), abs=1e-6)
 
 
 def test_batch_shapes_and_loss(tokenizer, task):

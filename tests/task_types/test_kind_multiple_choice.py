@@ -89,7 +89,11 @@ def test_a_padded_choice_is_never_chosen(data):
     features = [{"input_ids": [[0, 2]] * size} for size in sizes]
     outputs = KIND.decode(torch.tensor(values).bfloat16(), features)
     # list.index: the first of equal ones.
-    assert outputs == [row[:n].index(max(row[:n])) for row, n in zip(values, sizes, strict=True)]
+    expected = [row[:n].index(max(row[:n])) for row, n in zip(values, sizes, strict=True)]
+    assert [KIND.predict(None, [output], ()) for output in outputs] == expected
+    for output, row, size in zip(outputs, values, sizes, strict=True):
+        chances = torch.tensor(row[:size], dtype=torch.float64).softmax(dim=-1).log()
+        assert KIND.log_probabilities([output]) == pytest.approx(chances.tolist())
 
 
 def test_perfect_logits_give_the_gold_choices_back(tokenizer, task):

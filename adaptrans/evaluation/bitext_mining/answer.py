@@ -13,6 +13,7 @@ from adaptrans.evaluation.bitext_mining.margin import first_and_last, mine, with
 from adaptrans.evaluation.metrics.retrieval import best_margin_threshold, by_source
 from adaptrans.evaluation.metrics.score import Threshold
 from adaptrans.evaluation.results import Outcome
+from adaptrans.task_types.base import Answer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,7 +48,7 @@ def answer(
     said = f"margin {threshold:.4f} or more, {origin}; {search} search of {len(pairs):,} candidates"
     notes = (said, *session.switch_language(language), *session.without_effect(layer))
     partners = [found.get(example.id, []) for example in examples]
-    return Outcome([example.references for example in examples], iter(partners), notes=notes)
+    return Outcome([example.references for example in examples], map(Answer, partners), notes=notes)
 
 
 def candidates(
