@@ -464,6 +464,29 @@ ENCODERS.add(
         refused=frozenset({"prompt_tuning", "unipelt"}),
     ),
 )
+# Source: transformers 4.57, models/electra. Generators have this head, the published discriminators none.
+ENCODERS.add(
+    "electra",
+    EncoderSpec(
+        architecture="electra",
+        classes="Electra",
+        module="electra",
+        prefix="electra",
+        example="google/electra-base-discriminator",
+        lm_head=_lm_head(
+            "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.bias"
+        ),
+        plain_heads=_heads_of_tokens(
+            "Electra",
+            {0: "generator_predictions.dense", 2: "generator_predictions.LayerNorm", 3: "generator_lm_head"},
+        ),
+        pair_types=True,
+        attention="eager",
+        pooler=False,
+        shape_keys=("embedding_size",),
+        features=ONE_STACK | {"adapters_export"},
+    ),
+)
 # Rotated positions; most layers see a window of tokens alone. Source: transformers 4.57, models/modernbert;
 # the interface is that of adapters 1.3.0, `wrappers/interfaces.py`.
 ENCODERS.add(

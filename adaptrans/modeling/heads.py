@@ -13,7 +13,7 @@ from torch.nn import functional
 from adaptrans.errors import ArtifactError, ConfigError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.backbone import Backbone, weight_files
-from adaptrans.modeling.safetensors_io import read_tensors
+from adaptrans.modeling.safetensors_io import open_tensors, read_tensors
 from adaptrans.utils.registry import Registry
 
 
@@ -118,12 +118,30 @@ MASKED_LM = HeadSpec("mlm", "mlm")
 """The head that fills gaps in plain text, of no target task."""
 
 
+def check_tied(backbone: Backbone) -> None:
+    """Refuse an encoder whose word embeddings cannot be the last matrix of a head: they are narrower.
+
+    Raises:
+        ArtifactError: With both widths; ELECTRA's small models are such.
+    """
+    spec = backbone.spec
+    for path in weight_files(backbone.path, backbone.name):
+        for key, value in open_tensors(path).items():
+            if spec.name_in_model(key) == spec.word_embeddings and value.shape[-1] != backbone.width:
+                raise ArtifactError(
+                    f"backbone {backbone.name} has word embeddings of width {value.shape[-1]} below states of"
+                    f" {backbone.width}, from which no masked language model head of ours can guess",
+                    remedy="do without language adapters, text in mixes and prompts with a gap",
+                )
+
+
 def pretrained_head(backbone: Backbone) -> dict[str, Tensor]:
     """The head that the backbone was pretrained with, in float32, by the library's names.
 
     Raises:
-        ArtifactError: If the backbone comes without it.
+        ArtifactError: If the backbone comes without it, or cannot have one.
     """
+    check_tied(backbone)
     stored: dict[str, Tensor] = {}
     for path in weight_files(backbone.path, backbone.name):
         stored |= read_tensors(path)

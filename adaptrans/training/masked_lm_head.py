@@ -16,7 +16,7 @@ from adaptrans.errors import MissingDataError
 from adaptrans.modeling import adapters
 from adaptrans.modeling.added_head import HEAD_ABOUT, HEAD_FILE
 from adaptrans.modeling.backbone import Backbone
-from adaptrans.modeling.heads import MASKED_LM, decoded, hidden_states_of
+from adaptrans.modeling.heads import MASKED_LM, check_tied, decoded, hidden_states_of
 from adaptrans.modeling.model import BARE, SetupModel
 from adaptrans.modeling.safetensors_io import write_tensors
 from adaptrans.modeling.setup.parser import parse
@@ -54,6 +54,7 @@ class HeadModel(SetupModel):
     """
 
     def __init__(self, backbone: Backbone, seed: int, counts: Tensor) -> None:
+        check_tied(backbone)
         super().__init__(backbone, parse("adapter"), method=BARE, target=MASKED_LM.name, seed=seed)
         name = adapters.module_name(MASKED_LM.name)
         adapters.add_head(self.model, name, MASKED_LM.library_config(), seed)

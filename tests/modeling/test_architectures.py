@@ -38,7 +38,7 @@ def base(request, tmp_path_factory):
 def pair(base):
     """Two pairs of texts of unequal length."""
     encoded = load_tokenizer(base)(*TEXTS, padding=True, return_tensors="pt")
-    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    return {name: encoded[name] for name in base.spec.model_inputs}
 
 
 def built(base, tools, text, kind, parents=None, method="seq_bn", name=None, **options):

@@ -20,7 +20,9 @@ SIZES = {
     "intermediate_size": 2 * WIDTH,
     "initializer_range": 0.2,
 }
-ARCHITECTURES = ("roberta", "xlm-roberta-xl", "distilbert", "deberta-v2", "modernbert")
+ARCHITECTURES = (
+    "roberta", "xlm-roberta-xl", "distilbert", "deberta-v2", "electra", "modernbert",
+)  # fmt: skip
 """Those beside XLM-R and BERT, which have tests of their own."""
 
 
@@ -82,6 +84,7 @@ TOKENIZERS = {
     "xlm-roberta-xl": make_tokenizer,
     "distilbert": lambda: make_wordpiece((TEXT, *SENTENCES.values())),
     "deberta-v2": make_sentencepiece,
+    "electra": lambda: make_wordpiece((TEXT, *SENTENCES.values())),
     "modernbert": lambda: make_byte_level(MODERNBERT_NAMES),
 }
 """A tokenizer for each architecture: Unigram, WordPiece, SentencePiece in DeBERTa's form, byte-level BPE."""
@@ -103,6 +106,7 @@ def settings(architecture: str, tokenizer: Any) -> dict[str, Any]:
             "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True,
             "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "max_relative_positions": -1,
         },
+        "electra": {"max_position_embeddings": 512, "embedding_size": WIDTH},
         "modernbert": {
             "max_position_embeddings": 512, "local_attention": 8, "global_attn_every_n_layers": 2,
             "cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id,
@@ -112,8 +116,11 @@ def settings(architecture: str, tokenizer: Any) -> dict[str, Any]:
     }[architecture]  # fmt: skip
 
 
-def make_encoder(folder: Path, architecture: str) -> Path:
-    """Save a random encoder with its masked language model head and its tokenizer, and return the folder."""
+def make_encoder(folder: Path, architecture: str, **more: Any) -> Path:
+    """Save a random encoder with its masked language model head and its tokenizer, and return the folder.
+
+    `more` are further keys of its configuration, except of XLM-R's and BERT's.
+    """
     if architecture == "xlm-roberta":
         return make_backbone(folder)
     if architecture == "bert":
@@ -123,7 +130,7 @@ def make_encoder(folder: Path, architecture: str) -> Path:
     from adaptrans.modeling.encoder import ENCODERS
 
     spec, tokenizer = ENCODERS[architecture], TOKENIZERS[architecture]()
-    config = spec.of_transformers("Config")(**settings(architecture, tokenizer))
+    config = spec.of_transformers("Config")(**{**settings(architecture, tokenizer), **more})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         model = spec.of_transformers("ForMaskedLM")(config)

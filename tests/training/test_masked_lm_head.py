@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_backbone
 from support.encoders import ARCHITECTURES, make_encoder
+from transformers import AutoModel, AutoModelForMaskedLM
 from typer.testing import CliRunner
 
 from adaptrans.api import add_head
@@ -70,8 +71,6 @@ def test_a_head_is_learned_and_the_encoder_is_the_same(where, made, headless):
 
 
 def test_it_works_as_a_pretrained_one(where, made, planner):
-    from transformers import AutoModelForMaskedLM
-
     new = replace(where, backbone=identify(made["folder"]))
     theirs, told = AutoModelForMaskedLM.from_pretrained(made["folder"], output_loading_info=True)
     assert not told["missing_keys"]
@@ -145,6 +144,23 @@ def test_every_architecture_takes_a_head(architecture, tmp_path):
     )
     with torch.inference_mode():
         assert torch.allclose(MaskedLMHead(new)(loaded, batch), model(batch), atol=1e-5)
+
+
+def test_embeddings_of_another_width_are_refused_in_one_line(tmp_path):
+    narrow = identify(make_encoder(tmp_path / "narrow", "electra", embedding_size=16))
+    for action in (pretrained_head, lambda base: HeadModel(base, 1, torch.zeros(base.vocabulary))):
+        with pytest.raises(ArtifactError, match="word embeddings of width 16 below states of 32") as told:
+            action(narrow)
+        assert "\n" not in str(told.value)
+    # All that needs no head works.
+    ids = torch.tensor([[2, 5, 6, 3]])
+    model = SetupModel.from_setup(
+        narrow, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
+    )
+    theirs = AutoModel.from_pretrained(narrow.path).eval()
+    with torch.inference_mode():
+        found = model.hidden_states(ids, torch.ones_like(ids))[-1]
+        assert torch.equal(found, theirs(ids).last_hidden_state)
 
 
 def test_what_cannot_be_is_one_line(where, tmp_path):
