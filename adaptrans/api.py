@@ -40,6 +40,8 @@ from adaptrans.runs.base import RunSpec
 from adaptrans.runs.evaluation import EvaluateSpec
 from adaptrans.runs.store import DEFAULT_STORE, Run, Store
 from adaptrans.runs.workspace import Workspace
+from adaptrans.selection.select import Selection
+from adaptrans.selection.select import select as select_intermediates
 
 Announce = Callable[[Job, int, int], None]
 
@@ -430,6 +432,19 @@ def analyze(
     table = with_covariates(table, experiment.distances, folder)
     description = " ".join(experiment.description.split())
     return analyzed(experiment.name, description, experiment.analysis, table, advance)
+
+
+def select(target: str, candidates: Sequence[str], *, where: Workspace, **options: Any) -> Selection:
+    """Rank intermediate tasks for a target before they are trained.
+
+    Args:
+        target: The target's name.
+        candidates: Intermediate tasks.
+        where: The workspace.
+        **options: `measures`, `limit` (training examples of each task), `steps` (of few-step fine-tuning),
+            `seed`, `advance`.
+    """
+    return select_intermediates(target, candidates, where=where, **options)
 
 
 def report_study(

@@ -27,6 +27,7 @@ from adaptrans_cli import (
     resources,
     results,
     run,
+    select,
     tasks,
     train,
 )
@@ -51,6 +52,7 @@ for command in (
     results.inspect,
     results.compare,
     analyze.analyze,
+    select.select,
     run.run,
     results.report,
     evaluate.predict,

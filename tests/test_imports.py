@@ -16,6 +16,7 @@ ROOMS = [
     "adaptrans.doctor",
     "adaptrans.report",
     "adaptrans.exporting",
+    "adaptrans.selection",
     "adaptrans.experiments",
     "adaptrans.analysis",
     "adaptrans.training",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adaptrans.errors import AdaptransError
-from adaptrans.stats.intervals import SMALLEST, t_quantile, two_sided_p
+from adaptrans.stats.intervals import SMALLEST, TIE, t_quantile, two_sided_p
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,11 @@ def crossed_regression(values: np.ndarray, design: np.ndarray, term: int, level:
         of_runs = float(mean @ mean) / spare * size
         apart = rest - mean
         shared = float((apart**2).sum()) / ((languages - 1) * spare) * size / languages
+    # Scores that are alike but for rounding do not differ.
+    nothing = (TIE * max(1.0, float(np.abs(values).max()))) ** 2 * size
+    if max(of_languages, of_runs) <= nothing:
+        of_languages = of_runs = shared = 0.0
+        value = 0.0 if value**2 <= nothing else value
     variance = max(of_languages + of_runs - shared, of_languages, of_runs)
     below = of_languages**2 / (languages - 1)
     if spare > 0:

@@ -1,0 +1,1 @@
+"""Which intermediate task will help a target, told before it is trained."""
