@@ -128,7 +128,8 @@ def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
             "notes": remarks,
             "languages": [asdict(result) for result in results],
         }
-    language_results(f"{facts['target']}: {spec.answering}", facts["score"], results, mean, remarks)
+    put = "" if spec.task.formulation is None else f" as {spec.task.formulation}"
+    language_results(f"{facts['target']}{put}: {spec.answering}", facts["score"], results, mean, remarks)
     print(f"predictions: {spec.run.path}")
     return {}
 

@@ -231,6 +231,12 @@ def _evaluation_of_run(planner: Planner, task: Task, run: Run) -> EvaluateSpec:
             f"run {run.name} is no target run of {task.name}",
             remedy="give the key of a folder in runs/target",
         )
+    own, asked = config.get("formulation"), task.formulation_inputs.get("formulation")
+    if own != asked:
+        name = task.name if own is None else f"{task.name}[{own['name']}]"
+        same = own is not None and asked is not None and own["name"] == asked["name"]
+        what = f"{name} with other prompts" if same else name
+        raise ArtifactError(f"run {run.name} was trained on {what}", remedy=f"name the target '{name}'")
     method = DEFAULT_METHOD if config["method"] == "full" else config["method"]
     chosen = replace(planner, method=method, seed=config["seed"])
     return chosen.evaluation_of(parse(config["setup"]), task, run, {})

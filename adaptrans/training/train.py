@@ -274,6 +274,7 @@ def described(spec: TrainSpec | ShotSpec, **training_data: Any) -> dict[str, Any
     return {
         "task_version": spec.task.version,
         "kind": spec.task.kind,
+        **({} if spec.task.formulation is None else {"formulation": str(spec.task.formulation)}),
         ANSWERING: {part.task.name: rules(part.task, part.max_length, part.prefixes) for part in spec.parts},
         "parent_keys": {name: parent.key for name, parent in spec.parents.items()},
         "training_data": {

@@ -8,12 +8,15 @@ from support.smalldata import make_planner, make_workspace
 
 from adaptrans.analysis.comparison import OWN_BASELINE
 from adaptrans.analysis.entries import store_entries
-from adaptrans.errors import ConfigError, SetupError
+from adaptrans.errors import ArtifactError, ConfigError, SetupError
 from adaptrans.evaluation.inference import lender, open_session, predict_rows
 from adaptrans.evaluation.results import load_language
+from adaptrans.experiments.commands import plan_evaluate
 from adaptrans.experiments.config import Experiment
 from adaptrans.experiments.plan import plan, planned_tables
 from adaptrans.exporting.transformers import export
+from adaptrans.hub.pull import pull
+from adaptrans.hub.push import push
 from adaptrans.modeling import adapters
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.safetensors_io import read_tensors
@@ -193,3 +196,36 @@ def test_an_export_answers_with_the_code_of_its_readme(planner, tmp_path):
     assert [row["prediction"] for row in ours] == theirs
     config = read_json(tmp_path / "e" / "config.json")["adaptrans"]
     assert config["formulation"]["name"] == "cloze:own"
+
+
+def test_trained_vectors_are_shared_as_adapters_are(planner, tiny_backbone, small_data, tmp_path):
+    soft = replace(planner, method="prompt_tuning[prompt_length=4]")
+    spec, scores = carried_out(soft, "adapter", "xnli[cloze:universal]")
+    assert read_manifest(spec.trained.artifact).values["formulation"] == "cloze:universal"
+    push(spec.trained, planner.workspace.store, f"{tmp_path}/hub/soft", license="mit")
+    fresh = make_workspace(tiny_backbone, small_data, tmp_path / "fresh")
+    pulled = pull(f"{tmp_path}/hub/soft", fresh.store, backbone=fresh.backbone)
+    assert pulled.run.name == spec.trained.name
+    task = fresh.task("xnli[cloze:universal]")
+    where = {"where": fresh, "run": pulled.run.key, "precision": "fp32", "max_length": 64}
+    again = plan_evaluate("xnli[cloze:universal]", **where)
+    again.execute()
+    assert again.task == task
+    assert {code: load_language(again.run, code).values for code in scores} == {
+        code: result.values for code, result in scores.items()
+    }
+    with pytest.raises(ArtifactError, match=r"was trained on xnli\[cloze:universal\]; name"):
+        plan_evaluate("xnli", **where)
+
+
+def test_a_cloze_goes_on_training_on_a_few_examples(tiny_backbone, small_data, tmp_path):
+    xnli = {"extends": "xnli", "splits": {"train": {"from": ["nli.train"]}}}
+    where = make_workspace(tiny_backbone, small_data, tmp_path / "store", xnli)
+    planner = make_planner(where, epochs=0.25)
+    evaluation, before = planner.few_shot(parse("full"), where.task("xnli[cloze:own]"), 1)
+    assert [spec.language for spec in before if spec.phase == "shots"] == ["de"]
+    for spec in before:
+        spec.execute()
+    evaluation.execute()
+    assert load_language(evaluation.run, "de").n == 18
+    assert "formulation" in evaluation.shots["de"].inputs
