@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from adaptrans.errors import AdaptransError
 
 if TYPE_CHECKING:
-    from adaptrans.api import adopt, compare, evaluate, intermediate, language, predict, run, target
+    from adaptrans.api import adopt, compare, evaluate, intermediate, language, mine, predict, run, target
     from adaptrans.experiments.commands import workspace
     from adaptrans.exporting.transformers import export
 
@@ -27,6 +27,7 @@ __all__ = [
     "export",
     "intermediate",
     "language",
+    "mine",
     "predict",
     "run",
     "target",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptrans.analysis.aggregates import GroupTable, OverallTable, grouped, overall
 from adaptrans.analysis.comparison import TargetTable, corrected
@@ -24,6 +24,7 @@ from adaptrans.experiments.commands import (
     plan_evaluate,
     plan_intermediate,
     plan_language,
+    plan_mining,
     plan_run,
     plan_target,
     workspace,
@@ -34,6 +35,7 @@ from adaptrans.experiments.execution.base import Carried, Execution, RunCallback
 from adaptrans.experiments.plan import Cell, Job, Plan, jobs_of, planned_tables
 from adaptrans.experiments.scores import score_table
 from adaptrans.experiments.study import is_study, load_study, study_file
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.report.html import write_page
 from adaptrans.report.study import write_study
 from adaptrans.runs.base import RunSpec
@@ -42,6 +44,10 @@ from adaptrans.runs.store import DEFAULT_STORE, Run, Store
 from adaptrans.runs.workspace import Workspace
 from adaptrans.selection.select import Selection
 from adaptrans.selection.select import select as select_intermediates
+from adaptrans.utils.renames import ARGUMENTS, current
+
+if TYPE_CHECKING:
+    from adaptrans.evaluation.bitext_mining.files import Mined
 
 Announce = Callable[[Job, int, int], None]
 
@@ -118,22 +124,46 @@ def _carried_out(spec: RunSpec) -> Run:
     return spec.run
 
 
-def adopt(folder: str | Path, *, where: Workspace, **options: Any) -> Run:
-    """Take an adapter made with the `adapters` library into the store, for setups to use.
+def adopt(
+    folder: str | Path,
+    *,
+    where: Workspace,
+    name: str | None = None,
+    language: str | None = None,
+    above_language: bool = False,
+    allow_bin: bool = False,
+    method: str | None = None,
+    **former: Any,
+) -> Run:
+    """Take an adapter made with the `adapters` library, or a LoRA of PEFT, into the store, for setups to use.
 
     Args:
-        folder: What the library's `save_adapter` wrote.
+        folder: What the library's `save_adapter`, or PEFT's `save_pretrained`, wrote.
         where: The workspace.
-        **options: `name`, what setups call it; `language`, for a language adapter; `above_language`, if it
-            was trained above one; `pickles`, to read `pytorch_adapter.bin` as bare tensors; `method`, where
-            the file does not tell it.
+        name: What setups call it; by default its own name.
+        language: For a language adapter, its language.
+        above_language: Whether it was trained above a language adapter.
+        allow_bin: Also read `pytorch_adapter.bin`, a pickle, as bare tensors.
+        method: `direft` or `noreft`, where the file does not tell which.
+        **former: `pickles`, the former name of `allow_bin`.
 
     Returns:
         The run: setups name it `NAME#KEY`, or its folder, and a language adapter `{lang}`.
     """
     from adaptrans.hub.import_adapterhub import adopt as take
 
-    return take(Path(folder), where.store, where.backbone, **options)
+    others = current(former, ARGUMENTS)
+    return take(
+        Path(folder),
+        where.store,
+        where.backbone,
+        name=name,
+        language=language,
+        above_language=above_language,
+        pickles=others.pop("allow_bin", allow_bin),
+        method=method,
+        **others,
+    )
 
 
 def intermediate(task: str, *, where: Workspace, **options: Any) -> Run:
@@ -378,7 +408,7 @@ def report(
     out: str | Path = "report.html",
     store: str | Path = DEFAULT_STORE,
     experiment: Experiment | None = None,
-    baseline: str = "full",
+    baseline: str | None = None,
     figures: str | Path | None = None,
 ) -> Path:
     """Write one self-contained HTML page of some tables; see `adaptrans.report`.
@@ -388,11 +418,12 @@ def report(
         out: The page.
         store: Where the runs behind the tables are.
         experiment: The experiment they belong to, if there is one.
-        baseline: The setup that differences are taken to, where there is no experiment to say it.
+        baseline: The setup that differences are taken to, where there is no experiment to say it; by default
+            `full`.
         figures: Folder for its figures (PNG, SVG) and tables (CSV, LaTeX) as files of their own.
     """
     folder = None if figures is None else Path(figures)
-    return write_page(tables, Store(Path(store)), Path(out), experiment, baseline, folder)
+    return write_page(tables, Store(Path(store)), Path(out), experiment, baseline or "full", folder)
 
 
 def analyze(
@@ -487,3 +518,41 @@ def predict(
     from adaptrans.evaluation.inference import predict_rows
 
     yield from predict_rows(plan_evaluate(task, where=where, **options), rows)
+
+
+def mine(
+    source: str | Path,
+    target: str | Path,
+    out: str | Path,
+    *,
+    where: Workspace,
+    setup: str = "full",
+    artifact: str | Path | None = None,
+    method: str = DEFAULT_METHOD,
+    seed: int = 1,
+    **options: Any,
+) -> Mined:
+    """Write the pairs of sentences of two unaligned files that translate each other, by ratio margin.
+
+    Args:
+        source: Text file, plain or .gz, one sentence per line.
+        target: That of the other language.
+        out: File of pairs: score, both lines, both sentences.
+        where: The workspace.
+        setup: What makes the vectors is everything below its `target`.
+        artifact: Folder of a trained artifact, in place of a setup.
+        method: Adapter method of parts that say none.
+        seed: Seed of the parts.
+        **options: Fields of `adaptrans.evaluation.bitext_mining.files.Options`.
+
+    Returns:
+        How much was found, and where it is.
+    """
+    from adaptrans.evaluation.bitext_mining.files import Options, artifact_model, mine_files, setup_model
+
+    how = Options(**options)
+    if artifact is None:
+        model = setup_model(where, *plan_mining(setup, where=where, method=method, seed=seed), method, seed)
+    else:
+        model = artifact_model(where, Path(artifact))
+    return mine_files(Path(source), Path(target), Path(out), where=where, model=model, options=how)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 from adaptrans_cli.options import Printing, Training, grouped
 
 if TYPE_CHECKING:
@@ -70,7 +70,12 @@ def show(
 @app.command("add-head")
 @grouped
 def add_head(
-    backbone: Annotated[str, typer.Argument(help="Folder, hub id or short name of an encoder.")],
+    backbone: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, hub id or short name of an encoder.", autocompletion=completion.backbone
+        ),
+    ],
     text: Annotated[
         Path,
         typer.Option(
@@ -81,7 +86,12 @@ def add_head(
     training: Training,
     printing: Printing,
     languages: Annotated[
-        str | None, typer.Option("--languages", help="Codes with commas; by default all that have text.")
+        str | None,
+        typer.Option(
+            "--languages",
+            help="Codes with commas; by default all that have text.",
+            autocompletion=completion.languages,
+        ),
     ] = None,
     task: Annotated[str, typer.Option("--task", help="The text task, where it is one of your own.")] = "mlm",
     license_: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 from adaptrans_cli.options import DataPlace, Printing, TaskPlace, grouped
 
 if TYPE_CHECKING:
@@ -18,15 +18,29 @@ if TYPE_CHECKING:
 
 @grouped
 def evaluate(
-    task: Annotated[str, typer.Argument(help="Target task: xnli, tatoeba, xnli\\[cloze:en], ...")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="Target task: xnli, tatoeba, xnli\\[cloze:en], ...", autocompletion=completion.task
+        ),
+    ],
     place: DataPlace,
     printing: Printing,
     setup: Annotated[
         list[str] | None,
-        typer.Option("--setup", help="full, adapter, 'mnli > target', ...; several, repeated, side by side."),
+        typer.Option(
+            "--setup",
+            help="full, adapter, 'mnli > target', ...; several, repeated, side by side.",
+            autocompletion=completion.setup,
+        ),
     ] = None,
     languages: Annotated[
-        str | None, typer.Option("--languages", help="Comma-separated; by default all that have data.")
+        str | None,
+        typer.Option(
+            "--languages",
+            help="Comma-separated; by default all that have data.",
+            autocompletion=completion.languages,
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Split to score; by default test.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
@@ -136,7 +150,10 @@ def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
 
 @grouped
 def predict(
-    task: Annotated[str, typer.Argument(help="Target task whose head answers, such as xnli.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="Target task whose head answers, such as xnli.", autocompletion=completion.task),
+    ],
     place: TaskPlace,
     text: Annotated[str | None, typer.Option("--text", help="Text to classify, or words to tag.")] = None,
     pair: Annotated[str | None, typer.Option("--pair", help="Second text of a pair.")] = None,
@@ -151,7 +168,12 @@ def predict(
         Path | None, typer.Option("--out", help="File of JSON lines; else standard output.")
     ] = None,
     lang: Annotated[
-        str | None, typer.Option("--lang", help="Language of the text, for prompts in it: xnli\\[cloze:own].")
+        str | None,
+        typer.Option(
+            "--lang",
+            help="Language of the text, for prompts in it: xnli\\[cloze:own].",
+            autocompletion=completion.language,
+        ),
     ] = None,
     setup: options.SetupText = "full",
     run: Annotated[str | None, typer.Option("--run", help="Key of one trained run of the store.")] = None,
@@ -159,6 +181,7 @@ def predict(
     seed: options.Seed = 1,
     precision: options.Precision = None,
     quantize: options.Quantize = None,
+    set_: options.Settings = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say which run would answer how many inputs; answer none.")
     ] = False,
@@ -181,8 +204,8 @@ def predict(
     given = {name: value for name, value in own.items() if value}
     rows = _rows(input_) if input_ is not None else [_row(where.task(task).type, given)]
     chosen: dict[str, Any] = {
-        "setup": setup, "run": run, "method": method, "seed": seed, "precision": precision,
-        "quantize": quantize, "languages": options.codes(lang),
+        "setup": setup, "run": run, "method": method, "seed": seed, "languages": options.codes(lang),
+        **options.settings(set_, precision=precision, quantize=quantize),
     }  # fmt: skip
     if dry_run:
         _show_predicting(plan_evaluate(task, where=where, **chosen), len(rows), as_json)
@@ -252,6 +275,9 @@ def mine(
     ] = None,
     pooling: Annotated[str, typer.Option("--pooling", help="mean or cls.")] = "mean",
     max_length: Annotated[int, typer.Option("--max-length", min=3, help="Tokens per sentence.")] = 128,
+    tokens_per_batch: Annotated[
+        int, typer.Option("--tokens-per-batch", min=16, help="Padded tokens per forward pass.")
+    ] = 8192,
     text_prefix: Annotated[
         str, typer.Option("--text-prefix", help="Put before every sentence; backbone: its own.")
     ] = "",
@@ -265,25 +291,27 @@ def mine(
     as_json: options.Json = False,
 ) -> None:
     """Find sentences that translate each other in two unaligned files, by ratio margin."""
-    from adaptrans.evaluation.bitext_mining.files import Options, artifact_model, mine_files, setup_model
-    from adaptrans.experiments.commands import plan_mining
+    from adaptrans import api
 
-    where = TaskPlace(backbone, store, device, data, tasks).workspace()
-    how = Options(
+    found = api.mine(
+        source,
+        target,
+        out,
+        where=TaskPlace(backbone, store, device, data, tasks).workspace(),
+        setup=setup,
+        artifact=artifact,
+        method=method,
+        seed=seed,
         layer=layer,
         pooling=pooling,
         max_length=max_length,
+        tokens_per_batch=tokens_per_batch,
         precision=precision or "auto",
         search=search,
         threshold=threshold,
         top=top,
         text_prefix=text_prefix,
     )
-    if artifact is None:
-        model = setup_model(where, *plan_mining(setup, where=where, method=method, seed=seed), method, seed)
-    else:
-        model = artifact_model(where, artifact)
-    found = mine_files(source, target, out, where=where, model=model, options=how)
     if as_json:
         options.print_json(asdict(found))
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from adaptrans.utils.progress import size
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 
 if TYPE_CHECKING:
     from adaptrans.hub.pull import Pulled
@@ -314,7 +314,12 @@ def adopt(
         str | None, typer.Option("--name", help="What setups call it; by default its own name.")
     ] = None,
     language: Annotated[
-        str | None, typer.Option("--language", help="For a language adapter: its language, such as sw.")
+        str | None,
+        typer.Option(
+            "--language",
+            help="For a language adapter: its language, such as sw.",
+            autocompletion=completion.language,
+        ),
     ] = None,
     above_language: Annotated[
         bool, typer.Option("--above-language", help="It was trained above a language adapter.")
@@ -331,11 +336,17 @@ def adopt(
     as_json: options.Json = False,
 ) -> None:
     """Take an adapter made with the adapters library, or a LoRA of PEFT, for setups to use."""
-    from adaptrans.hub.import_adapterhub import adopt as take
+    from adaptrans import api
 
-    where = options.ParamSource(backbone, store, "cpu").workspace()
-    own: dict[str, Any] = {"name": name, "language": language, "pickles": allow_bin, "method": method}
-    run = take(folder, where.store, where.backbone, above_language=above_language, **own)
+    run = api.adopt(
+        folder,
+        where=options.ParamSource(backbone, store, "cpu").workspace(),
+        name=name,
+        language=language,
+        above_language=above_language,
+        allow_bin=allow_bin,
+        method=method,
+    )
     called = _called(run, language)
     made, notes = run.result()["method"], run.result()["notes"]
     if as_json:
@@ -356,7 +367,12 @@ def export(
     ] = "auto",
     head: Annotated[str | None, typer.Option("--head", help="The head of a run of several tasks.")] = None,
     languages: Annotated[
-        str | None, typer.Option("--languages", help="Language adapters that go along; comma-separated.")
+        str | None,
+        typer.Option(
+            "--languages",
+            help="Language adapters that go along; comma-separated.",
+            autocompletion=completion.languages,
+        ),
     ] = None,
     with_backbone: Annotated[
         bool, typer.Option("--with-backbone", help="For adapters: write the encoder too.")

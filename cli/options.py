@@ -13,6 +13,7 @@ import typer
 
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD as DEFAULT_METHOD
 from adaptrans.runs.store import DEFAULT_STORE as DEFAULT_STORE
+from adaptrans_cli import completion
 
 if TYPE_CHECKING:
     from adaptrans.experiments.plan import Job
@@ -25,6 +26,7 @@ Backbone: TypeAlias = Annotated[
         "--backbone",
         envvar="ADAPTRANS_BACKBONE",
         help="Folder, hub id or short name of an encoder: mini is bundled, adaptrans backbones list.",
+        autocompletion=completion.backbone,
     ),
 ]
 Data: TypeAlias = Annotated[
@@ -43,11 +45,20 @@ TaskFolders: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Method: TypeAlias = Annotated[
-    str, typer.Option("--method", help="Adapter method, such as seq_bn, lora, lora\\[r=4].")
+    str,
+    typer.Option(
+        "--method",
+        help="Adapter method, such as seq_bn, lora, lora\\[r=4].",
+        autocompletion=completion.method,
+    ),
 ]
 MethodOrPreset: TypeAlias = Annotated[
     str | None,
-    typer.Option("--method", help="Adapter method: seq_bn, lora, ...; by default the preset's, or seq_bn."),
+    typer.Option(
+        "--method",
+        help="Adapter method: seq_bn, lora, ...; by default the preset's, or seq_bn.",
+        autocompletion=completion.method,
+    ),
 ]
 LARGEST_SEED = 2**63 - 1
 """What the generators of torch take."""
@@ -76,7 +87,11 @@ OwnSeed: TypeAlias = Annotated[
 ]
 SetupText: TypeAlias = Annotated[
     str,
-    typer.Option("--setup", help="full, full(mnli), adapter, continue(mnli), 'mnli > target', ..."),
+    typer.Option(
+        "--setup",
+        help="full, full(mnli), adapter, continue(mnli), 'mnli > target', ...",
+        autocompletion=completion.setup,
+    ),
 ]
 Precision: TypeAlias = Annotated[
     str | None, typer.Option("--precision", help="auto, fp32 or bf16; auto takes bf16 where it is fast.")
@@ -93,7 +108,11 @@ Settings: TypeAlias = Annotated[
 ]
 Preset: TypeAlias = Annotated[
     str | None,
-    typer.Option("--preset", help="Options of a study, which options given by hand win over: config list."),
+    typer.Option(
+        "--preset",
+        help="Options of a study, which options given by hand win over: config list.",
+        autocompletion=completion.preset,
+    ),
 ]
 SkipBadRows: TypeAlias = Annotated[
     bool,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 
 if TYPE_CHECKING:
     from adaptrans.evaluation.fusion_attention import AttentionRecord
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from adaptrans.runs.store import Run, Store
 
 Baseline = Annotated[
-    str | None, typer.Option("--baseline", help="Setup that differences are taken to; full, if it is there.")
+    str | None,
+    typer.Option(
+        "--baseline",
+        help="Setup that differences are taken to; full, if it is there.",
+        autocompletion=completion.setup,
+    ),
 ]
 
 
 def compare(
-    target: Annotated[str | None, typer.Argument(help="Only this target.")] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="Only this target.", autocompletion=completion.task)
+    ] = None,
     store: options.StoreFolder = options.DEFAULT_STORE,
     baseline: Baseline = None,
     by: Annotated[
@@ -97,11 +104,12 @@ def report(
     if experiment is None or experiment.is_dir():
         place = experiment or store
         tables = api.compare(place, baseline=baseline)
-        page = api.report(tables, out=out, store=place, baseline=baseline or "full", figures=figures)
+        page = api.report(tables, out=out, store=place, baseline=baseline, figures=figures)
     else:
         from adaptrans.experiments.config import load_experiment
 
-        found = load_experiment(experiment, overrides or ()).on(backbone)
+        own = () if baseline is None else (f"baseline={baseline}",)
+        found = load_experiment(experiment, (*(overrides or ()), *own)).on(backbone)
         where = options.TaskPlace(found.first_backbone, store, "auto", data, tasks).workspace()
         tables = list(api.finished(found, where=where).tables)
         page = api.report(tables, out=out, store=store, experiment=found, figures=figures)

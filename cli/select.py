@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 
 if TYPE_CHECKING:
     from adaptrans.selection.select import Selection
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 @options.grouped
 def select(
-    target: Annotated[str, typer.Argument(help="The target task.")],
+    target: Annotated[str, typer.Argument(help="The target task.", autocompletion=completion.task)],
     place: options.DataPlace,
     candidates: Annotated[
-        str, typer.Option("--from", help="Intermediate tasks with commas between: mnli,squad,qqp.")
+        str,
+        typer.Option(
+            "--from",
+            help="Intermediate tasks with commas between: mnli,squad,qqp.",
+            autocompletion=completion.tasks,
+        ),
     ],
     measures: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 
 if TYPE_CHECKING:
     from adaptrans.task_types.base import Input
@@ -44,7 +44,10 @@ def new(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="Type of the task; without one the types are listed.", show_default=False, metavar="[TYPE]"
+            help="Type of the task; without one the types are listed.",
+            autocompletion=completion.task_type,
+            show_default=False,
+            metavar="[TYPE]",
         ),
     ] = None,
     out: Annotated[
@@ -84,9 +87,14 @@ def new(
 
 @app.command()
 def preview(
-    name: Annotated[str, typer.Argument(help="Name of the task.")],
+    name: Annotated[str, typer.Argument(help="Name of the task.", autocompletion=completion.task)],
     lang: Annotated[
-        str | None, typer.Option("--lang", help="Language; by default English, or the first at hand.")
+        str | None,
+        typer.Option(
+            "--lang",
+            help="Language; by default English, or the first at hand.",
+            autocompletion=completion.language,
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split; by default the first that has the language.")
@@ -219,10 +227,18 @@ def _places(data: Path | None, tasks: Sequence[Path] | None) -> tuple[Path | Non
 @app.command("list")
 def list_tasks(
     kind: Annotated[
-        str | None, typer.Option("--type", help="Only tasks of this type; `tasks new` lists the types.")
+        str | None,
+        typer.Option(
+            "--type",
+            help="Only tasks of this type; `tasks new` lists the types.",
+            autocompletion=completion.task_type,
+        ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option("--language", help="Only tasks in this language, such as sw.")
+        str | None,
+        typer.Option(
+            "--language", help="Only tasks in this language, such as sw.", autocompletion=completion.language
+        ),
     ] = None,
     data: options.Data = None,
     tasks: options.TaskFolders = None,
@@ -271,7 +287,7 @@ def list_tasks(
 
 @app.command("show")
 def show_task(
-    name: Annotated[str, typer.Argument(help="Name of the task.")],
+    name: Annotated[str, typer.Argument(help="Name of the task.", autocompletion=completion.task)],
     data: options.Data = None,
     tasks: options.TaskFolders = None,
     as_json: options.Json = False,
@@ -310,7 +326,9 @@ def show_task(
 
 @app.command("check")
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of tasks.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of tasks.", autocompletion=completion.task)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Check every task.")] = False,
     data: options.Data = None,
     tasks: options.TaskFolders = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptrans_cli import options
+from adaptrans_cli import completion, options
 from adaptrans_cli.options import DataPlace, ParamSource, Printing, TaskTraining, Training, grouped
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @grouped
 def language(
-    code: Annotated[str, typer.Argument(help="Code of the language, such as sw.")],
+    code: Annotated[
+        str, typer.Argument(help="Code of the language, such as sw.", autocompletion=completion.language)
+    ],
     text: Annotated[
         Path, typer.Option("--text", help="Text file, or folder with CODE.txt or CODE/*.txt; .gz too.")
     ],
@@ -38,13 +40,23 @@ def language(
 
 @grouped
 def intermediate(
-    task: Annotated[str, typer.Argument(help="Task, with training languages if not English: mnli\\[de,ru].")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="Task, with training languages if not English: mnli\\[de,ru].",
+            autocompletion=completion.task,
+        ),
+    ],
     place: DataPlace,
     training: TaskTraining,
     printing: Printing,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="full, or an adapter method; by default the preset's, or seq_bn."),
+        typer.Option(
+            "--method",
+            help="full, or an adapter method; by default the preset's, or seq_bn.",
+            autocompletion=completion.method,
+        ),
     ] = None,
 ) -> None:
     """Train an intermediate task, into the whole model or into an adapter (phase 2)."""
@@ -57,7 +69,12 @@ def intermediate(
 
 @grouped
 def target(
-    task: Annotated[str, typer.Argument(help="Target task, such as xnli, or xnli\\[cloze:en].")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="Target task, such as xnli, or xnli\\[cloze:en].", autocompletion=completion.task
+        ),
+    ],
     place: DataPlace,
     training: TaskTraining,
     printing: Printing,

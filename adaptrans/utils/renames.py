@@ -32,6 +32,9 @@ TASK_KEYS = {
 TASK_FIELDS = {"golds": "references"}
 """Fields that task files map."""
 
+ARGUMENTS = {"pickles": "allow_bin"}
+"""Arguments of the functions of the Python API that are no options of training or evaluation."""
+
 COMMAND_LINE = {"--quantise": "--quantize", "--licence": "--license"}
 """Options of commands."""
 

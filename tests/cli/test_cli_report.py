@@ -53,6 +53,9 @@ def test_an_experiment_with_control_ends_with_a_page(cli):
 def test_what_cannot_be_reported_is_refused_in_one_line(cli):
     assert "has nothing of experiment small yet" in cli.refused("report", "experiment.yaml", *cli.where)
     assert "holds no scored evaluation" in cli.refused("report", "--store", "nowhere")
+    # A baseline given wins over the experiment's, so one that is no setup is noticed.
+    other = cli.refused("report", "experiment.yaml", "--baseline", "nonsense", *cli.where)
+    assert "setup 'nonsense'" in other
     assert 'unknown control "zero"' in cli.refused("run", "experiment.yaml", "--control", "zero", *cli.where)
 
 
