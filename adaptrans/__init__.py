@@ -4,7 +4,7 @@ The commands are functions of the same names:
 
     >>> import adaptrans
     >>> sorted(adaptrans.__all__)[:4]
-    ['AdaptransError', 'adopt', 'compare', 'evaluate']
+    ['AdaptransError', 'add_head', 'adopt', 'compare']
 """
 
 from __future__ import annotations
@@ -15,12 +15,24 @@ from typing import TYPE_CHECKING, Any
 from adaptrans.errors import AdaptransError
 
 if TYPE_CHECKING:
-    from adaptrans.api import adopt, compare, evaluate, intermediate, language, mine, predict, run, target
+    from adaptrans.api import (
+        add_head,
+        adopt,
+        compare,
+        evaluate,
+        intermediate,
+        language,
+        mine,
+        predict,
+        run,
+        target,
+    )
     from adaptrans.experiments.commands import workspace
     from adaptrans.exporting.transformers import export
 
 __all__ = [
     "AdaptransError",
+    "add_head",
     "adopt",
     "compare",
     "evaluate",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_backbone
 from support.encoders import ARCHITECTURES, make_encoder
+from support.smalldata import make_planner, make_workspace
 from transformers import AutoModel, AutoModelForMaskedLM
 from typer.testing import CliRunner
 
@@ -35,16 +36,16 @@ def headless(tmp_path_factory):
     return make_backbone(tmp_path_factory.mktemp("headless"), mlm=False)
 
 
-@pytest.fixture
-def where(planner, headless):
-    """The planner's surroundings with that encoder."""
-    return replace(planner.workspace, backbone=identify(headless))
+@pytest.fixture(scope="module")
+def where(headless, small_data, tmp_path_factory):
+    """Where it is trained."""
+    return make_workspace(headless, small_data, tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture
-def made(where, tmp_path):
+@pytest.fixture(scope="module")
+def made(where, tmp_path_factory):
     """What adding a head to it gave, with the folder."""
-    return add_head(tmp_path / "new", where=where, **OPTIONS)
+    return add_head(tmp_path_factory.mktemp("made") / "new", where=where, **OPTIONS)
 
 
 def test_a_head_is_learned_and_the_encoder_is_the_same(where, made, headless):
@@ -70,7 +71,7 @@ def test_a_head_is_learned_and_the_encoder_is_the_same(where, made, headless):
     assert about["training_data"]["languages"] == ["de", "en", "sw"]
 
 
-def test_it_works_as_a_pretrained_one(where, made, planner):
+def test_it_works_as_a_pretrained_one(where, made):
     new = replace(where, backbone=identify(made["folder"]))
     theirs, told = AutoModelForMaskedLM.from_pretrained(made["folder"], output_loading_info=True)
     assert not told["missing_keys"]
@@ -87,13 +88,13 @@ def test_it_works_as_a_pretrained_one(where, made, planner):
     text = new.data / "text" / "mono"
     LanguageSpec(new, "sw", text, training_config(SMALL), "seq_bn_inv[reduction_factor=4]").execute()
     config = training_config(SMALL)
-    chosen = replace(planner, workspace=new, config_for=lambda name, whole: config)
+    chosen = replace(make_planner(new), config_for=lambda name, whole: config)
     (mix,) = chosen.parents(parse("full(nli + mlm)"))[1]
     assert mix.execute().is_done
 
 
 def test_another_head_makes_another_backbone(where, made, tmp_path):
-    other = add_head(tmp_path / "other", where=where, seed=2, **OPTIONS)
+    other = add_head(tmp_path / "other", where=where, seed=2, **{**OPTIONS, "max_steps": 2})
     assert other["run"] != made["run"]
     assert identify(other["folder"]).fingerprint != identify(made["folder"]).fingerprint
     again = add_head(made["folder"], where=where, **OPTIONS)
@@ -101,10 +102,11 @@ def test_another_head_makes_another_backbone(where, made, tmp_path):
     assert again["held_out"] == made["held_out"]
 
 
-def test_a_killed_run_goes_on_to_the_last_bit(where, elsewhere, kill, same_weights, headless):
-    options = {**OPTIONS, "checkpoint_seconds": 0}
-    expected = head_spec(where, "mlm", options=options).execute()
-    spec = head_spec(replace(elsewhere, backbone=where.backbone), "mlm", options=options)
+def test_a_killed_run_goes_on_to_the_last_bit(where, made, kill, same_weights, tmp_path):
+    expected = where.store.find(made["run"].rpartition("-")[2])
+    elsewhere = replace(where, store=replace(where.store, root=tmp_path / "elsewhere"))
+    spec = head_spec(elsewhere, "mlm", options={**OPTIONS, "checkpoint_seconds": 0})
+    assert spec.run.key == expected.key
     kill(lambda: spec.execute(), 5)
     assert same_weights(expected, spec.execute()) == 1
     assert spec.run.result()["held_out"] == expected.result()["held_out"]
