@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptrans.data.encoding import rows
 from adaptrans.errors import MissingDataError
@@ -59,7 +59,12 @@ class HeadModel(SetupModel):
         name = adapters.module_name(MASKED_LM.name)
         adapters.add_head(self.model, name, MASKED_LM.library_config(), seed)
         self.heads, self.head, self.head_name = {name: MASKED_LM}, MASKED_LM, name
-        self.trained = adapters.freeze_all_but(self.model, None, [name], whole=False)
+        trained = adapters.freeze_all_but(self.model, None, [name], whole=False)
+        # What pretrained heads of the architecture lack stays zero, or transformers would read another head.
+        bare = self.backbone.spec.lm_bare
+        for part in bare:
+            nn.init.zeros_(self.head_parts()[part].requires_grad_(False))
+        self.trained = tuple(key for key in trained if key not in {f"heads.{name}.{part}" for part in bare})
         with torch.no_grad():
             more = counts.to(torch.float64) + 1
             self.head_parts()["3.bias"].copy_((more / more.sum()).log())
@@ -82,12 +87,13 @@ class HeadModel(SetupModel):
 
     def save(self, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
         """Write the head, and how it was made; the encoder is where it was."""
-        names = self.backbone.spec.lm_head
+        spec = self.backbone.spec
+        stored = {
+            spec.lm_head[part]: value for part, value in self.head_parts().items() if part not in spec.lm_bare
+        }
         with atomic_write(folder) as temporary:
             temporary.mkdir(parents=True)
-            write_tensors(
-                temporary / HEAD_FILE, {names[part]: value for part, value in self.head_parts().items()}
-            )
+            write_tensors(temporary / HEAD_FILE, stored)
             write_json(temporary / HEAD_ABOUT, {"backbone": self.backbone.described(), **(extra or {})})
 
 

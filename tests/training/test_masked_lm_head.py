@@ -130,6 +130,13 @@ def test_only_the_head_is_in_the_graph(where):
 def test_every_architecture_takes_a_head(architecture, tmp_path):
     base = identify(make_encoder(tmp_path / "base", architecture))
     model = HeadModel(base, 1, torch.arange(base.vocabulary))
+    assert {name.rpartition("mlm.")[2] for name in model.trained} == set(
+        base.spec.lm_head
+    ) - base.spec.lm_bare
+    with torch.no_grad():
+        for name, value in model.trained_parameters().items():
+            if not name.endswith("3.bias"):
+                value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
     model.save(tmp_path / "artifact")
     assert write_backbone(base, tmp_path / "artifact", tmp_path / "new", "key", {})
     new = identify(tmp_path / "new")
@@ -145,7 +152,14 @@ def test_every_architecture_takes_a_head(architecture, tmp_path):
         new, parse("adapter"), target=None, head=None, method="seq_bn", parents={}, seed=1
     )
     with torch.inference_mode():
-        assert torch.allclose(MaskedLMHead(new)(loaded, batch), model(batch), atol=1e-5)
+        expected = model(batch)
+        assert torch.allclose(MaskedLMHead(new)(loaded, batch), expected, atol=1e-5)
+    # And transformers reads the same.
+    theirs, told = AutoModelForMaskedLM.from_pretrained(new.path, output_loading_info=True)
+    assert not told["unexpected_keys"]
+    with torch.inference_mode():
+        logits = theirs.eval()(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert torch.allclose(logits[batch["hidden"]], expected, atol=1e-4)
 
 
 def test_embeddings_of_another_width_are_refused_in_one_line(tmp_path):
