@@ -34,6 +34,10 @@ def evaluate(
             autocompletion=completion.setup,
         ),
     ] = None,
+    formulation: Annotated[
+        list[str] | None,
+        typer.Option("--formulation", help="head, cloze:en, cloze:own/untrained, ...; several, repeated."),
+    ] = None,
     languages: Annotated[
         str | None,
         typer.Option(
@@ -91,9 +95,11 @@ def evaluate(
         threshold=threshold,
     )
     where = place.workspace().remembering()
+    targets = [f"{task}[{text}]" for text in dict.fromkeys(formulation or ())] or [task]
+    rows = [(text, target) for text in setups for target in targets]
     specs = [
         plan_evaluate(
-            task,
+            target,
             where=where,
             setup=text,
             method=method,
@@ -103,9 +109,9 @@ def evaluate(
             languages=options.codes(languages),
             **given,
         )
-        for text in setups
+        for text, target in rows
     ]
-    cells = tuple(Cell(text, task, spec) for text, spec in zip(setups, specs, strict=True))
+    cells = tuple(Cell(text, target, spec) for (text, target), spec in zip(rows, specs, strict=True))
     items = jobs_of(Plan((), cells))
     if printing.dry_run:
         options.show_plan(items, printing.as_json)

@@ -31,6 +31,7 @@ from adaptrans.errors import ConfigError, MissingDataError
 from adaptrans.evaluation.fusion_attention import AttentionRecord, LayerShares, save_attention
 from adaptrans.evaluation.results import Outcome, retrieval_outcome
 from adaptrans.evaluation.sentence_vectors import SentenceEncoder
+from adaptrans.formulations.together import Together
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.adapters import Model
 from adaptrans.modeling.backbone import load_tokenizer
@@ -458,6 +459,11 @@ def open_sessions(specs: Sequence[EvaluateSpec]) -> list[Session]:
     """Load the models of several evaluations; adapter setups share the memory of their backbone."""
     if len(specs) == 1:
         return [open_session(specs[0])]
+    if specs[0].task.type.untrained:
+        # Formulations of one encoder: one model, which gives an answer of each.
+        session = open_session(specs[0])
+        kind = Together([spec.task.formulation for spec in specs])
+        return [replace(session, spec=spec, kind=kind) for spec in specs]
     device = pick_device(specs[0].workspace.device)
     precision = pick_precision(specs[0].config.precision, device)
 
@@ -634,11 +640,16 @@ def _together(sessions: Sequence[Session], keys: Mapping[str, str]) -> Iterator[
     where = next(iter(keys)) if len(keys) == 1 else f"in {len(keys)} languages"
     who = spec.answering if len(sessions) == 1 else f"{len(sessions)} setups"
     with progress(f"{spec.task.name} {where} ({who})", sum(totals.values())) as meter:
-        found = answered([session.predictor() for session in sessions], parts, meter.to)
+        at_once = bool(first.kind.forms)
+        models = sessions[:1] if at_once else sessions
+        found = answered([session.predictor() for session in models], parts, meter.to)
         for language, total in totals.items():
             # Not one example more is asked for, or the next ones would be computed before this is scored.
             own = islice(found, total)
-            rows = ((example.id, gold(example), answers) for _, example, answers in own)
+            rows = (
+                (example.id, gold(example), answers[0].prediction if at_once else answers)
+                for _, example, answers in own
+            )
             yield LanguagePredictions(language, examples[language], rows, examples[language].notes)
 
 

@@ -175,6 +175,10 @@ class Formulation(TaskType):
     def __hash__(self) -> int:
         return hash(self.identity)
 
+    def answers_beside(self, other: Formulation) -> bool:
+        """Whether another formulation of the task answers under the same head, untrained too."""
+        return (self.NAME, self.head, self.untrained) == (other.NAME, other.head, other.untrained)
+
     @cached_property
     def identity(self) -> str:
         """Hash of all that can change an answer."""
@@ -394,10 +398,11 @@ class Formulation(TaskType):
         """Log-probability of each candidate on its row, or on its `prior`, shape (features, candidates)."""
 
     def _final(self, logits: Any, batch: Batch) -> torch.Tensor:
-        """The scores, calibrated where that was asked for; minus infinity where there is no candidate."""
+        """The scores, calibrated where there is a prior; minus infinity where there is no candidate."""
         found = self.candidate_scores(logits, batch, "row")
-        if self.calibrated:
-            found = found - self.candidate_scores(logits, batch, "prior")
+        without = batch["prior"] < 0
+        if not without.all():
+            found = found - self.candidate_scores(logits, batch, "prior").masked_fill(without, 0.0)
         return found.masked_fill(~batch["candidate_mask"], float("-inf"))
 
     def loss(self, logits: Any, batch: Batch) -> tuple[torch.Tensor, int]:

@@ -253,7 +253,12 @@ class EvaluateSpec(RunSpec):
         return self.run
 
     def fits_beside(self, other: EvaluateSpec) -> bool:
-        """Whether two setups answer the same inputs, around the same frozen backbone."""
+        """Whether two setups answer the same inputs, around the same frozen backbone.
+
+        Of untrained formulations: whether they are two of the same task on the same encoder.
+        """
+        if self.task.type.untrained or other.task.type.untrained:
+            return self._is_same_encoder(other)
         alone = any(
             spec.shots or spec.setup.is_full or spec.setup.has_language or spec.setup.fusions
             for spec in (self, other)
@@ -266,6 +271,22 @@ class EvaluateSpec(RunSpec):
             and self.workspace.backbone.fingerprint == other.workspace.backbone.fingerprint
             and (self.workspace.data, self.workspace.device) == (other.workspace.data, other.workspace.device)
             and self.missing == other.missing
+        )
+
+    def _is_same_encoder(self, other: EvaluateSpec) -> bool:
+        """Whether another untrained formulation of the same task is answered by the same model."""
+        one, two = self.task.formulation, other.task.formulation
+        plain = [spec.task.model_copy(update={"formulation": None}) for spec in (self, other)]
+        inputs = [{**spec.inputs, "formulation": None} for spec in (self, other)]
+        return (
+            one is not None
+            and two is not None
+            and one.answers_beside(two)
+            and not self.setup.has_language
+            and plain[0] == plain[1]
+            and inputs[0] == inputs[1]
+            and (self.workspace.data, self.workspace.device) == (other.workspace.data, other.workspace.device)
+            and (self.config, self.missing) == (other.config, other.missing)
         )
 
 

@@ -177,6 +177,7 @@ class TaskType(ABC):
         recipe: How an export answers; None for types whose exports do not say.
         fills_masks: Whether it answers over the vocabulary, for which an encoder has to be whole.
         untrained: Whether what is below the target answers for a target, under a head that is there already.
+        forms: Formulations that answer at once, each with a prediction of its own; none for a single answer.
     """
 
     name: ClassVar[str]
@@ -212,6 +213,7 @@ class TaskType(ABC):
     recipe: ClassVar[Recipe | None] = None
     fills_masks: ClassVar[bool] = False
     untrained: bool = False
+    forms: Sequence[Any] = ()
 
     @cached_property
     def template(self) -> Template | None:

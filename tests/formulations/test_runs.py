@@ -1,5 +1,6 @@
 """Formulated targets through the runs that every target has: planned, trained, reloaded, answered."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from support.smalldata import make_planner, make_workspace
 from adaptrans.analysis.comparison import OWN_BASELINE
 from adaptrans.analysis.entries import store_entries
 from adaptrans.errors import ArtifactError, ConfigError, SetupError
-from adaptrans.evaluation.inference import lender, open_session, predict_rows
+from adaptrans.evaluation.inference import Predictor, lender, open_session, predict_rows
 from adaptrans.evaluation.results import load_language
 from adaptrans.experiments.commands import plan_evaluate
 from adaptrans.experiments.config import Experiment
@@ -21,6 +22,7 @@ from adaptrans.modeling import adapters
 from adaptrans.modeling.manifest import read_manifest
 from adaptrans.modeling.safetensors_io import read_tensors
 from adaptrans.modeling.setup.parser import parse
+from adaptrans.runs.evaluation import execute_together, side_by_side
 from adaptrans.utils.io import read_json
 
 
@@ -229,3 +231,43 @@ def test_a_cloze_goes_on_training_on_a_few_examples(tiny_backbone, small_data, t
     evaluation.execute()
     assert load_language(evaluation.run, "de").n == 18
     assert "formulation" in evaluation.shots["de"].inputs
+
+
+FIVE = ("cloze:en", "cloze:own", "cloze:en+own", "cloze:en/calibrated", "cloze:en:own/first_token")
+
+
+def test_formulations_of_one_encoder_compute_common_rows_once(
+    tiny_backbone, small_data, tmp_path, monkeypatch
+):
+    computed = []
+    values = Predictor.values
+
+    def counted(self, batch):
+        computed.append(batch["input_ids"].shape[0])
+        return values(self, batch)
+
+    monkeypatch.setattr(Predictor, "values", counted)
+    found, rows = {}, {}
+    for way in ("apart", "together"):
+        where = make_workspace(tiny_backbone, small_data, tmp_path / way)
+        planner = make_planner(where)
+        tasks = [where.task(f"xnli[{text}/untrained]") for text in FIVE]
+        specs = [planner.evaluate(parse("full"), task)[0] for task in tasks]
+        groups = side_by_side(specs)
+        assert [len(group) for group in groups] == [5]
+        computed.clear()
+        for group in [[spec] for spec in specs] if way == "apart" else groups:
+            execute_together(group)
+        rows[way] = sum(computed)
+        found[way] = [
+            [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            for spec in specs
+            for code in ("en", "de", "sw")
+            for path in [spec.run.path / "predictions" / f"{code}.jsonl"]
+        ]
+    assert rows["together"] <= 0.6 * rows["apart"]
+    for apart, together in zip(found["apart"], found["together"], strict=True):
+        assert [row["prediction"] for row in apart] == [row["prediction"] for row in together]
+        for one, other in zip(apart, together, strict=True):
+            assert one["log_probabilities"] == pytest.approx(other["log_probabilities"], abs=1e-5)
+    assert len({json.dumps(rows) for rows in found["apart"]}) > 9
