@@ -427,7 +427,20 @@ class Experiment(Strict):
     @property
     def variants(self) -> list[Variant]:
         """The setups that come from factors."""
-        return [] if self.vary is None else self.vary.variants(self.intermediates)
+        if self.vary is None:
+            return []
+        inline = self.inline_tasks((samples.TASKS,))
+
+        def spoken(name: str) -> str:
+            try:
+                task = inline[name] if name in inline else catalogue.get(name, (samples.TASKS,))
+            except UnknownNameError:
+                # A task of a folder that the experiment does not know of.
+                return ""
+            published = task.languages_of("train") if "train" in task.splits else ()
+            return "en" if "en" in published or not published else published[0]
+
+        return self.vary.variants(self.intermediates, spoken)
 
     @property
     def adapter_methods(self) -> tuple[str, ...]:

@@ -29,8 +29,9 @@ def score_table(cells: Sequence[Cell], advance: Callable[[str], None] = lambda w
     row on its backbone), `seed`, `language`, `score` (the primary one, in points), `item_error`, `backbone`,
     `method`, `regime`, `source` (whether it is a training language of the target), `intermediates` (the set
     of intermediate tasks, as `nli + qa`, or `-`), `number` of them and `families` of their languages, and a
-    column for each factor of `vary`: `asked_size`, `source_language`, `provenance`. `size` are the examples
-    that the intermediate runs were trained on, all together, as they counted them; 0 without any.
+    column for each factor of `vary`: `asked_size`, `source_language`, `provenance`; `-` for setups without.
+    `size` are the examples that the intermediate runs were trained on, all together, as they counted them; 0
+    without any.
 
     Args:
         cells: The cells; those that are not done are counted in a note.
@@ -55,7 +56,10 @@ def score_table(cells: Sequence[Cell], advance: Callable[[str], None] = lambda w
         )
     left = len(cells) - len(done)
     notes = (f"{left} of {len(cells)} cells are not done and not in these numbers",) if left else ()
-    return ScoreTable(pandas.DataFrame(rows), notes)
+    frame = pandas.DataFrame(rows)
+    factors = {name for cell in done for name, _ in cell.factors}
+    # A setup without factors has no value of them.
+    return ScoreTable(frame.fillna(dict.fromkeys(factors, NONE)), notes)
 
 
 class _Sizes:
@@ -85,7 +89,7 @@ class _Sizes:
 def _rows(cell: Cell, sizes: _Sizes) -> list[dict[str, Any]]:
     evaluation = cell.evaluation
     run = evaluation.run
-    names, families = _intermediates(cell.setup)
+    names, families = _intermediates(cell)
     sources = run.result().get("source_languages", [])
     own = {
         "task": cell.target,
@@ -118,16 +122,20 @@ def _rows(cell: Cell, sizes: _Sizes) -> list[dict[str, Any]]:
     ]
 
 
-def _intermediates(text: str) -> tuple[list[str], set[str]]:
+def _intermediates(cell: Cell) -> tuple[list[str], set[str]]:
     """The intermediate tasks of a setup, with their training languages, and the families of these."""
-    names = {}
-    for reference in parse(text).references():
-        names[str(reference)] = reference.languages or ("en",)
+    names: dict[str, tuple[str, ...]] = {}
+    for reference in parse(cell.setup).references():
+        codes = reference.languages
+        if not codes and reference.name:
+            task = cell.evaluation.workspace.task(reference.name)
+            published = task.languages_of("train") if "train" in task.splits else ()
+            codes = ("en",) if "en" in published else published
+        names[str(reference)] = codes
     families = set()
-    for codes in names.values():
-        for code in codes:
-            try:
-                families.add(languages.get(code).family)
-            except UnknownNameError:
-                continue
+    for code in (code for codes in names.values() for code in codes):
+        try:
+            families.add(languages.get(code).family)
+        except UnknownNameError:
+            continue
     return sorted(names), families

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
@@ -24,6 +24,15 @@ _LONE_FUSION = re.compile(r"\b(?:fuse|average)\(\s*\{intermediates\}\s*\)")
 
 def _alone(value: Any) -> Any:
     return (value,) if isinstance(value, int | str) else value
+
+
+Spoken = Callable[[str], str]
+"""The training language of a task that a reference names without one."""
+
+
+def english(name: str) -> str:  # noqa: ARG001 - the signature of a lookup
+    """English, whatever the task."""
+    return "en"
 
 
 Size = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -51,8 +60,12 @@ class Subsets(Strict):
             raise ValueError("draws and orders are two ways to choose; take one")
         return self
 
-    def of(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+    def of(self, tasks: Sequence[str], spoken: Spoken = english) -> list[tuple[str, ...]]:
         """The sets, each once, smaller ones first; tasks within a set in the order given.
+
+        Args:
+            tasks: All of them.
+            spoken: The training language of a task that names none.
 
         Example:
             >>> Subsets(sizes=(2,)).of(["a", "b", "c"])
@@ -66,7 +79,7 @@ class Subsets(Strict):
                 frozenset(order[:size]) for order in orders(tasks, self.orders, self.seed) for size in wanted
             ]
         elif self.draws is not None:
-            found = [own for size in wanted for own in balanced(tasks, size, self.draws, self.seed)]
+            found = [own for size in wanted for own in balanced(tasks, size, self.draws, self.seed, spoken)]
         else:
             found = [frozenset(own) for size in wanted for own in combinations(tasks, size)]
         unique = sorted(dict.fromkeys(found), key=len)
@@ -92,7 +105,9 @@ def orders(tasks: Sequence[str], number: int, seed: int) -> list[tuple[str, ...]
     return found[:number]
 
 
-def balanced(tasks: Sequence[str], size: int, draws: int, seed: int) -> list[frozenset[str]]:
+def balanced(
+    tasks: Sequence[str], size: int, draws: int, seed: int, spoken: Spoken = english
+) -> list[frozenset[str]]:
     """Random sets in which tasks, and families, are about equally frequent; fewer if there are no more.
 
     Example:
@@ -101,7 +116,7 @@ def balanced(tasks: Sequence[str], size: int, draws: int, seed: int) -> list[fro
         ['a', 'b', 'c', 'd']
     """
     generator = random.Random(f"{seed} {size}")
-    families = {task: family_of(task) for task in tasks}
+    families = {task: family_of(task, spoken) for task in tasks}
     of_task: Counter[str] = Counter()
     of_family: Counter[str] = Counter()
     found: list[frozenset[str]] = []
@@ -125,14 +140,15 @@ def balanced(tasks: Sequence[str], size: int, draws: int, seed: int) -> list[fro
     return found
 
 
-def family_of(task: str) -> str:
-    """Family of the training language that a reference names in brackets, English where it names none.
+def family_of(task: str, spoken: Spoken = english) -> str:
+    """Family of the training language that a reference names in brackets, or else of the task's own.
 
     Example:
-        >>> family_of("mnli"), family_of("tydiqa[sw]")
-        ('Indo-European', 'Niger-Congo')
+        >>> family_of("mnli"), family_of("tydiqa[sw]"), family_of("ocnli", lambda name: "zh")
+        ('Indo-European', 'Niger-Congo', 'Sino-Tibetan')
     """
-    code = task.partition("[")[2].rstrip("]").partition(",")[0] or "en"
+    name, _, named = task.partition("[")
+    code = named.rstrip("]").partition(",")[0] or spoken(name)
     try:
         return languages.get(code).family
     except UnknownNameError:
@@ -186,11 +202,12 @@ class Vary(Strict):
                 raise ValueError(f"the setup '{setup}' has no wildcard; put it under the experiment's setups")
         return self
 
-    def variants(self, intermediates: Sequence[str] = ()) -> list[Variant]:
+    def variants(self, intermediates: Sequence[str] = (), spoken: Spoken = english) -> list[Variant]:
         """Every combination once, in order.
 
         Args:
             intermediates: Those of the experiment.
+            spoken: The training language of a task that is named without one.
 
         Example:
             >>> vary = Vary(setups=["{intermediate} > target"], intermediates=["a", "b"], sizes=[10, "all"])
@@ -202,7 +219,7 @@ class Vary(Strict):
             for language in self.languages or (None,):
                 tasks = [f"{name}[{language}]" if language else name for name in names]
                 for template in self.setups:
-                    for own, size in product(self._sets(template, tasks), self.sizes or ("all",)):
+                    for own, size in product(self._sets(template, tasks, spoken), self.sizes or ("all",)):
                         variant = self._variant(template, own, size, origin, language)
                         found.setdefault((variant.setup, variant.told), variant)
         return list(found.values())
@@ -213,10 +230,10 @@ class Vary(Strict):
         else:
             yield None, self.intermediates or intermediates
 
-    def _sets(self, template: str, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+    def _sets(self, template: str, tasks: Sequence[str], spoken: Spoken) -> list[tuple[str, ...]]:
         if SEVERAL not in template:
             return [(task,) for task in tasks]
-        return self.subsets.of(tasks) if self.subsets is not None else [tuple(tasks)]
+        return self.subsets.of(tasks, spoken) if self.subsets is not None else [tuple(tasks)]
 
     def _variant(
         self, template: str, own: tuple[str, ...], size: int | str, origin: str | None, language: str | None

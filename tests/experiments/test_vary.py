@@ -6,13 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from adaptrans.errors import ConfigError
+from adaptrans.errors import AdaptransError, ConfigError
 from adaptrans.experiments import budget
 from adaptrans.experiments.budget import Costs, chosen_cells
 from adaptrans.experiments.commands import plan_run, workspace
-from adaptrans.experiments.config import load_experiment
+from adaptrans.experiments.config import bundled, load_experiment
+from adaptrans.experiments.scores import score_table
 from adaptrans.experiments.vary import Subsets, Vary, balanced, orders
+from adaptrans.modeling.setup.parser import parse
+from adaptrans.utils.io import write_json
+from adaptrans_cli.main import app
 
 BASE = {"name": "v", "setups": ["full"], "targets": ["sample_pos", "sample_ner"], "seeds": [1, 2]}
 TASKS = ["sample_nli", "sample_qa", "sample_paraphrase"]
@@ -165,3 +170,69 @@ def test_an_expensive_cell_that_does_not_fit_leaves_room_for_cheap_ones(tmp_path
     seconds[paths[dear]] = 1000.0
     chosen = chosen_cells(cells, Costs(seconds, tuple(frozenset({path}) for path in paths)), 50.0)
     assert chosen == set(range(len(cells))) - {dear}
+
+
+def test_finished_cells_become_a_table_with_their_factors(tmp_path, where):
+    varied = experiment(
+        tmp_path,
+        seeds=[1],
+        targets=["sample_pos"],
+        languages=["de", "sw"],
+        vary={
+            "setups": ["full({intermediate})"],
+            "provenance": {"native": ["sample_nli"]},
+            "sizes": [50, "all"],
+        },
+        analysis=[
+            {"kind": "difference", "factor": "row", "baseline": "full"},
+            {"kind": "slope", "on": "log10(size)", "where": {"number": 1}},
+        ],
+    )
+    plan = plan_run(varied, where=where)
+    with pytest.raises(AdaptransError, match="none of the 3 cells has a score yet"):
+        score_table(plan.cells)
+    examples = {50: 50, None: 900}
+    for spec in plan.specs:
+        write_json(spec.run.path / "config.json", spec.record)
+        facts = {"source_languages": ["en"]}
+        if spec.phase == "intermediate":
+            facts["examples"] = examples[spec.config.limit_train]
+        if spec.phase == "evaluate":
+            for at, code in enumerate(spec.wanted_languages):
+                one = {"language": code, "n": 9, "values": {"token_accuracy": 40.0 + at}, "low": 36.08}
+                one |= {"high": 43.92, "precision": "fp32", "intervals": 99}
+                one["data"] = where.data_key(spec.task, "test", code)
+                write_json(spec.run.path / f"scores/{code}.json", one)
+        spec.run.finish(facts)
+    again = plan_run(varied, where=where)
+    frame = score_table(again.cells).frame
+    assert len(frame) == 6
+    own = frame[frame["row"] == "full(sample_nli) (50 examples)"].iloc[0]
+    assert (own["size"], own["asked_size"], own["provenance"], own["number"]) == (50, 50, "native", 1)
+    assert (own["intermediates"], own["task"], own["seed"]) == ("sample_nli", "sample_pos", 1)
+    assert own["item_error"] == pytest.approx(2.0, abs=1e-3)
+    assert sorted(frame["size"].unique()) == [0, 50, 900]
+    plain = frame[frame["row"] == "full"].iloc[0]
+    assert (plain["intermediates"], plain["provenance"], plain["asked_size"]) == ("-", "-", "-")
+    # A part of it: one cell less is said, and what is there is analyzed.
+    (again.cells[-1].evaluation.run.path / "done.json").unlink()
+    given = ["analyze", str(tmp_path / "v.yaml"), "--backbone", "mini", "--data", "samples"]
+    given += ["--store", str(where.store.root), "--json"]
+    page = json.loads(CliRunner().invoke(app, given).stdout)
+    assert page["notes"][0] == "1 of 3 cells are not done and not in these numbers"
+    assert [finding["term"] for finding in page["parts"][0]["findings"]] == ["full(sample_nli) (50 examples)"]
+
+
+@pytest.mark.parametrize("name", ["studies/corpus-size", "studies/number-of-tasks"])
+def test_studies_that_ship_have_factors_and_balanced_sets(name):
+    found = load_experiment(bundled()[name])
+    assert found.analysis
+    variants = found.variants
+    assert len({(item.setup, item.told) for item in variants}) == len(variants)
+    if name.endswith("tasks"):
+        sets = {parse(item.setup).references() for item in variants if item.setup.startswith("full")}
+        # Four orders of eight tasks: each task begins half an order, and all eight are one set.
+        assert sorted(Counter(map(len, sets)).items()) == [(1, 4), (2, 4), (4, 4), (8, 1)]
+    else:
+        assert {dict(item.factors)["provenance"] for item in variants} == {"native", "machine"}
+        assert {dict(item.factors)["asked_size"] for item in variants} == {250, 1000, 4000, "all"}
