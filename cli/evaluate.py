@@ -54,6 +54,10 @@ def evaluate(
     limit_eval: options.LimitEval = None,
     trim_vocabulary: options.TrimVocabulary = None,
     quantize: options.Quantize = None,
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option("--perturb", help="Also on a changed test set: typos:10, ...; several, repeated."),
+    ] = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="Retrieval: hidden_states\\[LAYER], 0 = embeddings.")
     ] = None,
@@ -97,6 +101,7 @@ def evaluate(
     where = place.workspace().remembering()
     targets = [f"{task}[{text}]" for text in dict.fromkeys(formulation or ())] or [task]
     rows = [(text, target) for text in setups for target in targets]
+    perturbed = (given.get("perturb"), *dict.fromkeys(perturb or ()))
     specs = [
         plan_evaluate(
             target,
@@ -107,11 +112,12 @@ def evaluate(
             run=run,
             tell=options.say,
             languages=options.codes(languages),
-            **given,
+            **{**given, "perturb": changed},
         )
         for text, target in rows
+        for changed in perturbed
     ]
-    cells = tuple(Cell(text, target, spec) for (text, target), spec in zip(rows, specs, strict=True))
+    cells = tuple(Cell(str(spec.setup), spec.task.shown, spec) for spec in specs)
     items = jobs_of(Plan((), cells))
     if printing.dry_run:
         options.show_plan(items, printing.as_json)
@@ -149,7 +155,9 @@ def report(spec: EvaluateSpec, computed: int, as_json: bool) -> dict[str, Any]:
             "languages": [asdict(result) for result in results],
         }
     put = "" if spec.task.formulation is None else f" as {spec.task.formulation}"
-    language_results(f"{facts['target']}{put}: {spec.answering}", facts["score"], results, mean, remarks)
+    changed = "" if spec.perturbation is None else f" ~{spec.perturbation}"
+    title = f"{facts['target']}{put}: {spec.answering}{changed}"
+    language_results(title, facts["score"], results, mean, remarks)
     print(f"predictions: {spec.run.path}")
     return {}
 

@@ -102,6 +102,9 @@ def preview(
     number: Annotated[int, typer.Option("--number", min=1, help="How many examples, from the first.")] = 3,
     max_length: options.MaxLength = None,
     formulation: Formulated = None,
+    perturb: Annotated[
+        str | None, typer.Option("--perturb", help="As a changed test set has them: typos:10, ...")
+    ] = None,
     backbone: options.Backbone = None,
     data: options.Data = None,
     tasks: options.TaskFolders = None,
@@ -110,6 +113,7 @@ def preview(
 ) -> None:
     """Show examples as text and as the model sees them, and how long they are."""
     from adaptrans.modeling.backbone import check_length, identify, load_tokenizer
+    from adaptrans.perturbations.base import perturbation_of
     from adaptrans.runs.workspace import data_places
     from adaptrans.tasks import catalogue
     from adaptrans.tasks.loading import read_examples, with_labels
@@ -126,6 +130,8 @@ def preview(
         check_length(encoder, length, task.name)
     split, lang = _place(task, split, lang, folder)
     examples = read_examples(task, split, lang, folder, skip_bad_rows=skip_bad_rows)
+    if perturb is not None:
+        examples = list(perturbation_of(perturb, task.kind).changed(examples))
     task = with_labels(task, folder)
     tokenizer = load_tokenizer(encoder)
     first = shown(task, examples[:number], tokenizer, length)

@@ -27,6 +27,7 @@ ROOMS = [
     "adaptrans.data",
     "adaptrans.benchmarks",
     "adaptrans.tasks",
+    "adaptrans.perturbations",
     "adaptrans.formulations",
     "adaptrans.task_types",
     "adaptrans.stats",

@@ -180,7 +180,9 @@ class TargetTable:
     vectors: dict[str, Any] = field(default_factory=dict)
 
 
-OWN_BASELINE = "a row with a formulation in brackets differs from the row of its setup without one"
+OWN_BASELINE = (
+    "a row with a formulation in brackets, or with ~ and a changed test set, differs from the row without"
+)
 
 
 def formulated(row: str, formulation: str) -> str:

@@ -234,7 +234,7 @@ def _entries(members: Sequence[Run], known: Mapping[str, Run]) -> list[Entry]:
         own[run.config().get("seed")] = run
     configs = [(next(iter(own.values())).config(), len(own)) for own in rows.values()]
     labels = [row_label(*pair) for pair in configs]
-    plain = [row_label({**config, "formulation": None}, seeds) for config, seeds in configs]
+    plain = [row_label({**config, **_undone(config)}, seeds) for config, seeds in configs]
     found = []
     for label, own, head in zip(labels, rows.values(), plain, strict=True):
         runs = tuple(own[seed] for seed in sorted(own, key=lambda seed: (seed is not None, seed)))
@@ -242,6 +242,12 @@ def _entries(members: Sequence[Run], known: Mapping[str, Run]) -> list[Entry]:
         against = head if head != label else ""
         found.append(Entry(label if alone else f"{label} #{runs[0].key[:6]}", runs, against=against))
     return found
+
+
+def _undone(config: Mapping[str, Any]) -> dict[str, None]:
+    """What a row differs in from the one that its difference is taken to: its perturbation, else its
+    formulation."""
+    return {"perturbation" if config.get("perturbation") else "formulation": None}
 
 
 def signature(run: Run, known: Mapping[str, Run]) -> str:
@@ -268,7 +274,8 @@ def row_label(config: Mapping[str, Any], seeds: int = 1) -> str:
     regime = f" {config['regime']}" if config.get("regime") else ""
     seed = "" if seeds > 1 or config["seed"] in (None, 1) else f" seed {config['seed']}"
     put = (config.get("formulation") or {}).get("name", "")
-    return f"{formulated(config['setup'] + method, put)}{regime}{seed}"
+    changed = f" ~{config['perturbation']['name']}" if config.get("perturbation") else ""
+    return f"{formulated(config['setup'] + method, put)}{regime}{seed}{changed}"
 
 
 def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
@@ -285,7 +292,7 @@ def baseline_of(entries: Sequence[Entry], baseline: str) -> str | None:
         entry.setup
         for entry in entries
         if entry.run.config()["setup"] == names["layer" in entry.run.config()]
-        and not entry.run.config().get("formulation")
+        and not any(entry.run.config().get(name) for name in ("formulation", "perturbation"))
     ]
     return matches[0] if len(matches) == 1 else None
 
@@ -315,6 +322,7 @@ def long_rows(runs: Iterable[Run]) -> Iterator[dict[str, Any]]:
                     "method": config["method"],
                     "regime": config.get("regime", ""),
                     "formulation": (config.get("formulation") or {}).get("name", HEAD),
+                    "perturbation": (config.get("perturbation") or {}).get("name", ""),
                     "target": task.name,
                     "version": task.version,
                     "split": config["split"],

@@ -91,33 +91,54 @@ def evaluate_all(specs: Sequence[EvaluateSpec]) -> list[dict[str, LanguageResult
     """
     # Of several processes that work together the first one answers, and the others find what it wrote.
     with distributed.main_process_first():
+        loaded: list[Session] = []
         for group in side_by_side(specs):
-            _evaluate_group(group, group[0].missing)
+            same = [spec.unperturbed for spec in group] == [session.spec.unperturbed for session in loaded]
+            loaded = _evaluate_group(group, group[0].missing, loaded if same else [])
     found = [{code: load_language(spec.run, code) for code in spec.wanted_languages} for spec in specs]
     return [{code: result for code, result in results.items() if result is not None} for results in found]
 
 
-def _evaluate_group(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
-    """Answer and score what is missing, and close the runs."""
+def _evaluate_group(
+    specs: Sequence[EvaluateSpec], keys: dict[str, str], loaded: list[Session]
+) -> list[Session]:
+    """Answer and score what is missing, and close the runs.
+
+    Args:
+        specs: Setups that answer the same.
+        keys: Fingerprint of the data of each language.
+        loaded: Their models, where another perturbation was answered just before; else empty.
+
+    Returns:
+        Their models, where they have one for all languages.
+    """
     with ExitStack() as locks:
         for spec in specs:
             locks.enter_context(spec.workspace.store.working_on(spec.run, spec.record))
         if keys:
-            _evaluate_languages(specs, keys)
+            loaded = _evaluate_languages(specs, keys, loaded)
         for spec in specs:
             spec.run.finish(facts(spec))
             spec.run.sweep()
+    return loaded
 
 
-def _evaluate_languages(specs: Sequence[EvaluateSpec], keys: dict[str, str]) -> None:
+def _evaluate_languages(
+    specs: Sequence[EvaluateSpec], keys: dict[str, str], loaded: list[Session]
+) -> list[Session]:
     if not specs[0].shots:
-        _evaluate_with(specs, open_sessions(specs), keys)
-        return
+        sessions = [
+            replace(session, spec=spec)
+            for session, spec in zip(loaded or open_sessions(specs), specs, strict=True)
+        ]
+        _evaluate_with(specs, sessions, keys)
+        return sessions
     spec = specs[0]
     for language, data_key in keys.items():
         # Every language has a model of its own; what it finds out is kept in the run of all of them.
         session = open_session(replace(spec, trained=spec.shots[language].run, shots={}))
         _evaluate_with([spec], [replace(session, spec=spec)], {language: data_key})
+    return []
 
 
 def _evaluate_with(specs: Sequence[EvaluateSpec], sessions: Sequence[Session], keys: dict[str, str]) -> None:
@@ -196,6 +217,8 @@ def facts(spec: EvaluateSpec) -> dict[str, Any]:
     own = spec.task.split(spec.config.split).note
     if own:
         notes[f"{spec.task.name} {spec.config.split}: {own}"] = None
+    if spec.perturbation is not None:
+        notes[f"{spec.perturbation}: {spec.perturbation.TITLE}"] = None
     if spec.config.limit is not None:
         notes[f"{spec.task.name}: scored on {spec.config.limit} examples of each language at most"] = None
     for note in label_notes(spec.task.scores, spec.task.labels):

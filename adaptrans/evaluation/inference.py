@@ -309,6 +309,8 @@ class Session:
     def _encoding_key(self, data_key: str) -> str:
         config = self.spec.config
         decided = [data_key, config.split, config.limit, loading.rule(config.limit)]
+        if self.spec.perturbation is not None:
+            decided.append(self.spec.perturbation.inputs)
         before = self.spec.prefixes
         return digest([*decided, before.key] if before else decided)
 
@@ -566,9 +568,7 @@ class Examples:
     notes: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Any]:
-        config = self.spec.config
-        workspace = self.spec.workspace
-        return workspace.stream(self.spec.task, config.split, self.language, config.limit, self.notes)
+        return self.spec.examples(self.language, self.notes)
 
 
 @dataclass(frozen=True)
@@ -616,10 +616,10 @@ def answer_languages(
 def _one_by_one(
     session: Session, keys: Mapping[str, str], layer: int | None
 ) -> Iterator[LanguagePredictions]:
-    spec, config = session.spec, session.spec.config
+    spec = session.spec
     for language, data_key in keys.items():
         notes: list[str] = []
-        examples = spec.workspace.examples(spec.task, config.split, language, config.limit, notes)
+        examples = list(spec.examples(language, notes))
         _number(spec, language, examples)
         with progress(f"{spec.task.name} {language} ({spec.answering})", len(examples)) as meter:
             outcome = session.answer(language, data_key, examples, meter.to, layer)

@@ -28,7 +28,7 @@ from adaptrans.modeling.setup.nodes import (
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import check
 from adaptrans.runs.base import RunSpec, TransferSetting
-from adaptrans.runs.evaluation import EvaluateSpec, execute_together, side_by_side
+from adaptrans.runs.evaluation import EvaluateSpec, execute_together, sharing_a_load
 from adaptrans.runs.language_adapter import language_runs
 from adaptrans.runs.store import Run
 from adaptrans.runs.train import TrainSpec, answers_below, fitting, is_retrieval, shot_specs
@@ -591,7 +591,7 @@ def jobs_of(plan: Plan, together: bool = False) -> list[Job]:
     Args:
         plan: The plan.
         together: Evaluations that answer the same inputs are one job, computed in one pass over them; the
-            results are the same.
+            results are the same. Those of one setup on the same target, perturbed and not, always are one.
     """
     told = _telling(plan.specs)
     items = {}
@@ -599,7 +599,7 @@ def jobs_of(plan: Plan, together: bool = False) -> list[Job]:
         needs = frozenset(run.path for run in spec.needs)
         what = f"{spec.describe()}{told(spec)}"
         items[spec.run.path] = Job(spec.run, spec.is_done, what, spec.execute, needs)
-    for first, *others in side_by_side([cell.evaluation for cell in plan.cells]) if together else []:
+    for first, *others in sharing_a_load([cell.evaluation for cell in plan.cells], together):
         if others:
             beside = [items.pop(spec.run.path) for spec in others]
             one = items[first.run.path]

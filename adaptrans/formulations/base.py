@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,6 +51,20 @@ class Asked(Example):
     def shortened(self) -> Asked:
         """The same with a shortened example."""
         return replace(self, example=self.example.shortened())
+
+    def changed(self, change: Callable[[str, str], str]) -> Asked:
+        """The same with the texts of its example changed."""
+        return replace(self, example=self.example.changed(change))
+
+    @property
+    def number_of_choices(self) -> int:
+        """Of its example."""
+        found: int = self.example.number_of_choices
+        return found
+
+    def reordered(self, order: Sequence[int]) -> Asked:
+        """The same with the choices of its example in another order."""
+        return replace(self, example=self.example.reordered(order))
 
     def shown(self) -> dict[str, Any]:
         """The fields of the example, and its language."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from adaptrans.languages import unknown
 from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.backbone import Backbone
 from adaptrans.modeling.setup.nodes import Policy, Setup
+from adaptrans.perturbations.base import Perturbation, perturbation_of
 from adaptrans.runs.base import (
     ANSWERING,
     RETRIEVAL,
@@ -131,6 +132,28 @@ class EvaluateSpec(RunSpec):
             return prefixes_of(self.task, self.config, self.workspace.backbone)
         return self.trained_with
 
+    @functools.cached_property
+    def perturbation(self) -> Perturbation | None:
+        """What changes the examples before they are answered.
+
+        Raises:
+            UnknownNameError: If there is no such perturbation.
+            ConfigError: If it cannot change examples of this type.
+        """
+        text = self.config.perturb
+        return None if text is None else perturbation_of(text, self.task.kind)
+
+    @property
+    def unperturbed(self) -> EvaluateSpec:
+        """The same on the test set as it is; what has the same one loads the same model."""
+        return replace(self, config=self.config.model_copy(update={"perturb": None}))
+
+    def examples(self, language: str, notes: list[str]) -> Iterator[Any]:
+        """The examples of a language as they are answered, changed where the evaluation says so."""
+        config = self.config
+        found = self.workspace.stream(self.task, config.split, language, config.limit, notes)
+        return found if self.perturbation is None else self.perturbation.changed(found)
+
     @property
     def effective_method(self) -> str:
         """`full`, the adapter method, or nothing for the bare backbone."""
@@ -167,6 +190,8 @@ class EvaluateSpec(RunSpec):
             "trained": self.trained.key if self.trained else None,
             "parents": self.parent_keys,
         }
+        if self.perturbation is not None:
+            values |= {"perturbation": self.perturbation.inputs}
         if self.config.quantize is not None:
             values |= {"quantize": self.config.quantize}
         if self.shots:
@@ -211,7 +236,8 @@ class EvaluateSpec(RunSpec):
         """Readable part of the folder's name."""
         seed = "" if self.answering == BARE else f".s{self.seed}"
         answering = self.transfer.row(self.answering).replace(" +", ".")
-        return f"{self.task.name}{tag(self.task)}.{answering}.{self.effective_method}{seed}"
+        changed = "" if self.perturbation is None else f".{self.perturbation}".replace(":", "-")
+        return f"{self.task.name}{tag(self.task)}{changed}.{answering}.{self.effective_method}{seed}"
 
     @property
     def needs(self) -> tuple[Run, ...]:
@@ -234,7 +260,8 @@ class EvaluateSpec(RunSpec):
     def describe(self) -> str:
         """What it computes, in words."""
         answering = self.transfer.row(self.answering)
-        return f"evaluate: {answering} on {self.task.shown}, {len(self.wanted_languages)} languages"
+        changed = "" if self.perturbation is None else f" ({self.perturbation})"
+        return f"evaluate: {answering} on {self.task.shown}{changed}, {len(self.wanted_languages)} languages"
 
     def profile(self, known: Mapping[str, float]) -> RunProfile:  # noqa: ARG002
         """What its cost depends on."""
@@ -309,6 +336,26 @@ def side_by_side(specs: Sequence[EvaluateSpec]) -> list[list[EvaluateSpec]]:
         else:
             group.append(spec)
     return groups
+
+
+def sharing_a_load(specs: Sequence[EvaluateSpec], together: bool) -> list[list[EvaluateSpec]]:
+    """What is to do of some evaluations, each run once, in groups that load their models once.
+
+    Args:
+        specs: The evaluations.
+        together: Whether setups that answer the same inputs are in one group, see `side_by_side`; those that
+            differ in nothing but the perturbation always are.
+    """
+    alike = side_by_side(specs) if together else []
+    if not any(spec.perturbation for spec in specs):
+        return alike
+    if not together:
+        once = {spec.run.path: spec for spec in specs if not spec.is_done}
+        alike = [[spec] for spec in once.values()]
+    groups: dict[tuple[Path, ...], list[EvaluateSpec]] = {}
+    for group in alike:
+        groups.setdefault(tuple(spec.unperturbed.run.path for spec in group), []).extend(group)
+    return list(groups.values())
 
 
 def _scored_data(run: Run, language: str) -> str | None:

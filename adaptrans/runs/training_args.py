@@ -261,6 +261,9 @@ class EvaluationConfig(BaseModel):
     quantize: Literal["none", "8bit", "4bit"] | None = Field(
         None, description="Linear layers of the encoder in so many bits; by default as in training."
     )
+    perturb: str | None = Field(
+        None, description="Change the test set: empty_premise, typos:10, ...; see docs/how-to/robustness.md."
+    )
     samples: int = Field(1000, ge=100, description="Resamples of the bootstrap interval.")
 
     @model_validator(mode="after")

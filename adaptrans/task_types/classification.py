@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -45,6 +45,12 @@ class ClassificationExample(Example):
         """With the prefix before each text."""
         pair = None if self.pair is None else prefixes.text + self.pair
         return replace(self, text=prefixes.text + self.text, pair=pair)
+
+    def changed(self, change: Callable[[str, str], str]) -> Self:
+        """A pair is a premise and a hypothesis."""
+        if self.pair is None:
+            return replace(self, text=change("text", self.text))
+        return replace(self, text=change("premise", self.text), pair=change("hypothesis", self.pair))
 
 
 class Classification(TaskType):

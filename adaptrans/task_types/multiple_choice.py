@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,6 +39,22 @@ class MultipleChoiceExample(Example):
         """With the prefix before the prompt and before each choice."""
         choices = tuple(prefixes.text + choice for choice in self.choices)
         return replace(self, prompt=prefixes.text + self.prompt, choices=choices)
+
+    def changed(self, change: Callable[[str, str], str]) -> Self:
+        """The prompt is the premise."""
+        choices = tuple(change("choice", choice) for choice in self.choices)
+        return replace(self, prompt=change("premise", self.prompt), choices=choices)
+
+    @property
+    def number_of_choices(self) -> int:
+        """How many there are."""
+        return len(self.choices)
+
+    def reordered(self, order: Sequence[int]) -> Self:
+        """With its choices in another order, given as the places that they have now; the label moves
+        along."""
+        label = None if self.label is None else list(order).index(self.label)
+        return replace(self, choices=tuple(self.choices[place] for place in order), label=label)
 
 
 def shuffled(key: str, number: int) -> list[int]:

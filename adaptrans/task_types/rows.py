@@ -84,6 +84,15 @@ class Example:
         """The example as an encoder reads it that was trained with something before every text."""
         raise NotImplementedError(f"{type(self).__name__} has no texts to put something before")
 
+    def changed(self, change: Callable[[str, str], str]) -> Self:
+        """The example with its texts changed; places of answers stay those of the data.
+
+        Args:
+            change: Gets the role of a text (`text`, `premise`, `hypothesis`, `choice` or `question`)
+            and the text.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no texts to change")
+
     def shortened(self) -> Self:
         """The example without most of what it brings along, to be shown."""
         return self

@@ -10,7 +10,7 @@ them through whitespace words instead, which ruins Chinese with XLM-R.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
@@ -74,6 +74,10 @@ class SpanQAExample(Example):
     def prefixed(self, prefixes: Prefixes) -> Self:
         """With the prefix before the question; places in the context stay those of the data."""
         return replace(self, question=prefixes.text + self.question)
+
+    def changed(self, change: Callable[[str, str], str]) -> Self:
+        """The question alone: a changed passage would move the answers."""
+        return replace(self, question=change("question", self.question))
 
 
 def answer_pairs(raw: Any) -> list[tuple[Any, Any]]:
