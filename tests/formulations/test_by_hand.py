@@ -6,7 +6,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from adaptrans.formulations.base import Asked
 from adaptrans.formulations.prompts import UNIVERSAL
-from adaptrans.modeling.heads import HeadSpec
+from adaptrans.modeling.heads import HeadSpec, MaskedLMHead
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.task_types.classification import ClassificationExample
@@ -123,6 +123,29 @@ def test_trained_vectors_stand_before_a_template(base, tokenizer, plain, tmp_pat
             by_hand.append(sum(at[place, token].item() for place, token in enumerate(word)) / len(word))
     assert own == again
     assert own == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_a_language_adapter_is_inverted_before_the_head(base, tokenizer, tmp_path):
+    spoken = SetupModel.for_language(base, "en", "seq_bn_inv[reduction_factor=2]", seed=1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in spoken.trained_parameters().values():
+            value.add_(0.05 * torch.randn(value.shape, generator=generator))
+    spoken.save(tmp_path / "en", {"language": "en"})
+    task = catalogue.get("xnli").put("cloze:en/untrained")
+    features = task.type.encode([Asked("1", PAIR, "en")], tokenizer, task, 128, False)
+    batch, found = task.type.batch(features, 1, torch.device("cpu")), []
+    for setup, parents in (("{lang} > target", {"{en}": tmp_path / "en"}), ("full", {})):
+        model = SetupModel.untrained(
+            base, parse(setup), head=HeadSpec("xnli", "mlm"), lent=None, method="seq_bn", parents=parents, seed=1
+        )  # fmt: skip
+        with torch.inference_mode():
+            found += task.type.decode(model(batch), features)
+    with torch.inference_mode():
+        # What the adapter was trained with: the pretrained head behind its inverse.
+        (trained,) = task.type.decode(MaskedLMHead(base)(spoken, batch), features)
+    assert found[0] == pytest.approx(trained, abs=1e-5)
+    assert max(abs(a - b) for a, b in zip(*found, strict=True)) > 1e-2
 
 
 def head_by_hand(states, folder, layers):
