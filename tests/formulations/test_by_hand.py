@@ -137,7 +137,8 @@ def test_a_language_adapter_is_inverted_before_the_head(base, tokenizer, tmp_pat
     batch, found = task.type.batch(features, 1, torch.device("cpu")), []
     for setup, parents in (("{lang} > target", {"{en}": tmp_path / "en"}), ("full", {})):
         model = SetupModel.untrained(
-            base, parse(setup), head=HeadSpec("xnli", "mlm"), lent=None, method="seq_bn", parents=parents, seed=1
+            base, parse(setup), head=HeadSpec("xnli", "mlm"), lent=None,
+            method="seq_bn", parents=parents, seed=1,
         )  # fmt: skip
         with torch.inference_mode():
             found += task.type.decode(model(batch), features)
