@@ -181,7 +181,7 @@ def hidden_states_of(model: adapters.Model, batch: Mapping[str, Tensor]) -> Tens
     """
     output = model.base_model(**adapters.model_inputs(model, batch), return_dict=True)
     found: Tensor = output.last_hidden_state
-    own = found[:, found.shape[1] - batch["hidden"].shape[1] :]
+    own = found[:, found.shape[1] - batch["input_ids"].shape[1] :]
     states: Tensor = own[batch["hidden"]]
     return states
 

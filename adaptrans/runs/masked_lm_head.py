@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from adaptrans.errors import ConfigError
+from adaptrans.modeling.adapter_methods import DEFAULT_METHOD
 from adaptrans.modeling.setup.parser import parse
 from adaptrans.modeling.setup.validation import UNQUANTIZED
 from adaptrans.runs.base import TRAINING, RunProfile, passes
@@ -109,7 +110,8 @@ def head_spec(
         PHASE,
         parse("adapter"),
         where.task(task),
-        METHOD,
+        # What a forecast of memory counts: an adapter under such a head, which takes more than that alone.
+        DEFAULT_METHOD,
         config.model_copy(update={"select": "source_dev"}),
         seed,
         languages=tuple(languages),

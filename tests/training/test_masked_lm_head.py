@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 
 from adaptrans.api import add_head
 from adaptrans.errors import ArtifactError, ConfigError, UnknownNameError
+from adaptrans.experiments.cost_forecast import forecasts
+from adaptrans.experiments.plan import Plan
 from adaptrans.modeling.added_head import HEAD_FILE, write_backbone
 from adaptrans.modeling.backbone import identify
+from adaptrans.modeling.efficiency.memory_estimation import forecast
 from adaptrans.modeling.heads import MaskedLMHead, pretrained_head
 from adaptrans.modeling.model import SetupModel
 from adaptrans.modeling.safetensors_io import read_tensors
@@ -110,6 +113,17 @@ def test_a_killed_run_goes_on_to_the_last_bit(where, made, kill, same_weights, t
     kill(lambda: spec.execute(), 5)
     assert same_weights(expected, spec.execute()) == 1
     assert spec.run.result()["held_out"] == expected.result()["held_out"]
+
+
+def test_its_cost_is_foretold(where, made):
+    spec = head_spec(where, "mlm", options=OPTIONS)
+    assert forecast(spec.memory_case()).trained > spec.run.result()["trained_parameters"]
+    longer = head_spec(where, "mlm", options={**OPTIONS, "epochs": 8})
+    found = forecasts(Plan((longer,), ()))[longer.run.path]
+    # Other tests have trained heads in the same store, each of which is scaled by its number of inputs.
+    assert found.seconds
+    assert "of head on mlm" in found.basis
+    assert "number of inputs not known" not in found.basis
 
 
 def test_only_the_head_is_in_the_graph(where):
