@@ -30,6 +30,7 @@ def score_table(cells: Sequence[Cell], advance: Callable[[str], None] = lambda w
     `method`, `regime`, `source` (whether it is a training language of the target), `intermediates` (the set
     of intermediate tasks, as `nli + qa`, or `-`), `number` of them and `families` of their languages, and a
     column for each factor of `vary`: `asked_size`, `source_language`, `provenance`; `-` for setups without.
+    `phase` is the number of trainings that a score comes after: 0 for the bare encoder, as retrieval has it.
     `size` are the examples that the intermediate runs were trained on, all together, as they counted them; 0
     without any.
 
@@ -103,6 +104,7 @@ def _rows(cell: Cell, sizes: _Sizes) -> list[dict[str, Any]]:
         "intermediates": SEPARATOR.join(names) or NONE,
         "number": len(names),
         "families": len(families),
+        "phase": bool(names) + (evaluation.trained is not None),
         "size": sizes.of(evaluation) if names else 0.0,
         **dict(cell.factors),
     }

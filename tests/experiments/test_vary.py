@@ -210,9 +210,11 @@ def test_finished_cells_become_a_table_with_their_factors(tmp_path, where):
     own = frame[frame["row"] == "full(sample_nli) (50 examples)"].iloc[0]
     assert (own["size"], own["asked_size"], own["provenance"], own["number"]) == (50, 50, "native", 1)
     assert (own["intermediates"], own["task"], own["seed"]) == ("sample_nli", "sample_pos", 1)
+    assert own["phase"] == 2
     assert own["item_error"] == pytest.approx(2.0, abs=1e-3)
     assert sorted(frame["size"].unique()) == [0, 50, 900]
     plain = frame[frame["row"] == "full"].iloc[0]
+    assert (plain["phase"], plain["size"]) == (1, 0)
     assert (plain["intermediates"], plain["provenance"], plain["asked_size"]) == ("-", "-", "-")
     # A part of it: one cell less is said, and what is there is analyzed.
     (again.cells[-1].evaluation.run.path / "done.json").unlink()
