@@ -83,7 +83,6 @@ def _print(page: StudyPage) -> None:
     for part in page.parts:
         rows = []
         for found in part.findings:
-            numbers = ", ".join(f"{count:,} {name}" for name, count in found.n.items())
             rows.append(
                 [
                     found.group or "all",
@@ -92,7 +91,7 @@ def _print(page: StudyPage) -> None:
                     f"{found.low:+.2f} to {found.high:+.2f}",
                     f"{found.se:.2f}",
                     found.shown_p,
-                    numbers,
+                    found.numbers,
                 ]
             )
         if rows:

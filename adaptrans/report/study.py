@@ -69,14 +69,13 @@ def part_tables(page: StudyPage, part: Part) -> Iterator[Sheet]:
         return
     rows, lines = [], []
     for found in part.findings:
-        numbers = ", ".join(f"{count} {name}" for name, count in found.n.items())
         values = (found.value, found.low, found.high, found.se, found.p_value, found.corrected)
-        rows.append((part.title, found.group, found.effect, *values, found.significant, numbers))
+        rows.append((part.title, found.group, found.effect, *values, found.significant, found.numbers))
         interval = f"{found.low:+.2f} to {found.high:+.2f}"
         mark = "*" if found.significant else ""
         where = found.group or "all"
         lines.append(
-            (f"{where}: {found.effect}", f"{found.value:+.2f}{mark}", interval, found.shown_p, numbers)
+            (f"{where}: {found.effect}", f"{found.value:+.2f}{mark}", interval, found.shown_p, found.numbers)
         )
     head = ("effect", "value", "95 % interval", "p, Holm", "n")
     name = f"findings-{page.parts.index(part) + 1}-{part.kind}"

@@ -63,6 +63,11 @@ class Finding:
         return "< 0.001" if self.corrected < 0.001 else f"{self.corrected:.3f}"
 
     @property
+    def numbers(self) -> str:
+        """What it rests on, in words."""
+        return ", ".join(f"{count:,} {_counted(name, count)}" for name, count in self.n.items())
+
+    @property
     def sentence(self) -> str:
         """The finding in words: effect, interval, test, numbers.
 
@@ -74,11 +79,10 @@ class Finding:
         p_value = self.p_value if self.corrected is None else self.corrected
         after = "" if self.corrected is None else " after Holm"
         said = "" if p_value is None else f"; p {_small(p_value)}{after}"
-        numbers = ", ".join(f"{count:,} {_counted(name, count)}" for name, count in self.n.items())
         unit = f" {self.unit}" if self.unit else ""
         return (
             f"{where}{self.effect}: {self.value:+.2f}{unit} "
-            f"(95 % interval {self.low:+.2f} to {self.high:+.2f}{said}); n = {numbers}"
+            f"(95 % interval {self.low:+.2f} to {self.high:+.2f}{said}); n = {self.numbers}"
         )
 
 
