@@ -33,7 +33,10 @@ PACKAGES = (
 )
 """Packages that can move a result, with this one."""
 
-OTHER_PACKAGES = ("filelock", "fsspec", "jinja2", "matplotlib", "pyyaml", "rich", "tensorboard", "typer")
+OTHER_PACKAGES = (
+    "filelock", "fsspec", "jinja2", "matplotlib", "pyyaml", "regex", "rich", "statsmodels", "tensorboard",
+    "typer",
+)  # fmt: skip
 """The other packages that runs need."""
 
 

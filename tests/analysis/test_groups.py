@@ -58,9 +58,8 @@ def test_a_long_table_has_every_score_once(filled, tmp_path, name):
         import pyarrow.parquet
 
         rows = pyarrow.parquet.read_table(path).to_pylist()
-    columns = (
-        "backbone setup method regime formulation target version split language family resource_class seed"
-    )
+    columns = "backbone setup method regime formulation perturbation target version split language"
+    columns += " family resource_class seed"
     columns += " score value low high n chance training_language layer pooling direction prefix data run"
     assert list(rows[0]) == columns.split()
     assert len(rows) == 2 * 3

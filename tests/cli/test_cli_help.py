@@ -8,7 +8,7 @@ from adaptrans_cli.main import app
 
 COMMANDS = {
     "intermediate", "target", "evaluate", "compare", "run", "predict", "doctor", "tasks", "pretrain", "score",
-    "mine", "analyze",
+    "mine", "analyze", "select",
     "inspect", "methods", "language", "quickstart", "report", "export", "adopt", "hub", "config", "memory",
     "backbones",
 }  # fmt: skip

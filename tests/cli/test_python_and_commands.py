@@ -57,6 +57,7 @@ PAIRS = {
         (api.evaluate, commands.plan_evaluate, EvaluationConfig),
         {"limit": "limit_eval"},
         {"setup": "the command takes several, side by side"},
+        {"formulation": "several, side by side; in Python part of the task's name"},
     ),
     "predict": Pair(
         evaluate.predict,

@@ -73,7 +73,7 @@ def test_only_pickles_are_refused(copied, cache):
     [
         (
             lambda folder: change_config(folder, model_type="gpt2"),
-            "of type 'gpt2'; supported: bert, deberta-v2, distilbert, modernbert, roberta, ",
+            "of type 'gpt2'; supported: bert, deberta-v2, distilbert, electra, modernbert, roberta, ",
         ),
         (lambda folder: change_config(folder, hidden_size="32"), "config.json has no hidden_size"),
         (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),

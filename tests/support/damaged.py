@@ -418,7 +418,108 @@ def answers_in(form: str, content: bytes, first: int) -> Sample:
     return Sample({**ANSWERS, "source": {"format": form}}, {"rows": content}, {"answer offset": wrong})
 
 
+CHOICE = {"kind": "multiple_choice", "scores": ["accuracy"]}
+NO_OFFSETS = {"answer offset": NO_ANSWERS, "unaligned": ONE_FILE}
+SCHEMA = (
+    "de\tx\tx\tDie Katze frisst, weil sie Hunger hat.\t"
+    '["Die", "Katze", "frisst", ",", "weil", "sie", "Hunger", "hat", "."]\t'
+    '["sie", [5, 6], ["sie"]]\t[["Die Katze", [0, 2], [], true], ["Die Maus", [0, 2], [], false]]'
+)
+COPA = """<?xml version="1.0"?>
+<copa>
+<item id="1" asks-for="cause" most-plausible-alternative="1">
+<p>Das Glas fiel.</p>
+<a1>Es rutschte.</a1>
+<a2>Es sang.</a2>
+</item>
+<item id="2" asks-for="effect" most-plausible-alternative="2">
+<p>Es regnete.</p>
+<a1>Es brannte.</a1>
+<a2>Es wurde nass.</a2>
+</item>
+</copa>"""
+
 SAMPLES: dict[str, Callable[[], list[Sample]]] = {
+    "winograd": lambda: [
+        Sample(
+            {
+                **CHOICE,
+                "fields": {"prompt": "sentence", "choices": ["option1", "option2"], "label": "answer"},
+                "label_map": {"1": 0, "2": 1},
+                "source": {"format": "winograd"},
+            },
+            lines_of(SCHEMA, SCHEMA),
+            {
+                **of_text(2),
+                **NO_OFFSETS,
+                "column count": Refused(partial(line, 2, "de\tx"), "expected 7 columns, found 2", 2),
+                "bad JSON": Refused(partial(swap, '["sie", [5', '["sie" [5'), "not valid JSON", 1),
+                "unknown label": Refused(partial(swap, "true", "false"), "one of them right; found 2, 0", 1),
+                "duplicate id": NO_IDS,
+            },
+        ),
+        Sample(
+            {
+                **CHOICE,
+                "fields": {"prompt": "sentence", "choices": ["option1", "option2"], "label": "answer"},
+                "label_map": {"1": 0, "2": 1},
+                "source": {"format": "winograd"},
+            },
+            lines_of(SCHEMA),
+            {"bad JSON": Refused(partial(swap, "[5, 6]", "[4, 5]"), 'are "weil", not the pronoun', 1)},
+        ),
+    ],
+    "bmlama": lambda: [
+        Sample(
+            {
+                **CHOICE,
+                "fields": {"id": "id", "prompt": "prompt", "choices": "choices", "label": "label"},
+                "source": {"format": "bmlama"},
+            },
+            lines_of(
+                "Prompt\tAns\tCandidate Ans\tSubject",
+                "Rom liegt in <mask>.\tItalien\tItalien, Polen\tRom",
+                "Bonn liegt in <mask>.\tDeutschland\tPolen, Deutschland\tBonn",
+            ),
+            {
+                **of_text(2),
+                **NO_OFFSETS,
+                "column count": Refused(partial(line, 3, "Bonn\tx"), "expected 4 columns, found 2", 3),
+                "bad JSON": NO_JSON,
+                "unknown label": Refused(
+                    partial(swap, "\tItalien\t", "\tItalein\t"), '"Italein" is 0 of the candidates', 2
+                ),
+                "duplicate id": NO_IDS,
+            },
+        )
+    ],
+    "copa_xml": lambda: [
+        Sample(
+            {
+                **CHOICE,
+                "fields": {
+                    "id": "id",
+                    "prompt": "{premise} {question}",
+                    "choices": ["choice1", "choice2"],
+                    "label": "label",
+                },
+                "source": {"format": "copa_xml"},
+            },
+            {"rows": COPA.encode()},
+            {
+                **of_text(4),
+                **NO_OFFSETS,
+                "column count": Refused(partial(swap, "<a2>Es sang.</a2>", ""), 'the item has no "a2"', 3),
+                "bad JSON": Refused(partial(swap, "</a1>", "</a>"), "not valid XML: mismatched tag", 5),
+                "unknown label": Refused(
+                    partial(swap, 'alternative="2"', 'alternative="3"'), "no 1 or 2 as its right choice", 8
+                ),
+                "duplicate id": Refused(
+                    partial(swap, 'id="2"', 'id="1"'), 'id "1" was already used at rows:3', 8
+                ),
+            },
+        )
+    ],
     "tsv": lambda: [
         separated("\t", format="tsv", options={"header": True}),
         Sample(

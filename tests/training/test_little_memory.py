@@ -245,6 +245,8 @@ def test_answers_are_the_same_when_the_memory_ends(base, monkeypatch):
         return original(assembled, batch)
 
     monkeypatch.setattr(SetupModel, "forward", answer)
-    assert predictor.outputs(features) == expected
+    # Smaller batches add in another order.
+    for own, whole in zip(predictor.outputs(features), expected, strict=True):
+        assert own == pytest.approx(whole, abs=1e-4)
     assert sizes[0] == 7 * 42
     assert sizes.count(42) == 1
