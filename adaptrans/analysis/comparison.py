@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from adaptrans.evaluation.metrics import SCORES
 from adaptrans.evaluation.metrics.score import Score
 from adaptrans.evaluation.results import LanguageResult, better_layer_notes, load_results, load_statistics
+from adaptrans.perturbations.base import PERTURBATIONS
 from adaptrans.runs.base import TransferSetting
 from adaptrans.runs.store import Run
 from adaptrans.stats.bootstrap import Resampled, resample
@@ -245,6 +246,7 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
     notes |= dict.fromkeys(better_layer_notes(facts, halves))
     if any(entry.against in named for entry in entries):
         notes[OWN_BASELINE] = None
+    notes |= dict.fromkeys(filter(None, map(_should_be_equal, entries, rows)))
     return TargetTable(
         target=facts["target"],
         score=rule.primary,
@@ -256,6 +258,18 @@ def target_table(entries: Sequence[Entry], baseline: str) -> TargetTable | None:
         regime=_transfer(entries[0].run).words,
         backbone=str(entries[0].run.config().get("backbone_name", "")),
         vectors=facts.get("vectors") or {},
+    )
+
+
+def _should_be_equal(entry: Entry, row: Row) -> str | None:
+    """A note where a perturbation changed a score that no model that works as it should changes under it."""
+    name = (entry.run.config().get("perturbation") or {}).get("name", "")
+    same = name and PERTURBATIONS[name.partition(":")[0]].SAME_SCORE
+    if not same or row.difference is None or not row.difference.value:
+        return None
+    return (
+        f"{row.setup}: {name} changed the score by {row.difference.value:+.2f}, where only rounding may; "
+        "look at how the choices are scored"
     )
 
 

@@ -173,10 +173,14 @@ def _write(
     with ExitStack() as files:
         adds = [files.enter_context(PredictionFile(spec.run, answered.language).writing()) for spec in specs]
         for id, gold, answers in answered.rows:
-            for add, threshold, answer in zip(adds, thresholds, answers, strict=True):
+            for spec, add, threshold, answered_to in zip(specs, adds, thresholds, answers, strict=True):
+                changed = spec.perturbation
+                reference, answer = (
+                    changed.restored(id, gold, answered_to) if changed else (gold, answered_to)
+                )
                 own = answer.prediction
                 given = own if threshold is None else shifted(own, threshold)
-                add(Row(id, gold, given, answer.log_probabilities))
+                add(Row(id, reference, given, answer.log_probabilities))
             number += 1
     return number
 

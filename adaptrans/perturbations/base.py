@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from adaptrans.errors import ConfigError
+from adaptrans.task_types.base import TASK_TYPES, Answer
 from adaptrans.utils.registry import Registry
 
 
@@ -24,7 +25,7 @@ class Perturbation(ABC):
         NAME: What it is called.
         TITLE: What it does, in words.
         SHARE: Percent of the words that it changes where none is written; None where it has no share.
-        KINDS: The types of tasks whose examples it can change.
+        NEEDS: The role of a text without which a type of tasks has nothing to change; empty for any role.
         VERSION: Part of the keys of evaluations; raised when what it gives changes.
         SAME_SCORE: Whether no model that works as it should scores anything else, so that it finds faults.
 
@@ -36,7 +37,7 @@ class Perturbation(ABC):
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     SHARE: ClassVar[int | None] = None
-    KINDS: ClassVar[tuple[str, ...]]
+    NEEDS: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     SAME_SCORE: ClassVar[bool] = False
 
@@ -55,6 +56,22 @@ class Perturbation(ABC):
     @abstractmethod
     def change(self, example: Any) -> Any:
         """The example as it is put to the model."""
+
+    def restored(self, id: str, gold: Any, answer: Answer) -> tuple[Any, Answer]:  # noqa: ARG002
+        """Reference and answer in terms of the example as the data have it, for the prediction file.
+
+        Args:
+            id: Of the example.
+            gold: The reference of the changed example.
+            answer: What was answered to it.
+        """
+        return gold, answer
+
+    @classmethod
+    def changes(cls, kind: str) -> bool:
+        """Whether examples of this type of tasks have a text for it."""
+        roles = TASK_TYPES[kind].text_roles
+        return cls.NEEDS in roles if cls.NEEDS else bool(roles)
 
     def draws(self, *what: str) -> random.Random:
         """Random numbers that depend on the perturbation, its seed and what is named, and on nothing else."""
@@ -115,10 +132,10 @@ def perturbation_of(text: str, kind: str, seed: int = 0) -> Perturbation:
     """
     name, _, share = text.partition(":")
     cls = PERTURBATIONS[name.strip()]
-    if kind not in cls.KINDS:
-        fit = [other for other in PERTURBATIONS.names() if kind in PERTURBATIONS[other].KINDS]
+    if not cls.changes(kind):
+        fit = [other for other in PERTURBATIONS.names() if PERTURBATIONS[other].changes(kind)]
         raise ConfigError(
-            f'perturbation "{name}" changes {" and ".join(cls.KINDS)}, not {kind}',
+            f'perturbation "{name}" changes a {cls.NEEDS or "text"}, which {kind} does not have',
             remedy=f"choose from {', '.join(fit)}" if fit else "there is none for this type",
         )
     return cls.written(share.strip(), seed)

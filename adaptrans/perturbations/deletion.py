@@ -29,7 +29,7 @@ class EmptyPremise(Deletion):
 
     NAME = "empty_premise"
     TITLE = "the first text of a pair is empty"
-    KINDS = ("classification",)
+    NEEDS = "hypothesis"
     ROLE = "premise"
 
 
@@ -41,7 +41,7 @@ class ChoicesOnly(Deletion):
 
     NAME = "choices_only"
     TITLE = "the text before the choices is empty"
-    KINDS = ("multiple_choice",)
+    NEEDS = "choice"
     ROLE = "premise"
 
 
@@ -50,5 +50,5 @@ class EmptyQuestion(Deletion):
 
     NAME = "empty_question"
     TITLE = "the question on a passage is empty"
-    KINDS = ("span_qa", "span_qa_null")
+    NEEDS = "question"
     ROLE = "question"

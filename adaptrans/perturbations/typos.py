@@ -20,7 +20,6 @@ class Typos(Perturbation):
     NAME = "typos"
     TITLE = "a slip of typing in a share of the words"
     SHARE = 10
-    KINDS = ("classification", "multiple_choice", "span_qa", "span_qa_null")
 
     def change(self, example: Any) -> Any:
         """With slips in each of its texts."""

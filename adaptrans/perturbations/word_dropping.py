@@ -14,7 +14,6 @@ class WordDropping(Perturbation):
     NAME = "drop_words"
     TITLE = "a share of the words is left out"
     SHARE = 20
-    KINDS = ("classification", "multiple_choice", "span_qa", "span_qa_null")
 
     def change(self, example: Any) -> Any:
         """With words missing in each of its texts."""

@@ -161,6 +161,7 @@ class TaskType(ABC):
         targets: Numbers in a batch that the loss needs, one per input, to their keys in a feature.
         fixed_inputs: Whether the inputs are the same in every epoch, one row each.
         plain_text: Whether it is text without labels: trained on in every language at hand, never a target.
+        text_roles: Roles of its texts that can be changed, see `Example.changed`.
         takes_prefix: What of `Prefixes` can be put before its texts, see `Example.prefixed`.
         rows_per_input: Rows of tokens that an input has at least.
         one_label: Whether an example has one label, so that few-shot draws can be balanced.
@@ -198,6 +199,7 @@ class TaskType(ABC):
     whole: ClassVar[bool] = False
     fixed_inputs: ClassVar[bool] = False
     plain_text: ClassVar[bool] = False
+    text_roles: ClassVar[tuple[str, ...]] = ()
     takes_prefix: ClassVar[tuple[str, ...]] = ()
     rows_per_input: ClassVar[int] = 1
     one_label: ClassVar[bool] = False

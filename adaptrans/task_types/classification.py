@@ -62,6 +62,7 @@ class Classification(TaskType):
     optional = ("pair",)
     needs_labels = True
     head = "classification"
+    text_roles = ("text", "premise", "hypothesis")
     takes_prefix = ("text",)
     fixed_inputs = True
     one_label = True

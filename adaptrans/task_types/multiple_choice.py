@@ -94,6 +94,7 @@ class MultipleChoice(TaskType):
     reference_fields = ("label", "shuffle_by")
     text_field = "prompt"
     head = "multiple_choice"
+    text_roles = ("premise", "choice")
     takes_prefix = ("text",)
     rows_per_input = 2
     one_label = True

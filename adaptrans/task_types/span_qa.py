@@ -294,6 +294,7 @@ class SpanQA(TaskType):
     required = ("question", "context", "answers")
     reference_fields: ClassVar[tuple[str, ...]] = ("answers",)
     head = "span_qa"
+    text_roles = ("question",)
     takes_prefix = ("text",)
     targets: ClassVar[Mapping[str, str]] = {"starts": "start", "ends": "end"}
     fixed_inputs = True
